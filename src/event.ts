@@ -1,0 +1,512 @@
+/**
+ * The vocabulary of swap-pool: everything that can happen has a name here, and
+ * carries only the facts that belong to it. Read this file first.
+ *
+ * Failures and warnings are values told apart by `reason`. Their wording lives
+ * in ui/message.ts alone, so code and tests compare reasons, never sentences.
+ * The reasons are part of the public interface: they are never renamed.
+ */
+
+// ---------------------------------------------------------------- results
+
+/** What an operation that may fail gives back. A throw is a bug in swap-pool. */
+export type Result<T> = { readonly ok: true; readonly value: T } | Failed;
+export interface Failed {
+  readonly ok: false;
+  readonly failure: Failure;
+}
+
+export const ok = <T>(value: T): { readonly ok: true; readonly value: T } => ({ ok: true, value });
+export const fail = (failure: Failure): Failed => ({ ok: false, failure });
+
+// ---------------------------------------------------------------- identity and places
+
+/** The two places a pool can run in. Which of them is *active* is a role, not a name. */
+export type Slot = 'blue' | 'green';
+export const SLOTS: readonly Slot[] = ['blue', 'green'];
+export const otherSlot = (slot: Slot): Slot => (slot === 'blue' ? 'green' : 'blue');
+
+/**
+ * One process for all time. A pid alone is reused; its start time (clock ticks
+ * since boot, field 22 of /proc/PID/stat) tells two lives apart, and the boot id
+ * (/proc/sys/kernel/random/boot_id) two boots.
+ */
+export interface ProcessId {
+  readonly boot: string;
+  readonly pid: number;
+  readonly start: number;
+}
+
+/** A spot in a file; lines and columns count from 1, columns in bytes. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column?: number;
+}
+
+/** One thing that is wrong with a configuration file, and what to do about it. */
+export interface Problem {
+  readonly place: Place;
+  readonly what: string;
+  readonly fix: string;
+}
+
+/** Connections a pool holds (accepted) and that wait in its backlog (queued). */
+export interface Connections {
+  readonly accepted: number;
+  readonly queued: number;
+}
+
+/** A process as a message names it. `user` is a name where known, else a uid. */
+export interface Suspect {
+  readonly pid: number;
+  readonly command: string;
+  readonly user: string;
+}
+
+/** Who holds a lock, as the holder itself wrote it down. */
+export interface LockHolder {
+  readonly pid: number;
+  readonly user: string;
+  readonly command: string;
+  /** RFC 3339 */
+  readonly since: string;
+}
+
+// ---------------------------------------------------------------- steps and outcomes
+
+/** The steps of a deploy, in their order. deploy/steps.ts says what each does. */
+export type StepName = 'start' | 'probe' | 'switch' | 'verify' | 'drain' | 'retire' | 'stop';
+
+/**
+ * How the proxy follows a switch: `rewrite` exchanges addresses in its config
+ * and reloads it, `symlink` renames a link that its config names.
+ */
+export type SwitchKind = 'rewrite' | 'symlink';
+
+export type CommandName = 'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'demo';
+
+export type Outcome =
+  | 'done'
+  | 'unchanged'
+  | 'reverted'
+  | 'refused'
+  | 'usage'
+  | 'locked'
+  | 'stranded'
+  | 'draining'
+  | 'interrupted';
+
+/** 70 is sysexits' EX_SOFTWARE: a bug of ours. 129, 130, 143 are 128 + the signal. */
+export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 70 | 129 | 130 | 143;
+
+/** The signals that ask a deploy to stop. */
+export type StopSignal = 'SIGHUP' | 'SIGINT' | 'SIGTERM';
+
+// ---------------------------------------------------------------- pools
+
+/** What a pidfile turned out to be when it was checked against the process table. */
+export type PidfileState =
+  | 'none' //          the pool has no pidfile configured
+  | 'missing'
+  | 'ok' //            names the master that holds the slot's socket
+  | 'empty'
+  | 'garbage' //       not a number
+  | 'several-lines'
+  | 'dead' //          no such process
+  | 'reused' //        a process that is no FastCGI master
+  | 'init' //          pid 1
+  | 'other-master' //  a master of another config, or in another namespace
+  | 'writable'; //     others may write it or its folder, so its word is worth nothing
+
+/**
+ * `running`: its master holds the slot's socket. `orphaned`: workers serve, no
+ * master. `foreign`: somebody else listens there. `stale-pidfile`: stopped, its
+ * pidfile left behind. `draining`: runs, but an unfinished deploy is taking it down.
+ */
+export type SlotState = 'running' | 'stopped' | 'orphaned' | 'foreign' | 'stale-pidfile' | 'draining';
+
+/** Why one try of a probe or a verification was not the answer that was expected. */
+export type WrongAnswer =
+  | { readonly kind: 'no-socket' } //                       ENOENT
+  | { readonly kind: 'refused' } //                         ECONNREFUSED
+  | { readonly kind: 'permission'; readonly user: string } // EACCES as the proxy's workers' user
+  | { readonly kind: 'timeout'; readonly ms: number }
+  | { readonly kind: 'closed' } //                          the pool hung up before it had answered
+  | { readonly kind: 'protocol'; readonly detail: string }
+  | { readonly kind: 'status'; readonly status: number; readonly expected: number | 'below 400' }
+  | { readonly kind: 'body'; readonly expected: string; readonly body: string }
+  | { readonly kind: 'fatal'; readonly stderr: string } //  PHP reported a fatal error
+  | { readonly kind: 'error'; readonly code: string };
+
+// ---------------------------------------------------------------- failures
+
+export type Failure =
+  // the command line and the configuration (exit 2)
+  | { readonly reason: 'usage'; readonly detail: string }
+  | { readonly reason: 'config-invalid'; readonly problems: readonly Problem[] }
+  | { readonly reason: 'no-apps'; readonly folder: string }
+  | { readonly reason: 'app-unknown'; readonly app: string; readonly known: readonly string[] }
+  | { readonly reason: 'app-ambiguous'; readonly known: readonly string[] }
+  | { readonly reason: 'unsafe-path'; readonly path: string; readonly detail: string }
+  | { readonly reason: 'binary-missing'; readonly searched: readonly string[] }
+  | { readonly reason: 'binary-ambiguous'; readonly found: readonly string[] }
+  | {
+      readonly reason: 'pool-config-invalid';
+      readonly slot: Slot;
+      readonly file: string;
+      readonly output: string;
+    }
+  | {
+      readonly reason: 'pool-section-unclear';
+      readonly file: string;
+      readonly sections: readonly string[];
+    }
+  | {
+      readonly reason: 'slots-share';
+      readonly what: 'listen' | 'pid' | 'pm.status_listen';
+      readonly value: string;
+    }
+  | {
+      readonly reason: 'listen-is-link';
+      readonly slot: Slot;
+      readonly path: string;
+      readonly target: string;
+    }
+  | { readonly reason: 'address-invalid'; readonly slot: Slot; readonly address: string }
+  | { readonly reason: 'symlink-needs-unix'; readonly address: string }
+
+  // locks and state
+  | {
+      readonly reason: 'locked';
+      readonly lock: 'app' | 'nginx' | 'slot';
+      readonly path: string;
+      readonly holder: LockHolder | null;
+    }
+  | {
+      readonly reason: 'state-of-another-config';
+      readonly folder: string;
+      readonly owner: string;
+      readonly config: string;
+    }
+  | { readonly reason: 'state-unwritable'; readonly path: string; readonly code: string }
+  | { readonly reason: 'journal-unreadable'; readonly path: string; readonly detail: string }
+
+  // pools
+  | {
+      readonly reason: 'slot-foreign';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly holder: Suspect | null;
+    }
+  | {
+      readonly reason: 'slot-alive';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly pids: readonly number[];
+    }
+  | {
+      readonly reason: 'pidfile-refused';
+      readonly slot: Slot;
+      readonly path: string;
+      readonly state: 'other-master';
+      readonly suspect: Suspect;
+    }
+  | {
+      readonly reason: 'start-failed';
+      readonly slot: Slot;
+      readonly command: readonly string[];
+      readonly status: number | null;
+      readonly log: string;
+    }
+  | {
+      readonly reason: 'start-timeout';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly ms: number;
+      readonly log: string;
+    }
+  | { readonly reason: 'pool-died'; readonly slot: Slot; readonly log: string }
+  | {
+      readonly reason: 'probe-failed';
+      readonly slot: Slot;
+      readonly tries: number;
+      readonly answer: WrongAnswer;
+      readonly log: string;
+    }
+  | {
+      readonly reason: 'stop-failed';
+      readonly slot: Slot;
+      readonly pids: readonly number[];
+      readonly detail: string;
+    }
+  | {
+      readonly reason: 'drain-timeout';
+      readonly slot: Slot;
+      readonly ms: number;
+      readonly connections: Connections;
+      readonly working: number;
+      /** Old proxy workers that could still come to the pool; 0 when the way in is closed. */
+      readonly retiring: number;
+    }
+  | { readonly reason: 'still-draining'; readonly slot: Slot }
+  | { readonly reason: 'unobservable'; readonly what: string; readonly detail: string }
+
+  // the proxy
+  | { readonly reason: 'nginx-not-running'; readonly config: string }
+  | { readonly reason: 'nginx-not-found'; readonly searched: readonly string[] }
+  | { readonly reason: 'nginx-ambiguous'; readonly masters: readonly Suspect[] }
+  | { readonly reason: 'nginx-arguments-unclear'; readonly title: string }
+  | { readonly reason: 'nginx-pidfile-wrong'; readonly path: string; readonly detail: string }
+  | { readonly reason: 'nginx-syntax'; readonly place: Place; readonly what: string }
+  | { readonly reason: 'nginx-include'; readonly place: Place; readonly what: string }
+  | { readonly reason: 'nginx-config-broken'; readonly output: string }
+  | {
+      readonly reason: 'nginx-tree-differs';
+      readonly onlyOurs: readonly string[];
+      readonly onlyTheirs: readonly string[];
+    }
+  | {
+      readonly reason: 'reference-missing';
+      readonly addresses: readonly string[];
+      readonly variables: readonly Place[];
+    }
+  | {
+      readonly reason: 'reference-ambiguous';
+      readonly places: readonly { readonly place: Place; readonly slot: Slot }[];
+    }
+  | { readonly reason: 'only-unknown'; readonly only: string }
+  | { readonly reason: 'link-not-named'; readonly link: string }
+  | { readonly reason: 'link-and-slot-named'; readonly link: string; readonly places: readonly Place[] }
+  | { readonly reason: 'link-wrong'; readonly link: string; readonly detail: string }
+  | { readonly reason: 'upgrade-pending'; readonly path: string }
+  | { readonly reason: 'config-changed'; readonly file: string }
+  | { readonly reason: 'config-unwritable'; readonly file: string; readonly code: string }
+  | { readonly reason: 'edit-rejected'; readonly output: string }
+  | { readonly reason: 'reload-swallowed'; readonly log: string }
+  | { readonly reason: 'reload-unproven'; readonly ms: number; readonly detail: string }
+  | { readonly reason: 'nginx-gone'; readonly pid: number }
+  | {
+      readonly reason: 'disk-differs-from-running';
+      readonly files: readonly string[];
+      readonly slot: Slot;
+    }
+  | { readonly reason: 'verify-failed'; readonly url: string; readonly answer: WrongAnswer }
+  | { readonly reason: 'verify-not-seen'; readonly slot: Slot; readonly url: string | null }
+  | { readonly reason: 'old-pool-still-used'; readonly slot: Slot; readonly requests: number }
+
+  // the deploy itself
+  | { readonly reason: 'nothing-to-roll-back'; readonly why: 'none' | 'was-rollback' }
+  | { readonly reason: 'interrupted'; readonly signal: StopSignal }
+  | { readonly reason: 'stranded'; readonly detail: string; readonly cause: Failure | null }
+  | { readonly reason: 'not-serving'; readonly apps: readonly string[] }
+  | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
+  | { readonly reason: 'demo-needs'; readonly missing: readonly string[] }
+  | { readonly reason: 'bug'; readonly detail: string };
+
+export type FailureReason = Failure['reason'];
+
+// ---------------------------------------------------------------- warnings
+
+export type Warning =
+  | { readonly reason: 'no-probe-script' }
+  | { readonly reason: 'probe-weak'; readonly slot: Slot }
+  | { readonly reason: 'no-status'; readonly slot: Slot }
+  | { readonly reason: 'control-timeout-zero'; readonly slot: Slot }
+  | { readonly reason: 'few-workers'; readonly start: number; readonly busy: number }
+  | { readonly reason: 'little-memory'; readonly needed: number; readonly available: number }
+  | { readonly reason: 'backup-max-fails'; readonly places: readonly Place[] }
+  | { readonly reason: 'variable-reference'; readonly places: readonly Place[] }
+  | { readonly reason: 'running-differs'; readonly files: readonly string[] }
+  | {
+      readonly reason: 'pidfile';
+      readonly slot: Slot;
+      readonly path: string;
+      readonly state: PidfileState;
+      readonly pid: number | null;
+    }
+  | { readonly reason: 'socket-file-stale'; readonly slot: Slot; readonly path: string }
+  | { readonly reason: 'slot-orphaned'; readonly slot: Slot; readonly pids: readonly number[] }
+  | { readonly reason: 'standby-running'; readonly slot: Slot; readonly pid: number | null }
+  | { readonly reason: 'nothing-serves'; readonly slot: Slot }
+  | { readonly reason: 'recovering'; readonly deploy: string; readonly step: StepName | null }
+  | { readonly reason: 'waits-for-other-sites'; readonly retiring: number; readonly pids: readonly number[] }
+  | { readonly reason: 'rollback-runs-now' }
+  | { readonly reason: 'signal-noted'; readonly signal: StopSignal; readonly reverts: boolean }
+  | {
+      readonly reason: 'stop-escalates';
+      readonly slot: Slot;
+      readonly signal: 'SIGTERM' | 'SIGKILL';
+      readonly pids: readonly number[];
+    }
+  | { readonly reason: 'cut'; readonly slot: Slot; readonly cut: number }
+  | { readonly reason: 'journal-write-failed'; readonly code: string };
+
+export type WarningReason = Warning['reason'];
+
+// ---------------------------------------------------------------- the plan
+
+/** One file that the switch would change, as a unified diff. */
+export interface FileChange {
+  readonly file: string;
+  readonly lines: readonly number[];
+  readonly diff: string;
+}
+
+/** What a deploy would do. `--dry-run` prints it; every deploy emits it first. */
+export interface Plan {
+  readonly command: 'deploy' | 'start' | 'rollback' | 'recover';
+  /** The slot that serves before; null when nothing does. */
+  readonly from: Slot | null;
+  readonly to: Slot;
+  readonly switch: SwitchKind;
+  readonly steps: readonly StepName[];
+  readonly changes: readonly FileChange[];
+  /** Programs that would be run, as argv. */
+  readonly commands: readonly (readonly string[])[];
+  readonly signals: readonly { readonly signal: string; readonly to: string }[];
+  readonly dryRun: boolean;
+}
+
+// ---------------------------------------------------------------- events
+
+export type EventBody =
+  | { readonly type: 'plan'; readonly plan: Plan }
+  | {
+      readonly type: 'step-started';
+      readonly step: StepName;
+      readonly slot: Slot;
+      /** True when the step is being undone. */
+      readonly revert: boolean;
+    }
+  | {
+      readonly type: 'step-done';
+      readonly step: StepName;
+      readonly slot: Slot;
+      readonly revert: boolean;
+      readonly ms: number;
+      readonly note: StepNote | null;
+    }
+  | {
+      readonly type: 'progress';
+      readonly step: StepName;
+      readonly slot: Slot;
+      readonly connections: Connections;
+      readonly working: number;
+      readonly retiring: number;
+    }
+  | { readonly type: 'warning'; readonly warning: Warning }
+  | { readonly type: 'failure'; readonly failure: Failure }
+  | { readonly type: 'result'; readonly result: CommandResult };
+
+/** The one fact worth a word beside a finished step. */
+export type StepNote =
+  | { readonly kind: 'pid'; readonly pid: number; readonly adopted: boolean }
+  | { readonly kind: 'answers'; readonly answers: number; readonly user: string | null }
+  | { readonly kind: 'files'; readonly files: readonly string[] }
+  | { readonly kind: 'seen'; readonly by: 'nonce' | 'count' | 'activity' | 'no-traffic' }
+  | { readonly kind: 'signal'; readonly signal: 'SIGQUIT' | 'SIGTERM' | 'SIGKILL' };
+
+/** An event as reporters receive it: when, for which app, inside which deploy. */
+export type Event = EventBody & {
+  /** RFC 3339, milliseconds, UTC. */
+  readonly time: string;
+  readonly app: string | null;
+  readonly deploy?: string;
+};
+
+/** Where code that does the work says what happens. Never throws, never blocks. */
+export type Emit = (event: EventBody) => void;
+
+// ---------------------------------------------------------------- what a command ends with
+
+export interface SlotStatus {
+  readonly state: SlotState;
+  readonly pid?: number;
+  /** RFC 3339: when the master started. */
+  readonly since?: string;
+  readonly listen: string;
+  readonly connections: Connections;
+  readonly workers: { readonly active: number; readonly idle: number };
+  readonly holder?: Suspect;
+  readonly pidfile: PidfileState;
+}
+
+export interface AppStatus {
+  readonly app: string;
+  readonly active: Slot | null;
+  /** Whether the active slot answers for its site: its pool runs (or is orphaned) and the proxy, if it runs, names it. */
+  readonly served: boolean;
+  readonly slots: Readonly<Record<Slot, SlotStatus>> | null;
+  readonly last: { readonly deploy: string; readonly outcome: Outcome } | null;
+  /** An unfinished deploy, and the step it stands at. */
+  readonly open: { readonly deploy: string; readonly step: StepName | null } | null;
+  readonly lock: LockHolder | null;
+  readonly failure?: Failure;
+}
+
+export interface ProxyStatus {
+  readonly pid: number | null;
+  readonly workers: number;
+  readonly retiring: number;
+}
+
+export interface HistoryEntry {
+  readonly deploy: string;
+  readonly app: string;
+  /** RFC 3339 */
+  readonly time: string;
+  readonly who: string;
+  readonly command: string;
+  readonly from: Slot | null;
+  readonly to: Slot;
+  /** null: open, that is running now or interrupted by a crash. */
+  readonly outcome: Outcome | null;
+  readonly ms: Timings;
+  readonly cut: number;
+  readonly reason: FailureReason | null;
+}
+
+/** Milliseconds by step, and `total`. A step that was not taken has no key. */
+export type Timings = Readonly<Partial<Record<StepName | 'total', number>>>;
+
+/** The last line of every command, failed or not. */
+export interface CommandResult {
+  readonly command: CommandName | null;
+  readonly outcome?: Outcome;
+  readonly exit: ExitCode;
+  readonly from?: Slot | null;
+  readonly to?: Slot;
+  readonly switch?: SwitchKind;
+  readonly ms?: Timings;
+  readonly drain?: Connections & { readonly cut: number };
+  readonly failure?: Failure;
+  readonly apps?: readonly AppStatus[];
+  readonly nginx?: ProxyStatus | null;
+  readonly history?: readonly HistoryEntry[];
+  readonly demo?: DemoReport;
+}
+
+/** One row of the demo's table. */
+export interface DemoRow {
+  readonly switch: SwitchKind;
+  readonly from: Slot;
+  readonly to: Slot;
+  readonly deployMs: number;
+}
+
+export interface DemoReport {
+  readonly rows: readonly DemoRow[];
+  readonly requests: number;
+  readonly cut: number;
+  /** Idle keep-alive requests hit by nginx's own reload: a class of their own (rewrite only). */
+  readonly idleKeepAliveCut: number;
+  readonly classes: readonly {
+    readonly name: string;
+    readonly requests: number;
+    readonly cut: number;
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  }[];
+}
