@@ -1,0 +1,261 @@
+/**
+ * The sockets in the wall: what a deploy needs of a pool, of a proxy and of a
+ * probe, and nothing of how they do it. Types only. deploy/ imports this file
+ * and no driver; context.ts plugs the drivers in.
+ */
+import type {
+  Connections,
+  Failure,
+  FileChange,
+  PidfileState,
+  ProcessId,
+  ProxyStatus,
+  Result,
+  Slot,
+  SlotState,
+  Suspect,
+  SwitchKind,
+  Warning,
+  WrongAnswer,
+} from './event.js';
+
+// ---------------------------------------------------------------- the pool
+
+/** One life of a pool: who to watch, and the only processes that may ever be signalled. */
+export interface PoolLife {
+  /** null: orphaned, its workers serve without a master. */
+  readonly master: ProcessId | null;
+  readonly workers: readonly ProcessId[];
+}
+
+/** Everything a slot is at one moment, as the kernel and the file system say. */
+export interface SlotView {
+  readonly slot: Slot;
+  readonly state: Exclude<SlotState, 'draining'>;
+  /** As a proxy names it: `unix:/run/shop-blue.sock` or `127.0.0.1:9001`. */
+  readonly address: string;
+  /** Set when `running` or `orphaned`. */
+  readonly life: PoolLife | null;
+  readonly connections: Connections;
+  /** Workers that are at work, and those blocked waiting for a connection. */
+  readonly working: number;
+  readonly idle: number;
+  readonly pidfile: PidfileState;
+  /** Set when `foreign` and the holder could be found. */
+  readonly holder: Suspect | null;
+  /** The listener lives, but its socket's name was taken away (retired). */
+  readonly retired: boolean;
+  /** What is odd about the slot but stops nothing: a stale pidfile, a dead socket file. */
+  readonly warnings: readonly Warning[];
+}
+
+/** One cheap look during a drain. */
+export interface PoolLoad {
+  readonly connections: Connections;
+  readonly working: number;
+  /** False once every process of the life is gone. */
+  readonly alive: boolean;
+}
+
+/**
+ * What the pool itself says of the requests it got. Every number only grows
+ * while the pool lives.
+ */
+export interface PoolActivity {
+  /** Connections accepted since its start without our own question; null when the pool keeps no count. */
+  readonly accepted: number | null;
+  /**
+   * How often the pool's workers were given the CPU (context switches), summed:
+   * an idle worker is blocked in accept() and is not woken, so growth means a
+   * request. Null when /proc does not tell.
+   */
+  readonly switches: number | null;
+  /** The request URIs (with query) its workers handle or handled last; empty when the pool does not tell. */
+  readonly uris: readonly string[];
+}
+
+export interface Stopped {
+  /** The strongest signal that was needed. */
+  readonly signal: 'SIGQUIT' | 'SIGTERM' | 'SIGKILL' | null;
+}
+
+export interface PoolDriver {
+  /** As a proxy names it, per slot. */
+  address(slot: Slot): string;
+
+  /** Looks; changes nothing. Fails with `unobservable` when the kernel does not let us look. */
+  observe(slot: Slot): Result<SlotView>;
+
+  /** The drain's look: cheap, exact, for the life that was recorded. */
+  load(slot: Slot, life: PoolLife): Result<PoolLoad>;
+
+  /**
+   * Refuses (`slot-alive`, `slot-foreign`, `pidfile-refused`) unless a start cannot
+   * meet another life of this slot. Changes nothing.
+   */
+  mayStart(slot: Slot): Result<void>;
+
+  /**
+   * Starts the pool so that it outlives us and inherits nothing, and waits until its
+   * master is identified and holds the listening socket. A failed start leaves nothing
+   * of its own behind.
+   */
+  start(slot: Slot): Promise<Result<PoolLife>>;
+
+  /**
+   * For a start whose end nobody saw (we were killed): waits until no start of this slot
+   * can still be under way, then looks. `since`: when the start began, ms since the epoch.
+   */
+  settle(slot: Slot, since: number): Promise<Result<SlotView>>;
+
+  /** Takes the socket's name away, so that nobody can connect; idempotent. TCP: nothing to take. */
+  retire(slot: Slot): Result<void>;
+  /** Gives it back; idempotent. */
+  unretire(slot: Slot): Result<void>;
+
+  /**
+   * QUIT, then TERM, then KILL to the very processes of `life`, each bounded by
+   * `stop.timeout`, each confirmed by identity right before its signal. Done when all are gone.
+   */
+  stop(slot: Slot, life: PoolLife, told: (warning: Warning) => void): Promise<Result<Stopped>>;
+
+  /** Removes the files that a gone life left: retired name, dead socket, stale pidfile. Never a living one's. */
+  sweep(slot: Slot): Result<void>;
+
+  activity(slot: Slot, life: PoolLife): Promise<PoolActivity>;
+
+  /** Last lines of the pool's own log since `start` of this process; '' when there are none. */
+  log(slot: Slot): string;
+
+  /** argv a start would run. */
+  startCommand(slot: Slot): readonly string[];
+
+  /** Facts of the configuration that deserve a warning before a deploy. */
+  warnings(from: SlotView | null, to: Slot): readonly Warning[];
+
+  /** A hash over everything that decides what the pool would run (for --if-changed). */
+  fingerprint(): Promise<Result<string>>;
+}
+
+// ---------------------------------------------------------------- the proxy
+
+/**
+ * What proves which configuration a running proxy follows: the hash of its files
+ * and the workers that were born from them. Recorded at the end of every deploy.
+ */
+export interface ProxyProof {
+  readonly hash: string;
+  readonly workers: readonly ProcessId[];
+}
+
+/** The proxy before a deploy: what its files say and what it runs. */
+export interface ProxyView {
+  /** The slot that the configuration (or the link) names; null: the link is missing or dangling. */
+  readonly active: Slot | null;
+  readonly running: boolean;
+  readonly status: ProxyStatus;
+  /**
+   * Files that are not what the proxy runs; empty when disk and running agree.
+   * Always empty while it does not run.
+   */
+  readonly differing: readonly string[];
+  /** What runs now, as far as it is proven (`differing` empty, running). */
+  readonly proof: ProxyProof | null;
+  readonly warnings: readonly Warning[];
+  /** What a switch to the other slot would change. */
+  readonly changes: readonly FileChange[];
+  readonly commands: readonly (readonly string[])[];
+  readonly signals: readonly { readonly signal: string; readonly to: string }[];
+}
+
+/** Journalled before the switch acts: what the world was like. */
+export interface SwitchIntent {
+  readonly workers: readonly ProcessId[];
+  readonly hash: string;
+}
+
+/** Journalled once the switch is proven. */
+export interface SwitchEvidence {
+  readonly files: readonly string[];
+  readonly proof: ProxyProof;
+  /** Proxy workers that may still send requests to the slot that was left. */
+  readonly older: readonly ProcessId[];
+}
+
+/** Whether a request can still come to the slot that was left. */
+export interface WayIn {
+  readonly open: boolean;
+  /** Old workers that live, whether or not they keep the way open. */
+  readonly retiring: readonly ProcessId[];
+}
+
+/** Which slot new requests go to, as far as it can be observed. */
+export type Serving = Slot | 'unclear';
+
+export interface ProxySwitch {
+  readonly kind: SwitchKind;
+
+  /**
+   * Reads, parses and compares everything, changes nothing. `last` is what the last
+   * finished deploy proved. A configuration that is broken already, is not understood or
+   * does not name the slots fails here, before anything is touched.
+   */
+  survey(last: ProxyProof | null): Promise<Result<ProxyView>>;
+
+  /** Makes the running proxy follow the files as they are: test, reload, observed. */
+  reload(): Promise<Result<ProxyProof>>;
+
+  /** To be journalled before `point`. */
+  intent(): Promise<Result<SwitchIntent>>;
+
+  /**
+   * Points the proxy at `to` and proves that it follows; idempotent. On a failure that
+   * it could undo by itself nothing has changed for any request. `stranded` when it cannot tell.
+   * Also the revert: the same call towards the other slot.
+   */
+  point(to: Slot): Promise<Result<SwitchEvidence>>;
+
+  /** For recovery: which slot do new requests reach? `intent` is what was journalled before the switch. */
+  serving(intent: SwitchIntent | null): Promise<Result<Serving>>;
+
+  /** Drain proof, point 1, for the slot that was left; `older` are the workers of SwitchEvidence. */
+  wayIn(left: Slot, older: readonly ProcessId[]): Promise<Result<WayIn>>;
+
+  status(): Promise<ProxyStatus | null>;
+}
+
+// ---------------------------------------------------------------- proving that it answers
+
+export interface ProbeDriver {
+  /** N right answers in a row, asked as the user the proxy's workers run as. */
+  probe(slot: Slot): Promise<Result<{ readonly answers: number; readonly user: string | null }>>;
+}
+
+/** A request through the proxy. Absent when no URL is configured. */
+export interface VerifyDriver {
+  readonly url: string;
+  /** How long all tries of a verification may take together, ms. */
+  readonly timeout: number;
+  /** Sends one request with the nonce in its query. null: the answer was as expected. */
+  request(nonce: string): Promise<WrongAnswer | null>;
+}
+
+// ---------------------------------------------------------------- keys and drawers
+
+export interface Lock {
+  release(): void;
+}
+
+/** What deploy/ asks of the composition root: the drivers of one app. */
+export interface Drivers {
+  readonly pool: PoolDriver;
+  readonly proxy: ProxySwitch;
+  readonly probe: ProbeDriver;
+  readonly verify: VerifyDriver | null;
+  /** The proxy's lock: held from reading its config to the proven generation. */
+  lockProxy(): Promise<Result<Lock>>;
+  readonly drain: { readonly timeout: number; readonly onTimeout: 'keep' | 'stop' };
+  readonly verifyTimeout: number;
+}
+
+export type { Failure };

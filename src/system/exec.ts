@@ -1,0 +1,121 @@
+/**
+ * Every program that swap-pool runs is run here: an argv array, an absolute path,
+ * an environment made from nothing, never a shell, PATH never searched.
+ */
+import { execa } from 'execa';
+import type { Options } from 'execa';
+
+export interface Ran {
+  /** null: ended by a signal, or could not be run at all. */
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Why there is no status: the signal's name, ENOENT, EACCES, `timeout`. */
+  readonly failure: string | null;
+}
+
+export interface RunOptions {
+  /** The whole environment, beside PATH and LANG. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** Ends the program after so many ms: `failure` is then `timeout`. */
+  readonly timeout?: number;
+  /** A descriptor of ours that the program gets as its own 3. */
+  readonly descriptor?: number;
+  /** Ends the program early. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What every child gets, and all it gets of the ordinary environment. */
+export const BASE_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LANG: 'C.UTF-8',
+};
+
+/**
+ * Runs a program to its end. It runs in a session of its own: a Ctrl-C at our terminal
+ * is for us to answer, not for a half-done `nginx -t`.
+ */
+export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const [file = '', ...rest] = argv;
+  const result = await execa(file, rest, {
+    reject: false,
+    extendEnv: false,
+    env: { ...BASE_ENVIRONMENT, ...options.env },
+    cwd: options.cwd ?? '/',
+    detached: true,
+    stripFinalNewline: false,
+    stdio: [
+      'ignore',
+      'pipe',
+      'pipe',
+      ...(options.descriptor === undefined ? [] : [options.descriptor]),
+    ] as StdioOption,
+    maxBuffer: 64 * 1024 * 1024,
+    ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  });
+  return {
+    status: result.exitCode ?? null,
+    stdout: text(result.stdout),
+    stderr: text(result.stderr),
+    failure:
+      result.exitCode !== undefined
+        ? null
+        : result.timedOut
+          ? 'timeout'
+          : (result.signal ?? result.code ?? result.shortMessage ?? 'unknown'),
+  };
+}
+
+export interface LaunchOptions {
+  readonly env: Readonly<Record<string, string>>;
+  /** A descriptor that becomes the program's stdout and stderr: a file, so that nobody has to go on reading. */
+  readonly output: number;
+  /** Descriptors that we have inherited and the program must not: they become `blank` there. */
+  readonly blanked: readonly number[];
+  /** An open /dev/null. */
+  readonly blank: number;
+  readonly timeout: number;
+}
+
+/**
+ * Runs a program that leaves a daemon behind, and waits for the program, not for the
+ * daemon: own session, cwd /, and nothing of ours but the descriptor for its output.
+ * execa would end it together with us; it must outlive us.
+ */
+export async function launch(argv: readonly string[], options: LaunchOptions): Promise<Ran> {
+  const [file = '', ...rest] = argv;
+  const stdio: ('ignore' | number)[] = [options.blank, options.output, options.output];
+  // node cannot close a descriptor in a child, but it can put another file in its place
+  for (const fd of options.blanked) {
+    while (stdio.length <= fd) stdio.push('ignore');
+    stdio[fd] = options.blank;
+  }
+  const result = await execa(file, rest, {
+    reject: false,
+    extendEnv: false,
+    env: { ...options.env },
+    cwd: '/',
+    detached: true,
+    cleanup: false,
+    stdio: stdio as unknown as StdioOption,
+    timeout: options.timeout,
+  });
+  return {
+    status: result.exitCode ?? null,
+    stdout: '',
+    stderr: '',
+    failure:
+      result.exitCode !== undefined
+        ? null
+        : result.timedOut
+          ? 'timeout'
+          : (result.signal ?? result.code ?? result.shortMessage ?? 'unknown'),
+  };
+}
+
+/** execa's types know no descriptor number above 2, execa itself does. */
+type StdioOption = NonNullable<Options['stdio']>;
+
+const text = (output: unknown): string => (typeof output === 'string' ? output : '');

@@ -1,0 +1,316 @@
+/**
+ * Files that survive a power cut and are never seen half-written: atomic replace,
+ * durable append, symlink replace.
+ *
+ * Durable means: write, fsync, rename, fsync the folder. A temporary file stands in the
+ * folder of what it replaces (rename does not cross file systems), is made with O_EXCL
+ * (nothing planted there is followed) and begins with a dot, so that neither `*.conf` nor
+ * `sites-enabled/*` includes it.
+ *
+ * The functions are synchronous on purpose: swap-pool has nothing else to do meanwhile,
+ * and user.ts changes the process's user between awaits.
+ */
+import { randomBytes } from 'node:crypto';
+import { basename, dirname, join } from 'node:path';
+import fse from 'fs-extra';
+
+const { constants } = fse;
+
+/** An errno name, as `ENOSPC`; anything that is not an I/O error is thrown on. */
+export function errorCode(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (error instanceof Error && typeof code === 'string') return code;
+  throw error;
+}
+
+export type Io<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly code: string };
+
+/** Runs one I/O act; its errno is a value. */
+export function io<T>(act: () => T): Io<T> {
+  try {
+    return { ok: true, value: act() };
+  } catch (error) {
+    return { ok: false, code: errorCode(error) };
+  }
+}
+
+export const readBytes = (path: string): Io<Buffer> => io(() => fse.readFileSync(path));
+export const readText = (path: string): Io<string> => io(() => fse.readFileSync(path, 'utf8'));
+export const realPath = (path: string): Io<string> => io(() => fse.realpathSync(path));
+export const exists = (path: string): boolean => fse.existsSync(path);
+
+export interface FileFacts {
+  readonly kind: 'file' | 'folder' | 'link' | 'socket' | 'other';
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly size: number;
+  readonly inode: number;
+  /** The later of content and status change, ms since the epoch: a file moved into place keeps its old mtime. */
+  readonly changed: number;
+}
+
+/** What stands at a path, a link itself and not where it leads. */
+export const facts = (path: string): Io<FileFacts> => io(() => toFacts(fse.lstatSync(path)));
+/** What stands at the end of a path's links. */
+export const factsThroughLinks = (path: string): Io<FileFacts> => io(() => toFacts(fse.statSync(path)));
+export const readLink = (path: string): Io<string> => io(() => fse.readlinkSync(path));
+export const list = (folder: string): Io<string[]> => io(() => fse.readdirSync(folder).sort());
+
+/** Makes a folder and those above it; `mode` is for the last, when it is new. */
+export const makeFolder = (path: string, mode: number): Io<void> =>
+  io(() => {
+    if (!fse.existsSync(path)) {
+      fse.ensureDirSync(dirname(path));
+      fse.mkdirSync(path, { mode, recursive: true });
+      fse.chmodSync(path, mode);
+    }
+  });
+
+/** Removes a file (never a folder); fine when there is none. */
+export const removeFile = (path: string): Io<void> =>
+  io(() => {
+    try {
+      fse.unlinkSync(path);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    }
+  });
+
+export const removeFolder = (path: string): Io<void> =>
+  io(() => {
+    fse.removeSync(path);
+  });
+export const rename = (from: string, to: string): Io<void> =>
+  io(() => {
+    fse.renameSync(from, to);
+    syncFolder(dirname(to));
+  });
+
+/** Writes a new file; EEXIST when something stands there already, a dangling link included. */
+export const createFile = (path: string, content: string | Uint8Array, mode: number): Io<void> =>
+  io(() => {
+    const fd = fse.openSync(
+      path,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      mode,
+    );
+    try {
+      writeAll(fd, Buffer.from(content), 0);
+    } finally {
+      fse.closeSync(fd);
+    }
+  });
+
+/** Opens for an append-like output of a child; 0600, never through a link. */
+export const openOutput = (path: string): Io<number> =>
+  io(() =>
+    fse.openSync(
+      path,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND | constants.O_NOFOLLOW,
+      0o600,
+    ),
+  );
+export const openNull = (): number => fse.openSync('/dev/null', constants.O_RDWR);
+export const close = (fd: number): void => {
+  fse.closeSync(fd);
+};
+
+/** A private folder under the system's temporary one, 0700. */
+export const privateFolder = (base: string, prefix: string): string => fse.mkdtempSync(join(base, prefix));
+
+// ---------------------------------------------------------------- atomic replace
+
+/** A replacement that is written and on the disk, but not yet in place. */
+export interface Prepared {
+  /** Puts it in place, durably. */
+  commit(): Io<void>;
+  discard(): void;
+}
+
+/**
+ * Prepares to replace a file's content: owner and mode are kept, and a path that is a
+ * link stays a link (its target is replaced). Nothing is visible before commit().
+ */
+export function prepareReplace(path: string, content: Uint8Array): Io<Prepared> {
+  return io(() => {
+    const target = fse.realpathSync(path);
+    const before = fse.statSync(target);
+    const temporary = temporaryName(target);
+    const fd = fse.openSync(
+      temporary,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o600,
+    );
+    try {
+      writeAll(fd, content, 0);
+      fse.fchownSync(fd, before.uid, before.gid);
+      fse.fchmodSync(fd, before.mode & 0o7777);
+      fse.fsyncSync(fd);
+    } catch (error) {
+      fse.unlinkSync(temporary);
+      throw error;
+    } finally {
+      fse.closeSync(fd);
+    }
+    return {
+      commit: () =>
+        io(() => {
+          fse.renameSync(temporary, target);
+          syncFolder(dirname(target));
+        }),
+      discard: () => {
+        removeFile(temporary);
+      },
+    };
+  });
+}
+
+/** Points a link at another target with one rename(2): nobody ever sees it missing. Makes it where there is none. */
+export const replaceLink = (link: string, target: string): Io<void> =>
+  io(() => {
+    const temporary = temporaryName(link);
+    fse.symlinkSync(target, temporary);
+    try {
+      fse.renameSync(temporary, link);
+    } catch (error) {
+      fse.unlinkSync(temporary);
+      throw error;
+    }
+    syncFolder(dirname(link));
+  });
+
+/** Leftovers of a process that died between writing and renaming: to be removed by the next one that holds the lock. */
+export function removeTemporaries(path: string): void {
+  const folder = dirname(path);
+  const names = list(folder);
+  if (!names.ok) return;
+  for (const name of names.value) {
+    if (name.startsWith(`.${basename(path)}.swap-pool-`)) removeFile(join(folder, name));
+  }
+}
+
+const temporaryName = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.swap-pool-${randomBytes(6).toString('hex')}`);
+
+// ---------------------------------------------------------------- durable append
+
+/**
+ * An append-only file whose room is taken up front: it is filled with newlines, records
+ * overwrite them, and closing cuts the rest off. So a disk that fills up during a deploy
+ * cannot stop the deploy's own journal.
+ */
+export class DurableLog {
+  private constructor(
+    private readonly fd: number,
+    private offset: number,
+  ) {}
+
+  /** Makes a new log with `room` bytes reserved and durable; EEXIST when there is one. */
+  static create(path: string, room: number): Io<DurableLog> {
+    return io(() => {
+      const fd = fse.openSync(
+        path,
+        constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+        0o600,
+      );
+      try {
+        writeAll(fd, Buffer.alloc(room, '\n'), 0);
+        fse.fsyncSync(fd);
+        syncFolder(dirname(path));
+      } catch (error) {
+        fse.closeSync(fd);
+        fse.unlinkSync(path);
+        throw error;
+      }
+      return new DurableLog(fd, 0);
+    });
+  }
+
+  /** Opens one that exists, to append after its last complete record. */
+  static open(path: string): Io<DurableLog> {
+    return io(() => {
+      const fd = fse.openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+      const content = fse.readFileSync(fd);
+      let end = content.length;
+      while (end > 0 && content[end - 1] === 0x0a) end -= 1;
+      const log = new DurableLog(fd, end);
+      // a torn record has no newline of its own if it was the last thing in the file; one more does no harm
+      if (end > 0) log.write(Buffer.from('\n'));
+      return log;
+    });
+  }
+
+  /** Appends one line; on the disk when this returns. */
+  append(line: string): Io<void> {
+    return io(() => {
+      this.write(Buffer.from(`${line}\n`));
+      fse.fdatasyncSync(this.fd);
+    });
+  }
+
+  /** Cuts off the reserved room that was not needed. */
+  close(): Io<void> {
+    return io(() => {
+      fse.ftruncateSync(this.fd, this.offset);
+      fse.fsyncSync(this.fd);
+      fse.closeSync(this.fd);
+    });
+  }
+
+  /** Leaves the file as it is: the deploy goes on elsewhere, or later. */
+  abandon(): void {
+    fse.closeSync(this.fd);
+  }
+
+  private write(bytes: Uint8Array): void {
+    writeAll(this.fd, bytes, this.offset);
+    this.offset += bytes.length;
+  }
+}
+
+// ---------------------------------------------------------------- lock files
+
+/** Opens a lock file, never through a link; made when missing, world-readable, never unlinked by anybody. */
+export const openLockFile = (path: string): Io<number> =>
+  io(() => fse.openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644));
+
+export const writeWhole = (fd: number, content: string): Io<void> =>
+  io(() => {
+    fse.ftruncateSync(fd, 0);
+    writeAll(fd, Buffer.from(content), 0);
+  });
+
+function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
+  let done = 0;
+  while (done < bytes.length) done += fse.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+}
+
+function syncFolder(folder: string): void {
+  const fd = fse.openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fse.fsyncSync(fd);
+  } finally {
+    fse.closeSync(fd);
+  }
+}
+
+function toFacts(stat: fse.Stats): FileFacts {
+  return {
+    kind: stat.isFile()
+      ? 'file'
+      : stat.isDirectory()
+        ? 'folder'
+        : stat.isSymbolicLink()
+          ? 'link'
+          : stat.isSocket()
+            ? 'socket'
+            : 'other',
+    uid: stat.uid,
+    gid: stat.gid,
+    mode: stat.mode & 0o7777,
+    size: stat.size,
+    inode: stat.ino,
+    changed: Math.max(stat.mtimeMs, stat.ctimeMs),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * Locks that die with their holder: flock(2) on a file that stays. Node has no flock, so
+ * util-linux's is run for a moment on our descriptor; a flock belongs to the open file
+ * description, which child and parent share, so it is ours when the child has gone.
+ *
+ * The file is never unlinked: somebody could hold the old one while another makes a new.
+ */
+import { basename } from 'node:path';
+import type { Lock } from '../drivers.js';
+import { fail, ok } from '../event.js';
+import type { LockHolder, Result } from '../event.js';
+import { timestamp } from './clock.js';
+import { run } from './exec.js';
+import { close, exists, openLockFile, readText, writeWhole } from './files.js';
+
+const FLOCKS = ['/usr/bin/flock', '/bin/flock'];
+
+/**
+ * Takes the lock at `path`, waiting up to `wait` ms (0: not at all). `locked` when somebody
+ * else has it, with what the holder wrote about itself; `state-unwritable` when the file
+ * cannot be opened (a link stands there: ELOOP).
+ */
+export async function takeLock(
+  path: string,
+  kind: 'app' | 'nginx' | 'slot',
+  { wait, command, user }: { readonly wait: number; readonly command: string; readonly user: string },
+): Promise<Result<Lock>> {
+  const flock = FLOCKS.find((candidate) => exists(candidate));
+  if (flock === undefined) return fail({ reason: 'binary-missing', searched: FLOCKS });
+  const opened = openLockFile(path);
+  if (!opened.ok) return fail({ reason: 'state-unwritable', path, code: opened.code });
+  const fd = opened.value;
+  const how = wait > 0 ? ['-w', String(wait / 1000)] : ['-n'];
+  const ran = await run([flock, ...how, '3'], { descriptor: fd });
+  if (ran.status !== 0) {
+    close(fd);
+    if (ran.status === 1) return fail({ reason: 'locked', lock: kind, path, holder: lockHolder(path) });
+    return fail({ reason: 'bug', detail: `${basename(flock)}: ${ran.failure ?? ran.stderr}` });
+  }
+  const holder: LockHolder = { pid: process.pid, user, command, since: timestamp() };
+  writeWhole(fd, `${JSON.stringify(holder)}\n`);
+  return ok({
+    release: () => {
+      writeWhole(fd, '');
+      close(fd);
+    },
+  });
+}
+
+/** Who wrote into a lock file last; null when it is empty or unreadable. It need not hold the lock any more. */
+export function lockHolder(path: string): LockHolder | null {
+  const text = readText(path);
+  if (!text.ok) return null;
+  try {
+    const value = JSON.parse(text.value) as Partial<LockHolder>;
+    return typeof value.pid === 'number' ? (value as LockHolder) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * Processes as /proc shows them. The mount point is an argument, so tests and
+ * containers can hand in another one. Everything here is a synchronous look:
+ * /proc files are memory, and a look must not interleave with another.
+ *
+ * A process that cannot be read is indistinguishable from one that is gone, but
+ * for EACCES / EPERM (hidepid, another user's): functions say which they give.
+ */
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import type { ProcessId } from '../event.js';
+
+export interface Stat {
+  readonly pid: number;
+  readonly comm: string;
+  /** One letter: R S D Z T X … */
+  readonly state: string;
+  readonly ppid: number;
+  /** Clock ticks since boot. */
+  readonly start: number;
+}
+
+/** Where a blocked process waits; `running` when it is on a CPU or ready to be. */
+export type Blocked =
+  | { readonly kind: 'running' }
+  | { readonly kind: 'syscall'; readonly number: number; readonly arguments: readonly bigint[] }
+  /** Blocked, but only the kernel function is known: /proc/PID/syscall may be denied (yama) where wchan is not. */
+  | { readonly kind: 'function'; readonly name: string }
+  | { readonly kind: 'unreadable' };
+
+/** Field 22 of /proc/PID/stat counts in USER_HZ, which is 100 on every Linux architecture that Node supports. */
+export const TICKS_PER_SECOND = 100;
+
+export interface Procfs {
+  readonly root: string;
+  readonly bootId: string;
+}
+
+/** Opens a procfs; `root` is its mount point. Throws when it is none: nothing can be done without /proc. */
+export function procfs(root = '/proc'): Procfs {
+  return { root, bootId: readFileSync(`${root}/sys/kernel/random/boot_id`, 'latin1').trim() };
+}
+
+/** The stat of a process, null when it does not exist (or may not be seen). Zombies have one. */
+export function readStat(fs: Procfs, pid: number): Stat | null {
+  const text = read(`${fs.root}/${pid}/stat`);
+  if (text === null) return null;
+  // comm may hold blanks and parentheses, so the fields begin after the last one
+  const open = text.indexOf('(');
+  const close = text.lastIndexOf(')');
+  if (open < 0 || close < open) return null;
+  const fields = text.slice(close + 2).split(' ');
+  return {
+    pid,
+    comm: text.slice(open + 1, close),
+    state: fields[0] ?? '?',
+    ppid: Number(fields[1]),
+    start: Number(fields[19]),
+  };
+}
+
+/** Whether a state means that the process runs no more: a zombie still answers kill(pid, 0), but is gone. */
+const isGone = (state: string): boolean => state === 'Z' || state === 'X' || state === 'x';
+
+/** The identity of a living process; null when there is none (zombies are none). */
+export function identify(fs: Procfs, pid: number): ProcessId | null {
+  const stat = readStat(fs, pid);
+  return stat === null || isGone(stat.state) ? null : { boot: fs.bootId, pid, start: stat.start };
+}
+
+/** Whether the very process lives: same boot, same pid, same start time, and no zombie. */
+export function isAlive(fs: Procfs, id: ProcessId): boolean {
+  if (id.boot !== fs.bootId) return false;
+  const stat = readStat(fs, id.pid);
+  return stat !== null && !isGone(stat.state) && stat.start === id.start;
+}
+
+export const sameProcess = (a: ProcessId, b: ProcessId): boolean =>
+  a.pid === b.pid && a.start === b.start && a.boot === b.boot;
+
+/**
+ * Sends a signal to the very process, confirming its identity right before; false when
+ * it is gone. Between look and kill a pid could only be reused if the process ended and
+ * the whole pid space wrapped within microseconds. Throws on EPERM: a caller's bug.
+ */
+export function signalProcess(fs: Procfs, id: ProcessId, signal: NodeJS.Signals): boolean {
+  if (id.pid <= 1 || !isAlive(fs, id)) return false;
+  try {
+    process.kill(id.pid, signal);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+/**
+ * The command line as one string, NULs as blanks. A process that titled itself (nginx,
+ * php-fpm) shows its title here, padded, its word boundaries lost.
+ */
+export function title(fs: Procfs, pid: number): string {
+  return (read(`${fs.root}/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trimEnd();
+}
+
+/** The command line as argv; for a process that has not titled itself. */
+export function argv(fs: Procfs, pid: number): string[] {
+  const text = read(`${fs.root}/${pid}/cmdline`) ?? '';
+  return text === '' ? [] : text.replace(/\0$/, '').split('\0');
+}
+
+/** The program's path, without the kernel's ` (deleted)` after an upgrade on disk; null when unreadable. */
+export function executable(fs: Procfs, pid: number): string | null {
+  return link(`${fs.root}/${pid}/exe`)?.replace(/ \(deleted\)$/, '') ?? null;
+}
+
+export const workingDirectory = (fs: Procfs, pid: number): string | null => link(`${fs.root}/${pid}/cwd`);
+
+/** Pids of the children. Uses the task's children file where the kernel has it, else all of /proc. */
+export function children(fs: Procfs, pid: number): number[] {
+  const listed = read(`${fs.root}/${pid}/task/${pid}/children`);
+  if (listed !== null) return listed.split(' ').filter(Boolean).map(Number);
+  return pids(fs).filter((other) => readStat(fs, other)?.ppid === pid);
+}
+
+/** Every pid there is now, newest numbers last. */
+export function pids(fs: Procfs): number[] {
+  const found: number[] = [];
+  for (const name of readdirSync(fs.root)) if (/^\d+$/.test(name)) found.push(Number(name));
+  return found;
+}
+
+/**
+ * Where a process is blocked. /proc/PID/syscall needs ptrace rights (root, or the same
+ * user where yama allows it); wchan needs fewer.
+ */
+export function blocked(fs: Procfs, pid: number): Blocked {
+  const text = read(`${fs.root}/${pid}/syscall`);
+  if (text !== null) {
+    if (text.startsWith('running')) return { kind: 'running' };
+    const words = text.trim().split(' ');
+    const number = Number(words[0]);
+    // -1: blocked outside a system call, as in a page fault: it is at work
+    if (number === -1) return { kind: 'running' };
+    return { kind: 'syscall', number, arguments: words.slice(1, 7).map((word) => BigInt(word)) };
+  }
+  const name = read(`${fs.root}/${pid}/wchan`);
+  if (name === null) return { kind: 'unreadable' };
+  return name === '0' || name === '' ? { kind: 'running' } : { kind: 'function', name };
+}
+
+export interface Status {
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: readonly number[];
+  /** Signals that wait to be delivered, to the thread or the process; bit n-1 is signal n. */
+  readonly pending: bigint;
+  readonly contextSwitches: number;
+  readonly residentBytes: number;
+}
+
+/** What /proc/PID/status says; null when the process is gone. Ids are the effective ones. */
+export function readStatus(fs: Procfs, pid: number): Status | null {
+  const text = read(`${fs.root}/${pid}/status`);
+  if (text === null) return null;
+  const field = (name: string): string => {
+    const at = text.indexOf(`\n${name}:`);
+    if (at < 0) return '';
+    const from = at + name.length + 2;
+    return text.slice(from, text.indexOf('\n', from)).trim();
+  };
+  const signals = (name: string): bigint => BigInt(`0x${field(name) || '0'}`);
+  return {
+    uid: Number(field('Uid').split(/\s+/)[1]),
+    gid: Number(field('Gid').split(/\s+/)[1]),
+    groups: field('Groups').split(/\s+/).filter(Boolean).map(Number),
+    pending: signals('SigPnd') | signals('ShdPnd'),
+    contextSwitches: Number(field('voluntary_ctxt_switches')) + Number(field('nonvoluntary_ctxt_switches')),
+    residentBytes: Number(field('VmRSS').split(' ')[0] || '0') * 1024,
+  };
+}
+
+export const isPending = (status: Status, signal: number): boolean =>
+  ((status.pending >> BigInt(signal - 1)) & 1n) === 1n;
+
+/** Inode of a namespace (`net`, `mnt`, `pid`), as text; null when it may not be read. */
+export const namespaceOf = (fs: Procfs, pid: number | 'self', kind: 'net' | 'mnt' | 'pid'): string | null =>
+  link(`${fs.root}/${pid}/ns/${kind}`);
+
+/** Whether a process lives in our own namespace of that kind; null when that cannot be read. */
+export function inOurNamespace(fs: Procfs, pid: number, kind: 'net' | 'mnt' | 'pid'): boolean | null {
+  const theirs = namespaceOf(fs, pid, kind);
+  const ours = namespaceOf(fs, 'self', kind);
+  return theirs === null || ours === null ? null : theirs === ours;
+}
+
+/** Inodes of the sockets a process has open; null when its descriptors may not be read. */
+export function socketsOf(fs: Procfs, pid: number): Map<number, number> | null {
+  const folder = `${fs.root}/${pid}/fd`;
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return null;
+  }
+  const found = new Map<number, number>();
+  for (const name of names) {
+    const target = link(`${folder}/${name}`);
+    if (target?.startsWith('socket:[') === true) found.set(Number(name), Number(target.slice(8, -1)));
+  }
+  return found;
+}
+
+/**
+ * The descriptors above 2 that a child of ours would inherit: those without close-on-exec,
+ * which are the ones our own caller left open (a cron line's `flock 200`).
+ */
+export function inheritableDescriptors(fs: Procfs): number[] {
+  const closeOnExec = 0o2000000;
+  return readdirSync(`${fs.root}/self/fd`)
+    .map(Number)
+    .filter((fd) => {
+      if (fd <= 2) return false;
+      const flags = /^flags:\s*(\d+)/m.exec(read(`${fs.root}/self/fdinfo/${fd}`) ?? '')?.[1];
+      return flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) === 0;
+    });
+}
+
+/**
+ * When the process started, ms since the epoch, by today's wall clock: btime is computed
+ * from it and has a resolution of one second.
+ */
+export function startedAt(fs: Procfs, id: ProcessId): number {
+  return bootTime(fs) + (id.start * 1000) / TICKS_PER_SECOND;
+}
+
+/** Clock ticks since boot, now: on the same scale as ProcessId.start. */
+export function ticksNow(fs: Procfs): number {
+  return Math.floor(Number((read(`${fs.root}/uptime`) ?? '0').split(' ')[0]) * TICKS_PER_SECOND);
+}
+
+/** Bytes that programs may still take without swapping. */
+export function availableMemory(fs: Procfs): number {
+  return Number(/^MemAvailable:\s+(\d+) kB/m.exec(read(`${fs.root}/meminfo`) ?? '')?.[1] ?? '0') * 1024;
+}
+
+function bootTime(fs: Procfs): number {
+  return Number(/^btime (\d+)/m.exec(read(`${fs.root}/stat`) ?? '')?.[1] ?? '0') * 1000;
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return null;
+  }
+}
+
+function link(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}

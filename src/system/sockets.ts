@@ -1,0 +1,145 @@
+/**
+ * Who listens, who is connected, who waits: the kernel's own tables of unix and
+ * TCP sockets. They show one network namespace: the reader's, or that of the pid
+ * whose /proc/PID/net is read.
+ */
+import { readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Connections } from '../event.js';
+import type { Procfs } from './proc.js';
+
+/** An address a pool can listen on. A unix path is canonical: the folder's links resolved, never the last part. */
+export type Address =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+export interface SocketView {
+  /** Inodes of the sockets that listen there. Several processes can have bound one path, one after the other. */
+  readonly listeners: readonly number[];
+  readonly connections: Connections;
+}
+
+/**
+ * The sockets bound to an address, whether or not its file still exists: /proc/net/unix
+ * keeps the name a socket was bound to, after a rename and an unlink too.
+ *
+ * One read is not atomic (the kernel hands out a page at a time and an entry can be passed
+ * over when a neighbour goes away meanwhile), so a caller that acts on a zero looks twice.
+ *
+ * Throws when the table cannot be read.
+ */
+export function socketsAt(fs: Procfs, address: Address, netOf: number | 'self' = 'self'): SocketView {
+  return address.kind === 'unix' ? unixAt(fs, address.path, netOf) : tcpAt(fs, address, netOf);
+}
+
+/**
+ * A unix path with its folder's links resolved and its last part left alone, as `/var/run/x`
+ * and `/run/x` are one socket; as it is when the folder does not exist.
+ */
+export function canonicalPath(path: string): string {
+  try {
+    return join(realpathSync(dirname(path)), basename(path));
+  } catch {
+    return path;
+  }
+}
+
+// Num RefCount Protocol Flags Type St Inode Path; see net/unix/af_unix.c, unix_seq_show
+const ACCEPTS = 0x10000; // __SO_ACCEPTCON
+const CONNECTING = 2; // SS_CONNECTING: in a backlog, no inode yet
+const CONNECTED = 3;
+
+function unixAt(fs: Procfs, path: string, netOf: number | 'self'): SocketView {
+  const text = readFileSync(`${fs.root}/${netOf}/net/unix`, 'latin1');
+  const name = Buffer.from(basename(path)).toString('latin1');
+  const listeners: number[] = [];
+  let accepted = 0;
+  let queued = 0;
+  // search for the name first: on a crowded host all but a few of thousands of lines are others'
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    const end = at + name.length;
+    if (end < text.length && text[end] !== '\n') continue;
+    const begin = text.lastIndexOf('\n', at) + 1;
+    const fields = /^\S+ \S+ \S+ (\S+) \S+ (\S+) +(\d+) (.*)$/.exec(text.slice(begin, end));
+    if (fields === null) continue;
+    const [, flags = '', state = '', inode = '', bound = ''] = fields;
+    if (!isPath(Buffer.from(bound, 'latin1').toString(), path)) continue;
+    if ((Number.parseInt(flags, 16) & ACCEPTS) !== 0) listeners.push(Number(inode));
+    else if (Number.parseInt(state, 16) === CONNECTING && inode === '0') queued += 1;
+    else if (Number.parseInt(state, 16) === CONNECTED) accepted += 1;
+  }
+  return { listeners, connections: { accepted, queued } };
+}
+
+const isPath = (bound: string, path: string): boolean =>
+  bound === path || (basename(bound) === basename(path) && canonicalPath(bound) === path);
+
+// states of net/tcp_states.h: ESTABLISHED, SYN_RECV, CLOSE_WAIT (the client is gone, the script runs on), LISTEN
+const ESTABLISHED = 1;
+const SYN_RECV = 3;
+const CLOSE_WAIT = 8;
+const LISTEN = 10;
+
+function tcpAt(
+  fs: Procfs,
+  { host, port }: { host: string; port: number },
+  netOf: number | 'self',
+): SocketView {
+  const wanted = isWildcard(host) ? null : hexHosts(host);
+  const listeners: number[] = [];
+  let accepted = 0;
+  let queued = 0;
+  for (const table of ['tcp', 'tcp6']) {
+    let text: string;
+    try {
+      text = readFileSync(`${fs.root}/${netOf}/net/${table}`, 'latin1');
+    } catch (error) {
+      if (table === 'tcp6') continue; // a kernel without IPv6 has no such table
+      throw error;
+    }
+    const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+    for (const line of text.split('\n').slice(1)) {
+      const fields = line.trim().split(/\s+/);
+      const [, local = '', , state = ''] = fields;
+      if (!local.endsWith(suffix)) continue;
+      const at = local.slice(0, -5);
+      if (wanted !== null && !wanted.includes(at) && !/^0+$/.test(at)) continue;
+      const inode = Number(fields[9]);
+      const code = Number.parseInt(state, 16);
+      if (code === LISTEN) listeners.push(inode);
+      else if (code === ESTABLISHED || code === SYN_RECV || code === CLOSE_WAIT) {
+        if (inode === 0) queued += 1;
+        else accepted += 1;
+      }
+    }
+  }
+  return { listeners, connections: { accepted, queued } };
+}
+
+const isWildcard = (host: string): boolean => host === '*' || host === '0.0.0.0' || host === '::';
+
+/** An address as the tables write it: 32-bit words in the machine's byte order; IPv4 also mapped into IPv6. */
+function hexHosts(host: string): string[] {
+  const hex = (bytes: readonly number[]): string => {
+    let text = '';
+    for (let word = 0; word < bytes.length; word += 4) {
+      const four = bytes.slice(word, word + 4);
+      if (LITTLE_ENDIAN) four.reverse();
+      for (const byte of four) text += byte.toString(16).toUpperCase().padStart(2, '0');
+    }
+    return text;
+  };
+  if (!host.includes(':')) {
+    const four = host.split('.').map(Number);
+    return [hex(four), hex([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, ...four])];
+  }
+  const [head = '', tail] = host.split('::');
+  const groups = (text: string): number[] =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+  const left = groups(head);
+  const right = tail === undefined ? [] : groups(tail);
+  const middle = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => 0);
+  return [hex([...left, ...middle, ...right].flatMap((group) => [group >> 8, group & 255]))];
+}
+
+const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
