@@ -155,7 +155,7 @@ function* sites(tree: Tree): Generator<Site> {
       yield { file, place, token, target: named, ...rest };
       continue;
     }
-    const upstream = visit.path.at(-1);
+    const upstream = visit.parent?.block ?? null;
     if (directive.name !== 'server' || upstream?.name !== 'upstream') continue;
     const words = options.map((option) => option.value);
     const role = words.includes('down') ? 'down' : words.includes('backup') ? 'backup' : 'primary';

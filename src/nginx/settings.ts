@@ -17,7 +17,7 @@ export interface Setting {
 export function mainSettings(tree: Tree, name: MainSetting): readonly Setting[] {
   const found: Setting[] = [];
   for (const visit of walk(tree)) {
-    if (visit.path.length > 0 || visit.directive.name !== name) continue;
+    if (visit.parent !== null || visit.directive.name !== name) continue;
     const values = visit.directive.args.map(({ value }) => toUtf8(value) ?? value);
     found.push({ values, place: placeOf(visit) });
   }

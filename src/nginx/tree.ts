@@ -42,8 +42,14 @@ export interface Tree {
 export interface Visit {
   readonly file: ConfigFile;
   readonly directive: Directive;
-  /** The blocks around it, outermost first, across files. */
-  readonly path: readonly Directive[];
+  /** The block around it, across files; null at the main level. */
+  readonly parent: Enclosing | null;
+}
+
+/** A block and the block around it. A list of all of them would cost the square of the depth. */
+export interface Enclosing {
+  readonly block: Directive;
+  readonly parent: Enclosing | null;
 }
 
 /**
@@ -137,23 +143,30 @@ export function readTree(root: string, source: ConfigSource): Tree {
 export function* walk(tree: Tree): Generator<Visit> {
   const root = tree.files[0];
   if (root === undefined) return;
-  const stack: Cursor[] = [{ file: root, directives: root.directives, path: [], at: 0 }];
+  const stack: Cursor[] = [{ file: root, directives: root.directives, parent: null, at: 0 }];
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-    const { file, path } = top;
+    const { file, parent } = top;
     const directive = top.directives[top.at++];
     if (directive === undefined) {
       stack.pop();
       continue;
     }
-    yield { file, directive, path };
+    yield { file, directive, parent };
     if (directive.block !== null && directive.body === 'directives') {
-      stack.push({ file, directives: directive.block, path: [...path, directive], at: 0 });
+      stack.push({ file, directives: directive.block, parent: { block: directive, parent }, at: 0 });
     }
     const inner = tree.included.get(directive) ?? [];
     for (const each of [...inner].reverse()) {
-      stack.push({ file: each, directives: each.directives, path, at: 0 });
+      stack.push({ file: each, directives: each.directives, parent, at: 0 });
     }
   }
+}
+
+/** The blocks around a directive, outermost first. */
+export function enclosing({ parent }: Pick<Visit, 'parent'>): readonly Directive[] {
+  const blocks: Directive[] = [];
+  for (let each = parent; each !== null; each = each.parent) blocks.unshift(each.block);
+  return blocks;
 }
 
 /** The paths that nginx opens, each once, in order: what `nginx -T` lists. */
@@ -192,7 +205,7 @@ interface Entry {
 interface Cursor {
   readonly file: ConfigFile;
   readonly directives: readonly Directive[];
-  readonly path: readonly Directive[];
+  readonly parent: Enclosing | null;
   at: number;
 }
 

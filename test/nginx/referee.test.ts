@@ -182,7 +182,7 @@ describe('values are what nginx reads', () => {
       .tuple(fc.constantFrom('', '"', "'"), word)
       .map(([quote, text]) => quote + text + quote)
       .filter((text) => {
-        const { tokens, problem } = lex(bytesOf(`a ${text} ;`));
+        const { tokens, problem } = lex(bytesOf(`a ${text}\n;`));
         return (
           problem === null && tokens.length === 3 && tokens[1]?.kind === 'word' && tokens[2]?.kind === ';'
         );
@@ -205,7 +205,8 @@ describe('values are what nginx reads', () => {
       'serve.conf',
       `worker_processes 1; ${box.main} http { ${box.http} server { listen 127.0.0.1:${String(port)};\n${locations.join('\n')}\n } }`,
     );
-    expect(box.nginx('-t', file)).toMatchObject({ ok: true });
+    const tested = box.nginx('-t', file);
+    expect(tested.ok, tested.err).toBe(true);
     const server = spawn('/usr/sbin/nginx', ['-e', 'stderr', '-c', file, '-g', 'master_process off;'], {
       stdio: 'ignore',
     });
