@@ -1,0 +1,38 @@
+/** Past deploys, newest first. */
+import type { Past } from '../context.js';
+import type { DeployState } from '../deploy/state.js';
+import type { CommandResult, HistoryEntry, Timings } from '../event.js';
+import { refusal } from './outcome.js';
+
+export function history(apps: readonly Past[]): CommandResult {
+  const entries: HistoryEntry[] = [];
+  for (const { store, file } of apps) {
+    const owned = store.inspect(file);
+    if (!owned.ok) return refusal('history', owned.failure);
+    for (const state of store.newestFirst()) {
+      if (!state.ok) return refusal('history', state.failure);
+      entries.push(toEntry(state.value));
+    }
+  }
+  entries.sort((a, b) => (a.time < b.time ? 1 : -1));
+  return { command: 'history', exit: 0, history: entries };
+}
+
+function toEntry(state: DeployState): HistoryEntry {
+  const { opened } = state;
+  const closed = state.phase === 'closed' ? state.closed : null;
+  const none: Timings = {};
+  return {
+    deploy: opened.deploy,
+    app: opened.app,
+    time: opened.time,
+    who: opened.who,
+    command: opened.command,
+    from: opened.from,
+    to: opened.to,
+    outcome: closed?.outcome ?? null,
+    ms: closed?.ms ?? none,
+    cut: closed?.cut ?? (state.phase === 'closed' ? 0 : state.cut),
+    reason: closed?.reason ?? null,
+  };
+}

@@ -1,0 +1,50 @@
+/** What a deploy tells before it acts. */
+import type { App } from '../context.js';
+import type { Situation, Steps } from '../deploy/plan.js';
+import type { SlotView } from '../drivers.js';
+import { SLOTS } from '../event.js';
+import type { Plan, Warning } from '../event.js';
+
+export function warn(app: App, situation: Situation, decision: Steps): void {
+  for (const warning of warningsOf(app, situation, decision)) app.emit({ type: 'warning', warning });
+}
+
+function warningsOf(app: App, { proxy, slots, command }: Situation, decision: Steps): readonly Warning[] {
+  const { from, to } = decision;
+  const leaving: SlotView | null = from === null ? null : slots[from];
+  const own: Warning[] = [];
+  if (command === 'rollback' && decision.arriving === null) own.push({ reason: 'rollback-runs-now' });
+  if (command === 'deploy' && from === null) own.push({ reason: 'nothing-serves', slot: to });
+  if (leaving?.state === 'orphaned') {
+    const pids = leaving.life?.workers.map((id) => id.pid) ?? [];
+    own.push({ reason: 'slot-orphaned', slot: leaving.slot, pids });
+  }
+  if (decision.clear !== null) {
+    own.push({ reason: 'standby-running', slot: to, pid: decision.clear.master?.pid ?? null });
+  }
+  return [
+    ...proxy.warnings,
+    ...SLOTS.flatMap((slot) => slots[slot].warnings),
+    ...app.drivers.pool.warnings(leaving, to),
+    ...own,
+  ];
+}
+
+export function planOf(app: App, situation: Situation, decision: Steps, dryRun: boolean): Plan {
+  const { proxy } = situation;
+  const { from, to, steps } = decision;
+  const starts = steps.includes('start') ? [app.drivers.pool.startCommand(to)] : [];
+  const switches = steps.includes('switch');
+  const stops = from === null ? [] : [{ signal: 'SIGQUIT', to: `the ${from} pool` }];
+  return {
+    command: situation.command,
+    from,
+    to,
+    switch: app.drivers.proxy.kind,
+    steps,
+    changes: switches ? proxy.changes : [],
+    commands: [...starts, ...(switches ? proxy.commands : [])],
+    signals: [...(switches ? proxy.signals : []), ...stops],
+    dryRun,
+  };
+}

@@ -1,0 +1,94 @@
+/** Ends what a dead or interrupted deploy left. */
+import type { App } from '../context.js';
+import { takeUp } from '../deploy/begin.js';
+import { recover as recoverDeploy } from '../deploy/recover.js';
+import type { Ending } from '../deploy/run.js';
+import { pastPivot, standsAt } from '../deploy/state.js';
+import type { DeployState } from '../deploy/state.js';
+import type { Deploy } from '../deploy/deploy.js';
+import { fail, ok } from '../event.js';
+import type { CommandResult, Failure, Result } from '../event.js';
+import { exitOf, refusal, resultOf } from './outcome.js';
+
+/** Recovers one app. Nothing open: `unchanged`. */
+export async function recover(app: App, options: { readonly now: boolean }): Promise<CommandResult> {
+  const claimed = app.store.claim(app.config.file);
+  if (!claimed.ok) return refusal('recover', claimed.failure);
+  const lock = await app.lock(0);
+  if (!lock.ok) return refusal('recover', lock.failure);
+  try {
+    const open = app.store.open();
+    if (!open.ok) return refusal('recover', open.failure);
+    let last: CommandResult = { command: 'recover', outcome: 'unchanged', exit: 0 };
+    for (const state of open.value) {
+      // a newer one's end may have closed an older one
+      const still = app.store.read(state.opened.deploy);
+      if (!still.ok) return refusal('recover', still.failure);
+      if (still.value.some((entry) => entry.type === 'closed')) continue;
+      const ended = await end(app, state, options.now);
+      if (!ended.ok) return refusal('recover', ended.failure);
+      last = ended.value;
+      if (last.exit !== 0) return last;
+    }
+    return last;
+  } finally {
+    lock.value.release();
+  }
+}
+
+/** Ends one open deploy; a deploy that was undone cleanly is a recovery that is done. */
+async function end(app: App, state: DeployState, now: boolean): Promise<Result<CommandResult>> {
+  const ended = await endOne(app, state, now);
+  if (!ended.ok) return ended;
+  const { deploy, ending } = ended.value;
+  const clean = deploy.journal.state().phase === 'closed';
+  const result = resultOf(app, 'recover', deploy, ending);
+  if (clean) {
+    const { failure: _undone, ...rest } = result;
+    return ok({ ...rest, outcome: ending.outcome === 'done' ? 'done' : 'reverted', exit: 0 });
+  }
+  if (ending.outcome === 'stranded' || ending.outcome === 'draining') return ok(result);
+  const failure: Failure = { reason: 'still-draining', slot: deploy.opened.to };
+  return ok({ ...result, outcome: 'refused', exit: exitOf('refused', failure), failure });
+}
+
+async function endOne(
+  app: App,
+  state: DeployState,
+  now: boolean,
+): Promise<Result<{ readonly deploy: Deploy; readonly ending: Ending }>> {
+  app.emit({
+    type: 'warning',
+    warning: { reason: 'recovering', deploy: state.opened.deploy, step: standsAt(state) },
+  });
+  const deploy = takeUp(app, state, now);
+  if (!deploy.ok) return deploy;
+  const ending = await recoverDeploy(deploy.value, state);
+  deploy.value.journal.leave();
+  return ok({ deploy: deploy.value, ending });
+}
+
+/**
+ * Before a new deploy: ends every open one. Gives back the one whose drain a rollback may
+ * take over (`keepDrain`), and fails when something is left that must be ended first.
+ */
+export async function finishOpen(
+  app: App,
+  { keepDrain }: { readonly keepDrain: boolean },
+): Promise<Result<DeployState | null>> {
+  const open = app.store.open();
+  if (!open.ok) return open;
+  for (const state of open.value) {
+    if (keepDrain && pastPivot(state) && standsAt(state) === 'drain') return ok(state);
+    const ended = await endOne(app, state, false);
+    if (!ended.ok) return ended;
+    const { deploy, ending } = ended.value;
+    if (deploy.journal.state().phase === 'closed') continue;
+    if (ending.outcome === 'stranded' && ending.failure !== null) return fail(ending.failure);
+    const slot = pastPivot(deploy.journal.state())
+      ? (deploy.opened.from ?? deploy.opened.to)
+      : deploy.opened.to;
+    return fail({ reason: 'still-draining', slot });
+  }
+  return ok(null);
+}

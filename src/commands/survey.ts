@@ -1,0 +1,85 @@
+/** Looking before a deploy: what the proxy says, what the slots are, what the history knows. */
+import type { App } from '../context.js';
+import { decide } from '../deploy/plan.js';
+import type { Decision, Situation } from '../deploy/plan.js';
+import { pastPivot } from '../deploy/state.js';
+import type { DeployState, Opened } from '../deploy/state.js';
+import type { ProxyProof } from '../drivers.js';
+import { fail, ok } from '../event.js';
+import type { Result } from '../event.js';
+
+type Command = Situation['command'];
+
+export interface Look {
+  readonly situation: Situation;
+  readonly decision: Exclude<Decision, { kind: 'reload-first' }>;
+}
+
+/** Surveys and decides; makes the running proxy follow its files first, where they differ and that is safe. */
+export async function look(app: App, command: Command, draining: DeployState | null): Promise<Result<Look>> {
+  const situation = await survey(app, command, draining);
+  if (!situation.ok) return situation;
+  const decision = decide(situation.value);
+  if (!decision.ok) return decision;
+  if (decision.value.kind !== 'reload-first') {
+    return ok({ situation: situation.value, decision: decision.value });
+  }
+  app.emit({ type: 'warning', warning: { reason: 'running-differs', files: decision.value.files } });
+  const answered = await app.drivers.probe.probe(decision.value.slot);
+  if (!answered.ok) return answered;
+  const lock = await app.drivers.lockProxy();
+  if (!lock.ok) return lock;
+  const proof = await app.drivers.proxy.reload();
+  lock.value.release();
+  if (!proof.ok) return proof;
+  const again = await survey(app, command, draining, proof.value);
+  if (!again.ok) return again;
+  const final = decide(again.value);
+  if (!final.ok) return final;
+  // somebody edits faster than we reload
+  if (final.value.kind === 'reload-first') {
+    return fail({ reason: 'disk-differs-from-running', files: final.value.files, slot: final.value.slot });
+  }
+  return ok({ situation: again.value, decision: final.value });
+}
+
+export async function survey(
+  app: App,
+  command: Command,
+  draining: DeployState | null,
+  proof = lastProof(app),
+): Promise<Result<Situation>> {
+  const proxy = await app.drivers.proxy.survey(proof);
+  if (!proxy.ok) return proxy;
+  const blue = app.drivers.pool.observe('blue');
+  if (!blue.ok) return blue;
+  const green = app.drivers.pool.observe('green');
+  if (!green.ok) return green;
+  return ok({
+    command,
+    proxy: proxy.value,
+    slots: { blue: blue.value, green: green.value },
+    last: lastDone(app, () => true),
+    lastSwap: lastDone(app, ({ from }) => from !== null),
+    draining: draining !== null && draining.phase !== 'closed' ? draining.opened : null,
+  });
+}
+
+function lastDone(app: App, counts: (opened: Opened) => boolean): Opened | null {
+  for (const state of app.store.newestFirst()) {
+    if (!state.ok || state.value.phase !== 'closed') continue;
+    if (state.value.closed.outcome === 'done' && counts(state.value.opened)) return state.value.opened;
+  }
+  return null;
+}
+
+/** What the last finished deploy proved of the proxy, however it ended. */
+function lastProof(app: App): ProxyProof | null {
+  for (const state of app.store.newestFirst()) {
+    if (state.ok && state.value.phase === 'closed') return state.value.closed.proof;
+    if (state.ok && pastPivot(state.value) && state.value.phase !== 'closed') {
+      return state.value.switched?.proof ?? null;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,102 @@
+/**
+ * What deploy, start and rollback have in common: finish what was left, look, decide, and
+ * take the steps.
+ */
+import type { App } from '../context.js';
+import { newDeploy } from '../deploy/begin.js';
+import { activeSlot, decide } from '../deploy/plan.js';
+import { forward } from '../deploy/run.js';
+import { pastPivot } from '../deploy/state.js';
+import type { CommandResult, Slot } from '../event.js';
+import { refusal, resultOf } from './outcome.js';
+import { planOf, warn } from './plan.js';
+import { finishOpen } from './recover.js';
+import { look, survey } from './survey.js';
+
+export interface SwapOptions {
+  readonly command: 'deploy' | 'start' | 'rollback';
+  readonly dryRun: boolean;
+  /** ms to wait for the app's lock; 0: not at all. */
+  readonly waitLock: number;
+  readonly ifChanged: boolean;
+}
+
+export async function swap(app: App, options: SwapOptions): Promise<CommandResult> {
+  const { command } = options;
+  if (options.dryRun) return dryRun(app, options);
+  const claimed = app.store.claim(app.config.file);
+  if (!claimed.ok) return refusal(command, claimed.failure);
+  const lock = await app.lock(options.waitLock);
+  if (!lock.ok) return refusal(command, lock.failure);
+  try {
+    return await locked(app, options);
+  } finally {
+    lock.value.release();
+  }
+}
+
+async function locked(app: App, options: SwapOptions): Promise<CommandResult> {
+  const { command } = options;
+  const left = await finishOpen(app, { keepDrain: command === 'rollback' });
+  if (!left.ok) return refusal(command, left.failure);
+  const fingerprint = app.drivers.pool.fingerprint();
+  const looked = await look(app, command, left.value);
+  if (!looked.ok) return refusal(command, looked.failure);
+  const { situation, decision } = looked.value;
+  if (decision.kind !== 'steps') return unchanged(command, decision.slot);
+  const print = await fingerprint;
+  if (!print.ok) return refusal(command, print.failure);
+  if (options.ifChanged && decision.from !== null && situation.last?.fingerprint === print.value) {
+    return unchanged(command, decision.from);
+  }
+  const { requested } = app.interruption;
+  if (requested !== null) return refusal(command, { reason: 'interrupted', signal: requested });
+
+  warn(app, situation, decision);
+  const begun = newDeploy(app, { command, decision, situation, fingerprint: print.value });
+  if (!begun.ok) return refusal(command, begun.failure);
+  const deploy = begun.value;
+  app.emit({ type: 'plan', plan: planOf(app, situation, decision, false) });
+  const [first] = decision.steps;
+  const ending = await forward(deploy, first ?? 'start');
+  deploy.journal.leave();
+  app.store.prune();
+  return resultOf(app, command, deploy, ending);
+}
+
+/** The plan, nothing touched: no lock, no state, no program but those that only look. */
+async function dryRun(app: App, options: SwapOptions): Promise<CommandResult> {
+  const { command } = options;
+  const owned = app.store.inspect(app.config.file);
+  if (!owned.ok) return refusal(command, owned.failure);
+  const open = app.store.open();
+  if (!open.ok) return refusal(command, open.failure);
+  for (const state of open.value) {
+    if (state.phase === 'closed') continue;
+    const step = state.phase === 'planned' ? null : state.step;
+    app.emit({ type: 'warning', warning: { reason: 'recovering', deploy: state.opened.deploy, step } });
+  }
+  const draining = open.value.find(pastPivot) ?? null;
+  const situation = await survey(app, command, command === 'rollback' ? draining : null);
+  if (!situation.ok) return refusal(command, situation.failure);
+  let decision = decide(situation.value);
+  if (decision.ok && decision.value.kind === 'reload-first') {
+    app.emit({ type: 'warning', warning: { reason: 'running-differs', files: decision.value.files } });
+    const proxy = { ...situation.value.proxy, differing: [] };
+    decision = decide({ ...situation.value, proxy });
+  }
+  if (!decision.ok) return refusal(command, decision.failure);
+  if (decision.value.kind !== 'steps') return unchanged(command, activeSlot(situation.value));
+  warn(app, situation.value, decision.value);
+  app.emit({ type: 'plan', plan: planOf(app, situation.value, decision.value, true) });
+  const { from, to } = decision.value;
+  return { command, outcome: 'unchanged', exit: 0, from, to, switch: app.drivers.proxy.kind };
+}
+
+const unchanged = (command: SwapOptions['command'], slot: Slot): CommandResult => ({
+  command,
+  outcome: 'unchanged',
+  exit: 0,
+  from: slot,
+  to: slot,
+});

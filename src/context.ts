@@ -1,0 +1,136 @@
+/**
+ * The composition root: from one app's configuration to the drivers, the journal, the locks
+ * and the voice that its commands work with. Wires; decides nothing.
+ */
+import { join } from 'node:path';
+import { loadConfig } from './config.js';
+import type { Config } from './config.js';
+import type { Interruption } from './deploy/deploy.js';
+import { JournalStore } from './deploy/journal.js';
+import type { Drivers, Lock } from './drivers.js';
+import { ok, SLOTS } from './event.js';
+import type { Emit, Event, EventBody, LockHolder, ProcessId, Result } from './event.js';
+import { createRewrite } from './nginx/rewrite.js';
+import { createSymlink } from './nginx/symlink.js';
+import { createVerify } from './nginx/verify.js';
+import { createPool } from './pool/driver.js';
+import { createProbe } from './pool/probe.js';
+import { now, timestamp } from './system/clock.js';
+import { createLocks } from './system/locks.js';
+import { places } from './system/places.js';
+import { identify, procfs, startedAt } from './system/proc.js';
+
+/** What the process was given: everything that is not the app's. */
+export interface Surroundings {
+  readonly env: NodeJS.ProcessEnv;
+  readonly uid: number;
+  readonly who: string;
+  /** The command line, for those who find our locks taken. */
+  readonly command: string;
+  readonly emit: (event: Event) => void;
+  readonly interruption: Interruption;
+}
+
+export interface Past {
+  /** The app's YAML. */
+  readonly file: string;
+  readonly store: JournalStore;
+}
+
+/** One app, ready to be worked with. */
+export interface App {
+  readonly name: string;
+  readonly config: Config;
+  readonly store: JournalStore;
+  readonly drivers: Drivers;
+  readonly emit: Emit;
+  readonly interruption: Interruption;
+  readonly who: string;
+  readonly runner: ProcessId;
+  /** The app's lock and both slots' real addresses, or who has one of them. */
+  lock(wait: number): Promise<Result<Lock>>;
+  lockHolder(): LockHolder | null;
+  /** From now on events belong to this deploy. */
+  enter(deploy: string): void;
+  /** RFC 3339 */
+  startedAt(id: ProcessId): string;
+  /** ms since the app was opened. */
+  elapsed(): number;
+}
+
+/** Reads an app's configuration and asks its pools what they are. Touches nothing. */
+export async function openApp(file: string, surroundings: Surroundings): Promise<Result<App>> {
+  const began = now();
+  const { env, uid, emit } = surroundings;
+  const root = uid === 0;
+  const loaded = loadConfig(file, { root });
+  if (!loaded.ok) return loaded;
+  const config = loaded.value;
+  const fs = procfs();
+  const where = places(env, uid);
+  const folder = join(where.state, config.app);
+
+  let deploy: string | null = null;
+  const stamped: Emit = (body) => {
+    emit(stamp(body, config.app, deploy));
+  };
+
+  const pool = await createPool({ fs, config, folder, root });
+  if (!pool.ok) return pool;
+  const addresses = pool.value.addresses;
+  const options = { fs, nginx: config.nginx, addresses, root };
+  const proxy =
+    config.switch.by === 'rewrite'
+      ? createRewrite(options)
+      : createSymlink({ ...options, link: config.switch.link });
+  const probe = createProbe({ config, pool: pool.value, proxyUser: () => proxy.user() });
+  const locks = createLocks(where, surroundings);
+  const drivers: Drivers = {
+    pool: pool.value,
+    proxy,
+    probe,
+    verify: config.verify === undefined ? null : createVerify(config.verify, config.probe.timeout),
+    lockProxy: async () => {
+      const key = await proxy.lockKey();
+      return key.ok ? locks.takeProxy(key.value, config.nginx.reloadTimeout) : key;
+    },
+    drain: config.drain,
+    verifyTimeout: config.probe.timeout,
+  };
+  return ok({
+    name: config.app,
+    config,
+    store: new JournalStore(folder),
+    drivers,
+    emit: stamped,
+    interruption: surroundings.interruption,
+    who: surroundings.who,
+    runner: identify(fs, process.pid) ?? { boot: fs.bootId, pid: process.pid, start: 0 },
+    lock: (wait) =>
+      locks.takeApp(
+        config.app,
+        SLOTS.map((slot) => addresses[slot]),
+        wait,
+      ),
+    lockHolder: () => locks.holder(config.app),
+    enter: (id) => {
+      deploy = id;
+    },
+    startedAt: (id) => new Date(startedAt(fs, id)).toISOString(),
+    elapsed: () => now() - began,
+  });
+}
+
+/** An app's journals alone: for commands that ask neither pools nor nginx. */
+export const openPast = (
+  { app, file }: { readonly app: string; readonly file: string },
+  { env, uid }: Surroundings,
+): Past => ({ file, store: new JournalStore(join(places(env, uid).state, app)) });
+
+/** Gives an event its time, app and deploy. */
+export const stamp = (body: EventBody, app: string | null, deploy: string | null): Event => ({
+  ...body,
+  time: timestamp(),
+  app,
+  ...(deploy === null ? {} : { deploy }),
+});

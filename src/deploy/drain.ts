@@ -1,0 +1,138 @@
+/**
+ * The drain proof: until it holds, nobody is told to stop.
+ *
+ *   1. no way in: the proxy has nobody left who could send a request to the slot;
+ *   2. accepted + queued = 0, then no worker of the pool works on;
+ *   3. (retire) the socket's name is taken away, and 2 holds again.
+ *
+ * The pool that a revert takes down goes the same way as the pool that a deploy leaves.
+ */
+import type { Drivers, PoolLife, PoolLoad } from '../drivers.js';
+import { fail, ok } from '../event.js';
+import type { Connections, Emit, Failure, ProcessId, Result, Slot } from '../event.js';
+import { now, waitUntil } from '../system/clock.js';
+
+export interface Draining {
+  readonly drivers: Drivers;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+  readonly slot: Slot;
+  readonly life: PoolLife;
+  /** Proxy workers that may still send requests there. */
+  readonly older: readonly ProcessId[];
+}
+
+export type DrainEnd =
+  /** Proven. `first`: what the pool held at the first look. */
+  | { readonly kind: 'drained'; readonly first: Connections }
+  | { readonly kind: 'interrupted' }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  /** `last`: the last look. */
+  | { readonly kind: 'deadline'; readonly last: PoolLoad; readonly retiring: number };
+
+/** A drain that waits for nothing but other sites' workers says so once, after so many ms. */
+const TELL_OTHERS_AFTER = 2000;
+/** Counters for a person are refreshed so often, ms. */
+const PROGRESS_EVERY = 200;
+
+/** Points 1 and 2, bounded by `drain.timeout`. */
+export async function drain(draining: Draining): Promise<DrainEnd> {
+  const { drivers, slot, life, older, emit } = draining;
+  const began = now();
+  let first: Connections | null = null;
+  let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, alive: true };
+  let retiring = 0;
+  let told = false;
+  let shown = -PROGRESS_EVERY;
+  let cost = 0;
+
+  const look = async (): Promise<Result<true> | undefined> => {
+    const looked = now();
+    const way = await drivers.proxy.wayIn(slot, older);
+    if (!way.ok) return way;
+    const load = drivers.pool.load(slot, life);
+    if (!load.ok) return load;
+    last = load.value;
+    first ??= last.connections;
+    retiring = way.value.open ? way.value.retiring.length : 0;
+    cost = now() - looked;
+    if (isIdle(last) && !way.value.open) return ok(true);
+    if (now() - shown >= PROGRESS_EVERY) {
+      shown = now();
+      emit({
+        type: 'progress',
+        step: 'drain',
+        slot,
+        connections: last.connections,
+        working: last.working,
+        retiring,
+      });
+    }
+    if (!told && isIdle(last) && way.value.open && now() - began > TELL_OTHERS_AFTER) {
+      told = true;
+      const pids = way.value.retiring.map((id) => id.pid);
+      emit({ type: 'warning', warning: { reason: 'waits-for-other-sites', retiring, pids } });
+    }
+    return undefined;
+  };
+
+  const waited = await waitUntil(look, {
+    deadline: drivers.drain.timeout,
+    signal: draining.signal,
+    pace: (elapsed) => drainPace(elapsed, cost, last),
+  });
+  if (waited.kind === 'aborted') return { kind: 'interrupted' };
+  if (waited.kind === 'deadline') return { kind: 'deadline', last, retiring };
+  if (!waited.value.ok) return { kind: 'failed', failure: waited.value.failure };
+  return { kind: 'drained', first: first ?? last.connections };
+}
+
+/**
+ * Point 3: takes the name away and sees the pool empty once more. A late connect now gets
+ * ENOENT before anything was sent, and goes to the other slot.
+ */
+export async function retire(draining: Draining): Promise<Result<void>> {
+  const { drivers, slot, life, signal } = draining;
+  const gone = drivers.pool.retire(slot);
+  if (!gone.ok) return gone;
+  let last: PoolLoad | null = null;
+  const waited = await waitUntil(
+    () => {
+      const load = drivers.pool.load(slot, life);
+      if (!load.ok) return load;
+      last = load.value;
+      return isIdle(load.value) ? ok(undefined) : undefined;
+    },
+    { deadline: drivers.drain.timeout, signal },
+  );
+  if (waited.kind === 'seen') return waited.value;
+  return fail(stillServing(slot, drivers.drain.timeout, last, 0));
+}
+
+export const isIdle = (load: PoolLoad): boolean =>
+  !load.alive || (load.connections.accepted === 0 && load.connections.queued === 0 && load.working === 0);
+
+/** An upper bound of the requests that a signal now would end. */
+export const atRisk = (load: PoolLoad): number =>
+  load.alive ? load.connections.accepted + load.connections.queued + load.working : 0;
+
+export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, retiring: number): Failure {
+  return {
+    reason: 'drain-timeout',
+    slot,
+    ms,
+    connections: last?.connections ?? { accepted: 0, queued: 0 },
+    working: last?.working ?? 0,
+    retiring,
+  };
+}
+
+/**
+ * Quick while the end may be near, and never more than a fiftieth of a core: a look costs
+ * more the more sockets a host has.
+ */
+function drainPace(elapsed: number, cost: number, last: PoolLoad): number {
+  const many = last.connections.accepted + last.connections.queued > 20;
+  const least = elapsed < 500 && !many ? 1 : many ? 50 : 10;
+  return Math.min(500, Math.max(least, elapsed < 100 ? 0 : cost * 50));
+}

@@ -1,0 +1,201 @@
+/**
+ * The write-ahead journal of one app: a folder with one append-only file a deploy, newline
+ * delimited JSON, every record fsynced before the act it announces.
+ *
+ * A torn last line is the record that was being written when the process died: its act had
+ * not begun, so it is as if it were not there.
+ */
+import { join } from 'node:path';
+import { fail, ok } from '../event.js';
+import type { Result } from '../event.js';
+import { timestamp } from '../system/clock.js';
+import { createFile, DurableLog, list, makeFolder, readText, realPath, removeFile } from '../system/files.js';
+import { replay } from './state.js';
+import type { DeployState, Entry, Opened } from './state.js';
+
+/** Bytes reserved for one deploy's journal: several times what the longest one writes. */
+const ROOM = 64 * 1024;
+const KEPT = 200;
+
+/** A deploy's journal, held open by the process that runs it. */
+export class Journal {
+  private constructor(
+    private readonly log: DurableLog,
+    readonly path: string,
+    private readonly entries: Entry[],
+  ) {}
+
+  /** Starts the journal of a new deploy. Its whole room is on the disk when this returns, else `state-unwritable`. */
+  static begin(path: string, opened: Opened): Result<Journal> {
+    const log = DurableLog.create(path, ROOM);
+    if (!log.ok) return fail({ reason: 'state-unwritable', path, code: log.code });
+    const journal = new Journal(log.value, path, []);
+    const written = journal.write(opened);
+    if (written.ok) return ok(journal);
+    log.value.abandon();
+    removeFile(path);
+    return written;
+  }
+
+  /** Takes up the journal of a deploy that broke off. */
+  static resume(path: string): Result<Journal> {
+    const entries = readEntries(path);
+    if (!entries.ok) return entries;
+    const log = DurableLog.open(path);
+    if (!log.ok) return fail({ reason: 'state-unwritable', path, code: log.code });
+    return ok(new Journal(log.value, path, [...entries.value]));
+  }
+
+  /** Appends one record; it is on the disk when this returns. */
+  write(entry: Entry): Result<void> {
+    const written = this.log.append(JSON.stringify(entry));
+    if (!written.ok) return fail({ reason: 'state-unwritable', path: this.path, code: written.code });
+    this.entries.push(entry);
+    if (entry.type === 'closed') this.log.close();
+    return ok(undefined);
+  }
+
+  /** The state after the last record. */
+  state(): DeployState {
+    const state = replay(this.entries);
+    if (state === null) throw new Error(`${this.path}: a journal without its first record`);
+    return state;
+  }
+
+  /** Stops writing; a journal that is not closed is left open, for `recover`. */
+  leave(): void {
+    if (this.state().phase !== 'closed') this.log.abandon();
+  }
+}
+
+/** All journals of one app. */
+export class JournalStore {
+  constructor(private readonly folder: string) {}
+
+  /**
+   * Makes the folder (0700) and checks that it belongs to this configuration file: two apps
+   * of one name in two config folders must not read each other's past.
+   */
+  claim(config: string): Result<void> {
+    for (const folder of [this.folder, this.deploys]) {
+      const made = makeFolder(folder, 0o700);
+      if (!made.ok) return fail({ reason: 'state-unwritable', path: folder, code: made.code });
+    }
+    const real = realPath(config);
+    const mine = real.ok ? real.value : config;
+    const path = join(this.folder, 'owner');
+    const owner = readText(path);
+    if (owner.ok) return this.check(owner.value.trim(), mine);
+    if (owner.code !== 'ENOENT') return fail({ reason: 'state-unwritable', path, code: owner.code });
+    const written = createFile(path, `${mine}\n`, 0o600);
+    return written.ok ? ok(undefined) : fail({ reason: 'state-unwritable', path, code: written.code });
+  }
+
+  /** Like claim(), but makes nothing: for commands that only look. */
+  inspect(config: string): Result<void> {
+    const owner = readText(join(this.folder, 'owner'));
+    const real = realPath(config);
+    return owner.ok ? this.check(owner.value.trim(), real.ok ? real.value : config) : ok(undefined);
+  }
+
+  /** Deploy ids, oldest first. They sort by their number, not by a clock that may be set back. */
+  ids(): string[] {
+    const names = list(this.deploys);
+    if (!names.ok) return [];
+    return names.value
+      .filter((name) => /^\d{6,}-.*\.ndjson$/.test(name))
+      .map((name) => name.slice(0, -'.ndjson'.length))
+      .sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
+  }
+
+  read(id: string): Result<readonly Entry[]> {
+    return readEntries(this.pathOf(id));
+  }
+
+  /** The states of all deploys, newest first, read one by one as they are asked for. */
+  *newestFirst(): Generator<Result<DeployState>> {
+    for (const id of this.ids().reverse()) {
+      const entries = this.read(id);
+      if (!entries.ok) {
+        yield entries;
+        continue;
+      }
+      const state = replay(entries.value);
+      if (state !== null) yield ok(state);
+    }
+  }
+
+  /** The deploys that nobody finished, newest first. */
+  open(): Result<readonly DeployState[]> {
+    const found: DeployState[] = [];
+    for (const id of this.ids().reverse()) {
+      const entries = this.read(id);
+      if (!entries.ok) return entries;
+      const state = replay(entries.value);
+      // not even the first record got through: nothing had been touched
+      if (state === null) removeFile(this.pathOf(id));
+      else if (state.phase !== 'closed') found.push(state);
+    }
+    return ok(found);
+  }
+
+  begin(opened: Opened): Result<Journal> {
+    return Journal.begin(this.pathOf(opened.deploy), opened);
+  }
+
+  resume(id: string): Result<Journal> {
+    return Journal.resume(this.pathOf(id));
+  }
+
+  /** The next deploy's id: a running number, then when, for people. */
+  nextId(): string {
+    const last = Number.parseInt(this.ids().at(-1) ?? '0', 10);
+    const when = timestamp().replace(/[-:]|\.\d+/g, '');
+    return `${String(last + 1).padStart(6, '0')}-${when}`;
+  }
+
+  /** Forgets all but the last 200 finished deploys. */
+  prune(): void {
+    const ids = this.ids();
+    for (const id of ids.slice(0, Math.max(0, ids.length - KEPT))) {
+      const entries = this.read(id);
+      const state = entries.ok ? replay(entries.value) : null;
+      if (state?.phase === 'closed') removeFile(this.pathOf(id));
+    }
+  }
+
+  private get deploys(): string {
+    return join(this.folder, 'deploys');
+  }
+
+  private pathOf(id: string): string {
+    return join(this.deploys, `${id}.ndjson`);
+  }
+
+  private check(owner: string, mine: string): Result<void> {
+    return owner === mine
+      ? ok(undefined)
+      : fail({ reason: 'state-of-another-config', folder: this.folder, owner, config: mine });
+  }
+}
+
+function readEntries(path: string): Result<readonly Entry[]> {
+  const text = readText(path);
+  if (!text.ok) return fail({ reason: 'journal-unreadable', path, detail: text.code });
+  const lines = text.value.split('\n').filter((line) => line !== '');
+  const entries: Entry[] = [];
+  for (const [index, line] of lines.entries()) {
+    try {
+      entries.push(JSON.parse(line) as Entry);
+    } catch {
+      // torn: only the last record before a death can be; a later resume appends after it
+      if (index < lines.length - 1 && !looksTorn(line)) {
+        return fail({ reason: 'journal-unreadable', path, detail: `line ${String(index + 1)} is not JSON` });
+      }
+    }
+  }
+  return ok(entries);
+}
+
+/** A record that breaks off begins like one. */
+const looksTorn = (line: string): boolean => line.startsWith('{"type":');

@@ -1,0 +1,122 @@
+/**
+ * From what is seen to what will be done: pure. Every refusal that can be known before
+ * anything is touched is decided here or in the drivers' surveys.
+ */
+import type { PoolLife, ProxyView, SlotView } from '../drivers.js';
+import { fail, ok, otherSlot, SLOTS } from '../event.js';
+import type { Result, Slot, StepName } from '../event.js';
+import type { Opened } from './state.js';
+
+export interface Situation {
+  readonly command: 'deploy' | 'start' | 'rollback';
+  readonly proxy: ProxyView;
+  readonly slots: Readonly<Record<Slot, SlotView>>;
+  /** The last deploy or start that was done. */
+  readonly last: Opened | null;
+  /** The last that was done and left a slot: what a rollback goes back on. */
+  readonly lastSwap: Opened | null;
+  /** A deploy past its pivot whose old pool still drains: only a rollback may meet one. */
+  readonly draining: Opened | null;
+}
+
+export interface Steps {
+  readonly kind: 'steps';
+  readonly from: Slot | null;
+  readonly to: Slot;
+  readonly steps: readonly StepName[];
+  /** The pool that leaves. */
+  readonly leaving: PoolLife | null;
+  /** A pool taken back as it runs. */
+  readonly arriving: PoolLife | null;
+  /** A pool found in the standby slot, to be stopped by the drain proof before the start. */
+  readonly clear: PoolLife | null;
+  readonly supersedes: string | null;
+}
+
+export type Decision =
+  | Steps
+  /** The slot that should serve does. */
+  | { readonly kind: 'serves'; readonly slot: Slot }
+  /** Files differ from what the proxy runs; its slot is alive: probe it, reload, look again. */
+  | { readonly kind: 'reload-first'; readonly slot: Slot; readonly files: readonly string[] };
+
+const ALL: readonly StepName[] = ['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop'];
+const TAKE_BACK: readonly StepName[] = ALL.slice(1);
+
+/** The slot that serves or should: what the proxy names, else the last done deploy, else what runs. */
+export function activeSlot(situation: Situation): Slot {
+  const running = SLOTS.find((slot) => situation.slots[slot].life !== null);
+  return situation.proxy.active ?? situation.last?.to ?? running ?? 'blue';
+}
+
+/** What has to be done, or why nothing may be. */
+export function decide(situation: Situation): Result<Decision> {
+  const { proxy, slots, command } = situation;
+  const active = activeSlot(situation);
+  const view = slots[active];
+  const other = slots[otherSlot(active)];
+  if (view.state === 'foreign') return foreign(view);
+
+  const serves = view.life !== null && !view.retired;
+  if (proxy.differing.length > 0) {
+    if (serves && command !== 'start')
+      return ok({ kind: 'reload-first', slot: active, files: proxy.differing });
+    if (!serves && other.life !== null) {
+      return fail({ reason: 'disk-differs-from-running', files: proxy.differing, slot: active });
+    }
+  }
+  if (command === 'rollback') return rollBack(situation, active);
+  if (!serves) return ok(bringUp(active, proxy.active === null));
+  if (proxy.active === null) return ok({ ...bringUp(active, true), steps: ['probe', 'switch'] });
+  if (command === 'start') return ok({ kind: 'serves', slot: active });
+  return swap(situation, active);
+}
+
+function swap({ proxy, slots }: Situation, active: Slot): Result<Decision> {
+  const standby = slots[otherSlot(active)];
+  if (!proxy.running) return fail({ reason: 'nginx-not-running', config: '' });
+  if (standby.state === 'foreign') return foreign(standby);
+  return ok({
+    kind: 'steps',
+    from: active,
+    to: standby.slot,
+    steps: ALL,
+    leaving: slots[active].life,
+    arriving: null,
+    clear: standby.life,
+    supersedes: null,
+  });
+}
+
+function rollBack(situation: Situation, active: Slot): Result<Decision> {
+  const { lastSwap, draining, slots } = situation;
+  const done = draining ?? lastSwap;
+  if (done?.command === 'rollback') return fail({ reason: 'nothing-to-roll-back', why: 'was-rollback' });
+  if (done === null || done.from === null || done.from === active) {
+    return fail({ reason: 'nothing-to-roll-back', why: 'none' });
+  }
+  const decision = swap(situation, active);
+  const life = slots[done.from].life;
+  if (!decision.ok || decision.value.kind !== 'steps' || draining === null || life === null) return decision;
+  return ok({
+    ...decision.value,
+    steps: TAKE_BACK,
+    arriving: life,
+    clear: null,
+    supersedes: draining.deploy,
+  });
+}
+
+const bringUp = (slot: Slot, link: boolean): Steps => ({
+  kind: 'steps',
+  from: null,
+  to: slot,
+  steps: link ? ['start', 'probe', 'switch'] : ['start', 'probe'],
+  leaving: null,
+  arriving: null,
+  clear: null,
+  supersedes: null,
+});
+
+const foreign = (view: SlotView): Result<never> =>
+  fail({ reason: 'slot-foreign', slot: view.slot, address: view.address, holder: view.holder });

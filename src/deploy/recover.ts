@@ -1,0 +1,86 @@
+/**
+ * After a death: asks the world what became of the last intent, never the file alone, and
+ * brings the deploy to an end, forward or back.
+ */
+import { otherSlot } from '../event.js';
+import type { Failure } from '../event.js';
+import type { Deploy } from './deploy.js';
+import { act, back, close, forward } from './run.js';
+import type { Ending } from './run.js';
+import { course, standsAt } from './state.js';
+import type { DeployState } from './state.js';
+
+/** Why a deploy that broke off was undone. */
+const DIED: Failure = { reason: 'interrupted', signal: 'SIGTERM' };
+
+/** Ends an open deploy, or says why it cannot be ended yet. */
+export async function recover(deploy: Deploy, state: DeployState): Promise<Ending> {
+  const ending = await goOn(deploy, state);
+  if (ending.outcome !== 'stranded') return ending;
+  return (await settledByHand(deploy)) ?? ending;
+}
+
+async function goOn(deploy: Deploy, state: DeployState): Promise<Ending> {
+  switch (course(state)) {
+    case 'nothing':
+      return { outcome: 'done', failure: null };
+    case 'forward':
+      return onward(deploy, state);
+    case 'revert':
+      return back(deploy, DIED, state.phase === 'reverting' && state.step === 'switch' && !state.finished);
+    case 'observe':
+      return observe(deploy, state);
+    case 'prove':
+      return prove(deploy);
+  }
+}
+
+function onward(deploy: Deploy, state: DeployState): Promise<Ending> {
+  deploy.superseded?.finish();
+  const { steps } = deploy.opened;
+  const at = standsAt(state);
+  const step = at === null ? undefined : state.phase === 'done' ? steps[steps.indexOf(at) + 1] : at;
+  return step === undefined ? Promise.resolve(close(deploy, 'done', null)) : forward(deploy, step);
+}
+
+/** A switch had begun: which slot do requests reach? */
+async function observe(deploy: Deploy, state: DeployState): Promise<Ending> {
+  const { proxy } = deploy.drivers;
+  const { from, to } = deploy.opened;
+  const serving = await proxy.serving(state.phase === 'closed' ? null : state.before);
+  const running = await proxy.status();
+  if (running === null && serving.ok && serving.value !== 'unclear') {
+    // whatever starts next reads the file: it decides
+    return serving.value === to && from !== to ? close(deploy, 'done', null) : back(deploy, DIED);
+  }
+  if (!serving.ok || serving.value !== to) return back(deploy, DIED, true);
+  // it is there, but who may still use the other slot is only known from a proof of our own
+  const proven = await act(deploy, 'switch', false);
+  if (!proven.ok) return back(deploy, DIED, true);
+  return deploy.opened.steps.at(-1) === 'switch' ? close(deploy, 'done', null) : prove(deploy);
+}
+
+/** The proxy points at the new pool: prove it now, or go back. */
+async function prove(deploy: Deploy): Promise<Ending> {
+  const answered = await deploy.drivers.probe.probe(deploy.opened.to);
+  return answered.ok ? forward(deploy, 'verify') : back(deploy, answered.failure);
+}
+
+/**
+ * A stranded deploy that a person has dealt with: one slot is named, runs and answers, and
+ * the other is stopped. Then there is nothing left to do but to say so.
+ */
+async function settledByHand(deploy: Deploy): Promise<Ending | null> {
+  const { pool, probe, proxy } = deploy.drivers;
+  const view = await proxy.survey(null);
+  if (!view.ok || view.value.active === null) return null;
+  const { active } = view.value;
+  const named = pool.observe(active);
+  const other = pool.observe(otherSlot(active));
+  if (!named.ok || !other.ok || named.value.life === null || other.value.life !== null) return null;
+  const answered = await probe.probe(active);
+  if (!answered.ok) return null;
+  const swept = pool.sweep(otherSlot(active));
+  if (!swept.ok) return null;
+  return active === deploy.opened.to ? close(deploy, 'done', null) : close(deploy, 'reverted', DIED);
+}

@@ -1,0 +1,147 @@
+/**
+ * The loop: intent, fsync, act, evidence, fsync, event. Forward until a step fails, then
+ * back the way it came; past the pivot only forward.
+ */
+import { ok } from '../event.js';
+import type { Failure, Outcome, Result, StepName, Timings } from '../event.js';
+import { now, timestamp } from '../system/clock.js';
+import type { Deploy } from './deploy.js';
+import { pastPivot } from './state.js';
+import type { Entry } from './state.js';
+import { STEPS } from './steps.js';
+
+/** How a deploy ended, or in what state it was left. */
+export interface Ending {
+  readonly outcome: Extract<Outcome, 'done' | 'reverted' | 'interrupted' | 'stranded' | 'draining'>;
+  readonly failure: Failure | null;
+}
+
+/** Takes the steps that are left, from `first` on. */
+export async function forward(deploy: Deploy, first: StepName): Promise<Ending> {
+  const { steps } = deploy.opened;
+  for (const name of steps.slice(steps.indexOf(first))) {
+    const acted = await act(deploy, name, false);
+    if (!acted.ok) {
+      if (acted.failure.reason === 'stranded') return strand(deploy, acted.failure);
+      return pastPivot(deploy.journal.state()) ? keep(deploy, acted.failure) : back(deploy, acted.failure);
+    }
+    const { requested } = deploy.interruption;
+    if (pastPivot(deploy.journal.state())) deploy.superseded?.finish();
+    else if (requested !== null) return back(deploy, { reason: 'interrupted', signal: requested });
+  }
+  return close(deploy, 'done', null);
+}
+
+/** Undoes what was done, last step first. The slot that served goes on serving. */
+export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = false): Promise<Ending> {
+  const { steps } = deploy.opened;
+  if (deploy.switched !== null || switchMayHaveActed) {
+    const undone = await act(deploy, 'switch', true);
+    if (!undone.ok) {
+      const { failure } = undone;
+      if (failure.reason === 'stranded') return strand(deploy, failure);
+      return strand(deploy, {
+        reason: 'stranded',
+        detail: 'the switch could not be reverted',
+        cause: failure,
+      });
+    }
+  }
+  if (deploy.unswitched !== null) deploy.superseded?.handBack(deploy.unswitched.older);
+  const outcome = cause.reason === 'interrupted' ? 'interrupted' : 'reverted';
+  if (steps.includes('start') && deploy.journal.state().phase !== 'planned') {
+    const undone = await act(deploy, 'start', true);
+    if (!undone.ok) {
+      const { failure } = undone;
+      deploy.emit({
+        type: 'warning',
+        warning: { reason: 'revert-unfinished', slot: deploy.opened.to, cause: failure },
+      });
+      record(deploy, { type: 'kept', time: timestamp(), reason: failure.reason });
+      return { outcome, failure: cause };
+    }
+  }
+  return close(deploy, outcome, cause);
+}
+
+/** Closes the journal: nothing is left to do. */
+export function close(
+  deploy: Deploy,
+  outcome: 'done' | 'reverted' | 'interrupted',
+  failure: Failure | null,
+): Ending {
+  record(deploy, {
+    type: 'closed',
+    time: timestamp(),
+    outcome,
+    reason: failure?.reason ?? null,
+    ms: timings(deploy),
+    cut: deploy.cut,
+    proof: (deploy.switched ?? deploy.unswitched)?.proof ?? deploy.opened.proof,
+  });
+  return { outcome, failure };
+}
+
+/** Milliseconds by step, rounded, and their total. */
+export function timings(deploy: Deploy): Timings {
+  const ms: Partial<Record<StepName | 'total', number>> = {};
+  let total = 0;
+  for (const [name, value] of Object.entries(deploy.ms) as [StepName, number][]) {
+    ms[name] = Math.round(value);
+    total += value;
+  }
+  return { ...ms, total: Math.round(total) };
+}
+
+/** One step: announced on the disk before it acts, recorded once its effect was seen. */
+export async function act(deploy: Deploy, name: StepName, revert: boolean): Promise<Result<void>> {
+  const step = STEPS[name];
+  const apply = revert ? step.revert : step.apply;
+  if (apply === null) return ok(undefined);
+  const lock = name === 'switch' ? await deploy.drivers.lockProxy() : null;
+  if (lock !== null && !lock.ok) return lock;
+  try {
+    const announced = await announce(deploy, name, revert);
+    // what undoes or ends a deploy is not stopped by a disk that fails
+    if (!announced.ok && !revert && step.kind !== 'retriable') return announced;
+
+    const slot = step.slot(deploy);
+    deploy.emit({ type: 'step-started', step: name, slot, revert });
+    const began = now();
+    const acted = await apply(deploy);
+    if (!acted.ok) return acted;
+    const ms = now() - began;
+    if (!revert) deploy.ms[name] = ms;
+    record(deploy, { type: 'evidence', time: timestamp(), step: name, revert, ms, ...acted.value.record });
+    deploy.emit({ type: 'step-done', step: name, slot, revert, ms, note: acted.value.note });
+    return ok(undefined);
+  } finally {
+    if (lock?.ok === true) lock.value.release();
+  }
+}
+
+async function announce(deploy: Deploy, step: StepName, revert: boolean): Promise<Result<void>> {
+  const intent = { type: 'intent', time: timestamp(), step, revert } as const;
+  if (step !== 'switch' || revert) return deploy.journal.write(intent);
+  const before = await deploy.drivers.proxy.intent();
+  return before.ok ? deploy.journal.write({ ...intent, before: before.value }) : before;
+}
+
+/** Nothing safe can be done without a person: nothing is touched any more, the journal stays. */
+function strand(deploy: Deploy, failure: Failure): Ending {
+  record(deploy, { type: 'stranded', time: timestamp(), failure });
+  return { outcome: 'stranded', failure };
+}
+
+/** Past the pivot: the new slot serves, what is left to do is left to `recover`. */
+function keep(deploy: Deploy, failure: Failure): Ending {
+  record(deploy, { type: 'kept', time: timestamp(), reason: failure.reason });
+  return { outcome: 'draining', failure };
+}
+
+/** Once something has been done, a journal that cannot be written is told, and the way to safety goes on. */
+function record(deploy: Deploy, entry: Entry): void {
+  const written = deploy.journal.write(entry);
+  if (written.ok || written.failure.reason !== 'state-unwritable') return;
+  deploy.emit({ type: 'warning', warning: { reason: 'journal-write-failed', code: written.failure.code } });
+}

@@ -1,0 +1,247 @@
+/**
+ * The whole policy at a glance: what each step does, how it is undone, and from which step
+ * on nothing is undone any more. run.ts walks this table forward, and backward.
+ *
+ * Compensatable steps can be undone; the pivot decides; retriable steps are repeated until
+ * they hold. Every revert and every retriable apply may be called again after a crash.
+ */
+import type { PoolLife } from '../drivers.js';
+import { fail, ok } from '../event.js';
+import type { ProcessId, Result, Slot, StepName, StepNote } from '../event.js';
+import { leftSlot } from './deploy.js';
+import type { Deploy } from './deploy.js';
+import { atRisk, drain, retire, stillServing } from './drain.js';
+import type { Evidence } from './state.js';
+import { verify } from './verify.js';
+
+/** What a step gives to its record and to the person who watches. */
+export interface Applied {
+  readonly note: StepNote | null;
+  readonly record: Pick<Evidence, 'life' | 'switched' | 'connections' | 'cut' | 'cutting'>;
+}
+
+type Act = (deploy: Deploy) => Promise<Result<Applied>>;
+
+export interface Step {
+  readonly kind: 'compensatable' | 'pivot' | 'retriable';
+  readonly slot: (deploy: Deploy) => Slot;
+  readonly apply: Act;
+  /** Null where there is nothing to undo. */
+  readonly revert: Act | null;
+}
+
+const arriving = (deploy: Deploy): Slot => deploy.opened.to;
+
+export const STEPS: Readonly<Record<StepName, Step>> = {
+  start: { kind: 'compensatable', slot: arriving, apply: start, revert: takeStandbyDown },
+  probe: { kind: 'compensatable', slot: arriving, apply: probe, revert: null },
+  switch: { kind: 'compensatable', slot: arriving, apply: switchOver, revert: switchBack },
+  verify: { kind: 'pivot', slot: arriving, apply: proveNewPool, revert: null },
+  drain: { kind: 'retriable', slot: leftSlot, apply: drainOldPool, revert: null },
+  retire: { kind: 'retriable', slot: leftSlot, apply: retireOldPool, revert: null },
+  stop: { kind: 'retriable', slot: leftSlot, apply: stopOldPool, revert: null },
+};
+
+// ---------------------------------------------------------------- forward
+
+async function start(deploy: Deploy): Promise<Result<Applied>> {
+  const { drivers, clear } = deploy;
+  const slot = deploy.opened.to;
+  if (clear !== null) {
+    const cleared = await takeDown(deploy, slot, clear.life, clear.older, deploy.interruption.signal);
+    if (!cleared.ok) {
+      drivers.pool.unretire(slot);
+      return cleared;
+    }
+  }
+  const allowed = drivers.pool.mayStart(slot);
+  if (!allowed.ok) return allowed;
+  const started = await drivers.pool.start(slot);
+  if (!started.ok) return started;
+  deploy.arriving = started.value;
+  const pid = started.value.master?.pid ?? 0;
+  return ok({ note: { kind: 'pid', pid, adopted: false }, record: { life: started.value } });
+}
+
+async function probe(deploy: Deploy): Promise<Result<Applied>> {
+  const slot = deploy.opened.to;
+  // taken back as it runs: its name may be away already
+  if (deploy.opened.arriving !== null) {
+    const named = deploy.drivers.pool.unretire(slot);
+    if (!named.ok) return named;
+  }
+  const answered = await deploy.drivers.probe.probe(slot);
+  if (!answered.ok) return answered;
+  return ok({ note: { kind: 'answers', ...answered.value }, record: {} });
+}
+
+async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
+  const switched = await deploy.drivers.proxy.point(deploy.opened.to);
+  if (!switched.ok) return switched;
+  deploy.switched = switched.value;
+  return ok({ note: { kind: 'files', files: switched.value.files }, record: { switched: switched.value } });
+}
+
+async function proveNewPool(deploy: Deploy): Promise<Result<Applied>> {
+  const { drivers, switched } = deploy;
+  const { to } = deploy.opened;
+  if (deploy.arriving === null || deploy.leaving === null) throw new Error('verify without its two pools');
+  const seen = await verify({
+    drivers,
+    from: leftSlot(deploy),
+    leaving: deploy.leaving,
+    to,
+    arriving: deploy.arriving,
+    older: switched?.older ?? [],
+  });
+  if (!seen.ok) return seen;
+  return ok({ note: { kind: 'seen', by: seen.value.by }, record: {} });
+}
+
+async function drainOldPool(deploy: Deploy): Promise<Result<Applied>> {
+  const { drivers, emit, leaving } = deploy;
+  const slot = leftSlot(deploy);
+  if (leaving === null) return ok({ note: null, record: {} });
+  const limits = deploy.cutNow ? { ...drivers.drain, timeout: 0 } : drivers.drain;
+  const ended = await drain({
+    drivers: { ...drivers, drain: limits },
+    emit,
+    signal: deploy.interruption.signal,
+    slot,
+    life: leaving,
+    older: deploy.switched?.older ?? [],
+  });
+  switch (ended.kind) {
+    case 'drained':
+      deploy.drained = ended.first;
+      return ok({ note: null, record: { connections: ended.first } });
+    case 'failed':
+      return fail(ended.failure);
+    case 'interrupted':
+      return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
+    case 'deadline': {
+      deploy.drained = ended.last.connections;
+      if (!deploy.cutNow && limits.onTimeout === 'keep') {
+        return fail(stillServing(slot, limits.timeout, ended.last, ended.retiring));
+      }
+      deploy.cutting = true;
+      return ok({ note: null, record: { connections: ended.last.connections, cutting: true } });
+    }
+  }
+}
+
+async function retireOldPool(deploy: Deploy): Promise<Result<Applied>> {
+  const { drivers, leaving } = deploy;
+  const slot = leftSlot(deploy);
+  const nothing = ok({ note: null, record: {} });
+  // the name may belong to another life by now: only the pool that was recorded loses it
+  if (leaving === null) return nothing;
+  const load = drivers.pool.load(slot, leaving);
+  if (!load.ok) return load;
+  if (!load.value.alive) return nothing;
+  const retired = deploy.cutting ? drivers.pool.retire(slot) : await retire(waits(deploy, slot, leaving));
+  return retired.ok ? nothing : retired;
+}
+
+async function stopOldPool(deploy: Deploy): Promise<Result<Applied>> {
+  const { drivers, emit, leaving } = deploy;
+  const slot = leftSlot(deploy);
+  if (leaving === null) return ok({ note: null, record: { cut: 0 } });
+  let cut = 0;
+  if (deploy.cutting) {
+    const load = drivers.pool.load(slot, leaving);
+    cut = load.ok ? atRisk(load.value) : 0;
+    if (cut > 0) emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
+  }
+  const stopped = await stopAndSweep(deploy, slot, leaving);
+  if (!stopped.ok) return stopped;
+  deploy.cut += cut;
+  return ok({ note: stopped.value, record: { cut } });
+}
+
+// ---------------------------------------------------------------- backward
+
+/** The same exchange towards the slot that served; an edit that somebody else made since stays. */
+async function switchBack(deploy: Deploy): Promise<Result<Applied>> {
+  const slot = deploy.opened.from ?? deploy.opened.to;
+  const switched = await deploy.drivers.proxy.point(slot);
+  if (!switched.ok) return switched;
+  deploy.switched = null;
+  deploy.unswitched = switched.value;
+  return ok({ note: { kind: 'files', files: switched.value.files }, record: { switched: switched.value } });
+}
+
+async function takeStandbyDown(deploy: Deploy): Promise<Result<Applied>> {
+  const { drivers, unseenStart } = deploy;
+  const slot = deploy.opened.to;
+  let life = deploy.arriving;
+  if (life === null && unseenStart !== null) {
+    const view = await drivers.pool.settle(slot, unseenStart);
+    if (!view.ok) return view;
+    life = view.value.life;
+  }
+  if (life !== null) {
+    const down = await takeDown(deploy, slot, life, deploy.unswitched?.older ?? [], NEVER);
+    if (!down.ok) return down;
+  }
+  const swept = drivers.pool.sweep(slot);
+  return swept.ok ? ok({ note: null, record: {} }) : swept;
+}
+
+// ---------------------------------------------------------------- both ways
+
+/** Drain proof, name away, QUIT: how every pool is stopped that somebody may be using. */
+async function takeDown(
+  deploy: Deploy,
+  slot: Slot,
+  life: PoolLife,
+  older: readonly ProcessId[],
+  signal: AbortSignal,
+): Promise<Result<void>> {
+  const { drivers, emit } = deploy;
+  const load = drivers.pool.load(slot, life);
+  if (!load.ok) return load;
+  if (load.value.alive) {
+    const ended = await drain({ drivers, emit, signal, slot, life, older });
+    if (ended.kind === 'failed') return fail(ended.failure);
+    if (ended.kind === 'interrupted') {
+      return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
+    }
+    if (ended.kind === 'deadline') {
+      if (!deploy.cutNow && drivers.drain.onTimeout === 'keep') {
+        return fail(stillServing(slot, drivers.drain.timeout, ended.last, ended.retiring));
+      }
+      const cut = atRisk(ended.last);
+      deploy.cut += cut;
+      emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
+    } else {
+      const retired = await retire(waits(deploy, slot, life));
+      if (!retired.ok) return retired;
+    }
+  }
+  const stopped = await stopAndSweep(deploy, slot, life);
+  return stopped.ok ? ok(undefined) : stopped;
+}
+
+async function stopAndSweep(deploy: Deploy, slot: Slot, life: PoolLife): Promise<Result<StepNote | null>> {
+  const { pool } = deploy.drivers;
+  const stopped = await pool.stop(slot, life, (warning) => {
+    deploy.emit({ type: 'warning', warning });
+  });
+  if (!stopped.ok) return stopped;
+  const swept = pool.sweep(slot);
+  if (!swept.ok) return swept;
+  return ok(stopped.value.signal === null ? null : { kind: 'signal', signal: stopped.value.signal });
+}
+
+/** A wait that only its deadline ends: what it undoes must not be left half undone. */
+const NEVER = new AbortController().signal;
+
+const waits = (deploy: Deploy, slot: Slot, life: PoolLife): Parameters<typeof retire>[0] => ({
+  drivers: deploy.drivers,
+  emit: deploy.emit,
+  signal: NEVER,
+  slot,
+  life,
+  older: [],
+});

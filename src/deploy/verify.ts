@@ -1,0 +1,129 @@
+/**
+ * The pivot: the new pool itself must be seen to answer what comes through the proxy. That
+ * somebody answers proves nothing: with a `backup` in nginx the old pool answers for a new
+ * one that nginx cannot even reach.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Drivers, PoolActivity, PoolLife, VerifyDriver } from '../drivers.js';
+import { fail, ok } from '../event.js';
+import type { Failure, ProcessId, Result, Slot, WrongAnswer } from '../event.js';
+import { waitUntil } from '../system/clock.js';
+
+export interface Verifying {
+  readonly drivers: Drivers;
+  readonly from: Slot;
+  readonly leaving: PoolLife;
+  readonly to: Slot;
+  readonly arriving: PoolLife;
+  /** Proxy workers that still finish requests under the old configuration. */
+  readonly older: readonly ProcessId[];
+}
+
+export type SeenBy = 'nonce' | 'count' | 'activity' | 'no-traffic';
+
+/** Wrong answers in a row that a verification takes before it fails: one may be a client's fault of timing. */
+const WRONG_ANSWERS = 3;
+/** Right answers whose nonce is not seen before the count is believed instead: an application may drop the query. */
+const UNSEEN_ANSWERS = 5;
+/** How long a pool without a URL to ask is watched for requests of its own, ms. */
+const WATCHED = 40;
+/** How long the old pool must stay without a new request, ms. */
+const QUIET = 20;
+
+/** How the new pool was seen to serve; a failure when it was not, or when the old one goes on being used. */
+export async function verify(verifying: Verifying): Promise<Result<{ readonly by: SeenBy }>> {
+  const url = verifying.drivers.verify;
+  const seen = url === null ? await watch(verifying) : await ask(verifying, url);
+  if (!seen.ok) return seen;
+  const left = await oldIsLeft(verifying);
+  return left.ok ? seen : left;
+}
+
+/** Sends requests through the proxy until the pool reports one of them. */
+async function ask(
+  { drivers, to, arriving }: Verifying,
+  url: VerifyDriver,
+): Promise<Result<{ readonly by: SeenBy }>> {
+  const base = await drivers.pool.activity(to, arriving);
+  let wrong = 0;
+  let unseen = 0;
+  let answer: WrongAnswer | null = null;
+
+  const once = async (): Promise<Result<{ readonly by: SeenBy }> | undefined> => {
+    const nonce = randomBytes(8).toString('hex');
+    // a busy worker forgets our request with its next one: look while it runs, too
+    const request = url.request(nonce);
+    const during = drivers.pool.activity(to, arriving);
+    answer = await request;
+    if (answer !== null) {
+      wrong += 1;
+      return wrong < WRONG_ANSWERS ? undefined : fail({ reason: 'verify-failed', url: url.url, answer });
+    }
+    wrong = 0;
+    const looks = [await during, await drivers.pool.activity(to, arriving)];
+    if (looks.some((look) => look.uris.some((uri) => uri.includes(nonce)))) return ok({ by: 'nonce' });
+    unseen += 1;
+    if (unseen < UNSEEN_ANSWERS) return undefined;
+    const grown = growth(base, looks[1] ?? base);
+    return grown === null ? undefined : ok({ by: grown });
+  };
+
+  const waited = await waitUntil(once, { deadline: url.timeout });
+  if (waited.kind === 'seen') return waited.value;
+  const failure: Failure =
+    answer === null
+      ? { reason: 'verify-not-seen', slot: to, url: url.url }
+      : { reason: 'verify-failed', url: url.url, answer };
+  return fail(failure);
+}
+
+/** Without a URL: the pool's own count grows by requests that are not ours, or none come at all. */
+async function watch({ drivers, to, arriving }: Verifying): Promise<Result<{ readonly by: SeenBy }>> {
+  const base = await drivers.pool.activity(to, arriving);
+  const waited = await waitUntil(
+    async () => growth(base, await drivers.pool.activity(to, arriving)) ?? undefined,
+    {
+      deadline: WATCHED,
+      pace: () => 5,
+    },
+  );
+  return ok({ by: waited.kind === 'seen' ? waited.value : 'no-traffic' });
+}
+
+/** By what a pool is seen to have worked between two looks; null: by nothing. */
+function growth(before: PoolActivity, after: PoolActivity): 'count' | 'activity' | null {
+  if (before.accepted !== null && after.accepted !== null) {
+    return after.accepted > before.accepted ? 'count' : null;
+  }
+  if (before.switches === null || after.switches === null) return null;
+  return after.switches > before.switches ? 'activity' : null;
+}
+
+/**
+ * The old pool gets no new requests. What waits in its backlog still counts up, and so do the
+ * requests of proxy workers of the generation before; those the drain waits for.
+ */
+async function oldIsLeft({ drivers, from, leaving, older }: Verifying): Promise<Result<void>> {
+  const way = await drivers.proxy.wayIn(from, older);
+  if (!way.ok) return way;
+  if (way.value.retiring.length > 0) return ok(undefined);
+  let first: number | null = null;
+  let last: number | null = null;
+  const waited = await waitUntil(
+    async () => {
+      const load = drivers.pool.load(from, leaving);
+      if (!load.ok) return load;
+      if (!load.value.alive) return ok(undefined);
+      const { accepted } = await drivers.pool.activity(from, leaving);
+      // a pool that keeps no count is judged by the drain proof alone
+      if (accepted === null) return ok(undefined);
+      first ??= accepted;
+      const quiet = last === accepted && load.value.connections.queued === 0;
+      last = accepted;
+      return quiet ? ok(undefined) : undefined;
+    },
+    { deadline: drivers.verifyTimeout, pace: () => QUIET },
+  );
+  if (waited.kind === 'seen') return waited.value;
+  return fail({ reason: 'old-pool-still-used', slot: from, requests: (last ?? 0) - (first ?? 0) });
+}

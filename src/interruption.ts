@@ -1,0 +1,50 @@
+/**
+ * Signals as wishes. The first INT, TERM or HUP asks the command to stop where that is safe;
+ * the second ends the process at once, and the journal tells `recover` the rest.
+ */
+import { closeSync, openSync } from 'node:fs';
+import type { Interruption } from './deploy/deploy.js';
+import type { StopSignal } from './event.js';
+
+/** 128 + the signal's number, as shells report it. */
+export const SIGNALLED: Readonly<Record<StopSignal, 129 | 130 | 143>> = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGTERM: 143,
+};
+
+/**
+ * Listens from now on. `leave` is called on the second signal, with the exit code.
+ *
+ * A HUP that comes because the terminal is gone is no wish, for nobody asked for anything;
+ * one that somebody sends is.
+ */
+export function listenForSignals(leave: (code: number) => void): Interruption {
+  const controller = new AbortController();
+  const hadTerminal = hasTerminal();
+  let requested: StopSignal | null = null;
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (signal === 'SIGHUP' && hadTerminal && !hasTerminal()) return;
+      if (requested !== null) leave(SIGNALLED[signal]);
+      requested = signal;
+      controller.abort();
+    });
+  }
+  return {
+    get requested() {
+      return requested;
+    },
+    signal: controller.signal,
+  };
+}
+
+/** /dev/tty can be opened only while the process has a controlling terminal that is still there. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}

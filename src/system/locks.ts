@@ -1,0 +1,63 @@
+/** The three kinds of lock, where they stand, and in which order they are taken. */
+import type { Lock } from '../drivers.js';
+import { ok } from '../event.js';
+import type { LockHolder, Result } from '../event.js';
+import { lockHolder, takeLock } from './lock.js';
+import { appLock, lockFolder, proxyLock, slotLock } from './places.js';
+import type { Places } from './places.js';
+import type { Address } from './sockets.js';
+
+export interface Locks {
+  /**
+   * The app's lock, waited for up to `wait` ms, and then those of its slots' real addresses,
+   * not waited for: whoever holds one of them under another name is at the same pools.
+   */
+  takeApp(app: string, addresses: readonly Address[], wait: number): Promise<Result<Lock>>;
+  /** The lock of one proxy. */
+  takeProxy(key: string, wait: number): Promise<Result<Lock>>;
+  /** Who has the app's lock, or had it last and died. */
+  holder(app: string): LockHolder | null;
+}
+
+export function createLocks(
+  where: Places,
+  { uid, who, command }: { readonly uid: number; readonly who: string; readonly command: string },
+): Locks {
+  const self = { user: who, command };
+  return {
+    takeApp: async (app, addresses, wait) => {
+      const run = lockFolder(where.run, uid);
+      if (!run.ok) return run;
+      const folder = lockFolder(where.locks, uid);
+      if (!folder.ok) return folder;
+      const first = await takeLock(appLock(run.value, app), 'app', { wait, ...self });
+      if (!first.ok) return first;
+      const held: Lock[] = [first.value];
+      // two addresses on one TCP port share a lock; one order for all callers
+      const paths = [...new Set(addresses.map((address) => slotLock(folder.value, address)))].sort();
+      for (const taken of await Promise.all(
+        paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self })),
+      )) {
+        if (taken.ok) held.push(taken.value);
+        else return released(held, taken);
+      }
+      return ok(all(held));
+    },
+    takeProxy: async (key, wait) => {
+      const folder = lockFolder(where.locks, uid);
+      return folder.ok ? takeLock(proxyLock(folder.value, key), 'nginx', { wait, ...self }) : folder;
+    },
+    holder: (app) => lockHolder(appLock(where.run, app)),
+  };
+}
+
+const all = (held: readonly Lock[]): Lock => ({
+  release: () => {
+    for (const lock of [...held].reverse()) lock.release();
+  },
+});
+
+function released<T>(held: readonly Lock[], failed: T): T {
+  all(held).release();
+  return failed;
+}

@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { course, pastPivot, replay, standsAt } from '../../src/deploy/state.js';
+import type { Closed, Entry, Evidence, Intent, Opened } from '../../src/deploy/state.js';
+import type { StepName } from '../../src/event.js';
+
+const time = '2026-01-01T00:00:00.000Z';
+const SWAP: readonly StepName[] = ['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop'];
+
+const opened = (steps = SWAP): Opened => ({
+  type: 'opened',
+  schema: 1,
+  time,
+  deploy: '000001-20260101T000000Z',
+  app: 'shop',
+  command: 'deploy',
+  who: 'root',
+  runner: { boot: 'b', pid: 10, start: 1 },
+  from: 'blue',
+  to: 'green',
+  switch: 'rewrite',
+  steps,
+  leaving: { master: { boot: 'b', pid: 20, start: 2 }, workers: [] },
+  arriving: null,
+  supersedes: null,
+  fingerprint: null,
+  proof: null,
+});
+const intent = (step: StepName, revert = false): Intent => ({ type: 'intent', time, step, revert });
+const evidence = (step: StepName, revert = false): Evidence => ({ type: 'evidence', time, step, revert, ms: 1 });
+const closed: Closed = { type: 'closed', time, outcome: 'done', reason: null, ms: {}, cut: 0, proof: null };
+
+/** The records of a deploy that goes through, in order. */
+const whole = (steps = SWAP): Entry[] => [
+  opened(steps),
+  ...steps.flatMap((step) => [intent(step), evidence(step)]),
+  closed,
+];
+
+const courseOf = (entries: readonly Entry[]): string => {
+  const state = replay(entries);
+  return state === null ? 'untouched' : course(state);
+};
+
+describe('where a journal that breaks off leaves a deploy', () => {
+  test.each([
+    [0, 'untouched'],
+    [1, 'revert'], // opened
+    [2, 'revert'], // start intended
+    [3, 'revert'],
+    [4, 'revert'], // probe intended
+    [5, 'revert'],
+    [6, 'observe'], // switch intended: only the world knows
+    [7, 'prove'],
+    [8, 'prove'], // verify intended
+    [9, 'forward'], // the pivot
+    [10, 'forward'],
+    [11, 'forward'],
+    [12, 'forward'],
+    [13, 'forward'],
+    [14, 'forward'],
+    [15, 'forward'],
+    [16, 'nothing'],
+  ])('after %i records the course is %s', (count, expected) => {
+    expect(courseOf(whole().slice(0, count))).toBe(expected);
+  });
+
+  test('a start that brings up what should serve pivots at its last step', () => {
+    const entries = whole(['start', 'probe']);
+    expect(courseOf(entries.slice(0, 4))).toBe('revert');
+    expect(courseOf(entries.slice(0, 5))).toBe('forward');
+  });
+
+  test('a revert that broke off is a revert, whichever step it stood at', () => {
+    const entries = [...whole().slice(0, 8), intent('switch', true)];
+    expect(courseOf(entries)).toBe('revert');
+    expect(courseOf([...entries, evidence('switch', true), intent('start', true)])).toBe('revert');
+  });
+});
+
+describe('laws', () => {
+  const entry = fc.oneof(
+    fc.constantFrom(...SWAP).chain((step) => fc.boolean().map((revert) => intent(step, revert))),
+    fc.constantFrom(...SWAP).chain((step) => fc.boolean().map((revert) => evidence(step, revert))),
+    fc.constant<Entry>({ type: 'kept', time, reason: 'interrupted' }),
+    fc.constant<Entry>({ type: 'older', time, older: [] }),
+    fc.constant<Entry>(closed),
+    fc.constant<Entry>(opened()),
+  );
+
+  test('any sequence of records has a state and a course, and replaying it again gives the same', () => {
+    fc.assert(
+      fc.property(fc.array(entry), (entries) => {
+        const first = replay(entries);
+        expect(replay(entries)).toEqual(first);
+        if (first !== null) {
+          course(first);
+          standsAt(first);
+        }
+      }),
+    );
+  });
+
+  test('nothing that comes after the closing record changes anything', () => {
+    fc.assert(
+      fc.property(fc.array(entry), (more) => {
+        const state = replay([...whole(), ...more]);
+        expect(state?.phase).toBe('closed');
+      }),
+    );
+  });
+
+  test('past the pivot a deploy never goes back, however often its later steps are repeated', () => {
+    const later = fc.constantFrom<StepName>('drain', 'retire', 'stop');
+    fc.assert(
+      fc.property(fc.array(later.chain((step) => fc.constantFrom(intent(step), evidence(step)))), (more) => {
+        const state = replay([...whole().slice(0, 9), ...more]);
+        expect(state === null ? false : pastPivot(state)).toBe(true);
+      }),
+    );
+  });
+});
