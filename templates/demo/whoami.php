@@ -1,0 +1,4 @@
+<?php
+
+require __DIR__ . '/reply.php';
+reply(getenv('SWAP_POOL_SLOT') . "\n");
