@@ -39,11 +39,11 @@ export class Journal {
 
   /** Takes up the journal of a deploy that broke off. */
   static resume(path: string): Result<Journal> {
-    const entries = readEntries(path);
-    if (!entries.ok) return entries;
-    const log = DurableLog.open(path);
+    const records = readRecords(path);
+    if (!records.ok) return records;
+    const log = DurableLog.open(path, records.value.end);
     if (!log.ok) return fail({ reason: 'state-unwritable', path, code: log.code });
-    return ok(new Journal(log.value, path, [...entries.value]));
+    return ok(new Journal(log.value, path, [...records.value.entries]));
   }
 
   /** Appends one record; it is on the disk when this returns. */
@@ -180,22 +180,39 @@ export class JournalStore {
 }
 
 function readEntries(path: string): Result<readonly Entry[]> {
-  const text = readText(path);
-  if (!text.ok) return fail({ reason: 'journal-unreadable', path, detail: text.code });
-  const lines = text.value.split('\n').filter((line) => line !== '');
-  const entries: Entry[] = [];
-  for (const [index, line] of lines.entries()) {
-    try {
-      entries.push(JSON.parse(line) as Entry);
-    } catch {
-      // torn: only the last record before a death can be; a later resume appends after it
-      if (index < lines.length - 1 && !looksTorn(line)) {
-        return fail({ reason: 'journal-unreadable', path, detail: `line ${String(index + 1)} is not JSON` });
-      }
-    }
-  }
-  return ok(entries);
+  const records = readRecords(path);
+  return records.ok ? ok(records.value.entries) : records;
 }
 
-/** A record that breaks off begins like one. */
-const looksTorn = (line: string): boolean => line.startsWith('{"type":');
+/** The whole records of a file, and the byte behind the last of them. */
+function readRecords(path: string): Result<{ readonly entries: readonly Entry[]; readonly end: number }> {
+  const text = readText(path);
+  if (!text.ok) return fail({ reason: 'journal-unreadable', path, detail: text.code });
+  const lines = text.value.replace(/\n+$/, '').split('\n');
+  const entries: Entry[] = [];
+  let end = 0;
+  for (const [index, line] of lines.entries()) {
+    const entry = parseRecord(line);
+    // torn: only the last record before a death can be
+    if (entry === null && index === lines.length - 1) break;
+    if (entry === null) {
+      return fail({
+        reason: 'journal-unreadable',
+        path,
+        detail: `line ${String(index + 1)} is not a record`,
+      });
+    }
+    entries.push(entry);
+    end += Buffer.byteLength(line) + 1;
+  }
+  return ok({ entries, end });
+}
+
+function parseRecord(line: string): Entry | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null && 'type' in value ? (value as Entry) : null;
+  } catch {
+    return null;
+  }
+}

@@ -227,17 +227,16 @@ export class DurableLog {
     });
   }
 
-  /** Opens one that exists, to append after its last complete record. */
-  static open(path: string): Io<DurableLog> {
+  /**
+   * Opens one that exists, to append after its first `end` bytes. What stands behind them, a
+   * record that a death broke off, becomes unused room again.
+   */
+  static open(path: string, end: number): Io<DurableLog> {
     return io(() => {
       const fd = fse.openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-      const content = fse.readFileSync(fd);
-      let end = content.length;
-      while (end > 0 && content[end - 1] === 0x0a) end -= 1;
-      const log = new DurableLog(fd, end);
-      // a torn record has no newline of its own if it was the last thing in the file; one more does no harm
-      if (end > 0) log.write(Buffer.from('\n'));
-      return log;
+      const torn = fse.fstatSync(fd).size - end;
+      if (torn > 0) writeAll(fd, Buffer.alloc(torn, '\n'), end);
+      return new DurableLog(fd, end);
     });
   }
 

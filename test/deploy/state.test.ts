@@ -27,7 +27,13 @@ const opened = (steps = SWAP): Opened => ({
   proof: null,
 });
 const intent = (step: StepName, revert = false): Intent => ({ type: 'intent', time, step, revert });
-const evidence = (step: StepName, revert = false): Evidence => ({ type: 'evidence', time, step, revert, ms: 1 });
+const evidence = (step: StepName, revert = false): Evidence => ({
+  type: 'evidence',
+  time,
+  step,
+  revert,
+  ms: 1,
+});
 const closed: Closed = { type: 'closed', time, outcome: 'done', reason: null, ms: {}, cut: 0, proof: null };
 
 /** The records of a deploy that goes through, in order. */

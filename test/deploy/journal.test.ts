@@ -1,0 +1,151 @@
+import {
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JournalStore } from '../../src/deploy/journal.js';
+import type { Closed, Opened } from '../../src/deploy/state.js';
+
+const time = '2026-01-01T00:00:00.000Z';
+const closed: Closed = { type: 'closed', time, outcome: 'done', reason: null, ms: {}, cut: 0, proof: null };
+
+let folder: string;
+let store: JournalStore;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'swap-pool-journal-'));
+  store = new JournalStore(join(folder, 'shop'));
+  const claimed = store.claim(configFile());
+  expect(claimed.ok).toBe(true);
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function configFile(): string {
+  const path = join(folder, 'shop.yaml');
+  writeFileSync(path, 'pool: {config: x}\n');
+  return path;
+}
+
+function opened(deploy = store.nextId()): Opened {
+  return {
+    type: 'opened',
+    schema: 1,
+    time,
+    deploy,
+    app: 'shop',
+    command: 'deploy',
+    who: 'root',
+    runner: { boot: 'b', pid: 1, start: 1 },
+    from: 'blue',
+    to: 'green',
+    switch: 'rewrite',
+    steps: ['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop'],
+    leaving: null,
+    arriving: null,
+    supersedes: null,
+    fingerprint: null,
+    proof: null,
+  };
+}
+
+function begin(): { path: string; id: string } {
+  const record = opened();
+  const journal = store.begin(record);
+  if (!journal.ok) throw new Error(journal.failure.reason);
+  journal.value.write({ type: 'intent', time, step: 'start', revert: false });
+  journal.value.leave();
+  return { path: journal.value.path, id: record.deploy };
+}
+
+describe('a journal', () => {
+  test('has all its room on the disk before the first act, and gives back what it did not need', () => {
+    const record = opened();
+    const journal = store.begin(record);
+    if (!journal.ok) throw new Error(journal.failure.reason);
+    expect(statSync(journal.value.path).size).toBeGreaterThanOrEqual(64 * 1024);
+    expect(statSync(journal.value.path).mode & 0o777).toBe(0o600);
+    journal.value.write(closed);
+    expect(statSync(journal.value.path).size).toBeLessThan(2000);
+    const open = store.open();
+    expect(open.ok && open.value).toEqual([]);
+  });
+
+  test('that was cut anywhere in its last record is read without it, and can be gone on with', () => {
+    const { path, id } = begin();
+    const text = readFileSync(path, 'utf8').replace(/\n+$/, '\n');
+    const lines = text.split('\n').filter(Boolean);
+    const last = lines.at(-1) ?? '';
+    for (let cut = 1; cut < last.length; cut += 7) {
+      writeFileSync(path, `${lines[0] ?? ''}\n${last.slice(0, cut)}${'\n'.repeat(50)}`);
+      const entries = store.read(id);
+      expect(entries.ok && entries.value.length).toBe(1);
+      const resumed = store.resume(id);
+      if (!resumed.ok) throw new Error(resumed.failure.reason);
+      resumed.value.write({ type: 'intent', time, step: 'start', revert: true });
+      resumed.value.leave();
+      const again = store.read(id);
+      expect(again.ok && again.value.length).toBe(2);
+    }
+  });
+
+  test('that is broken in the middle is an error that names the line, never a guess', () => {
+    const { path, id } = begin();
+    const text = readFileSync(path, 'utf8').replace(/\n+$/, '\n');
+    writeFileSync(path, `not a record\n${text}`);
+    const entries = store.read(id);
+    expect(entries).toMatchObject({ ok: false, failure: { reason: 'journal-unreadable', detail: /line 1/ } });
+  });
+
+  test('whose first record never got through is as if it had never been', () => {
+    const { path } = begin();
+    truncateSync(path, 3);
+    const open = store.open();
+    expect(open.ok && open.value).toEqual([]);
+    expect(store.ids()).toEqual([]);
+  });
+
+  test('is numbered: a clock that was set back does not reorder history', () => {
+    begin();
+    begin();
+    const ids = store.ids();
+    expect(ids.map((id) => Number.parseInt(id, 10))).toEqual([1, 2]);
+    expect(Number.parseInt(store.nextId(), 10)).toBe(3);
+  });
+
+  test('of another configuration file is refused', () => {
+    const other = join(folder, 'other.yaml');
+    writeFileSync(other, '');
+    expect(store.claim(other)).toMatchObject({ ok: false, failure: { reason: 'state-of-another-config' } });
+    expect(store.inspect(other)).toMatchObject({ ok: false, failure: { reason: 'state-of-another-config' } });
+  });
+
+  test('is not written through a link that somebody planted', () => {
+    const record = opened();
+    const victim = join(folder, 'victim');
+    writeFileSync(victim, 'precious');
+    symlinkSync(victim, join(folder, 'shop', 'deploys', `${record.deploy}.ndjson`));
+    expect(store.begin(record)).toMatchObject({ ok: false, failure: { reason: 'state-unwritable' } });
+    expect(readFileSync(victim, 'utf8')).toBe('precious');
+  });
+
+  test('history keeps the last 200, and open ones always', () => {
+    const { id } = begin();
+    for (let n = 0; n < 205; n += 1) {
+      const journal = store.begin(opened());
+      if (!journal.ok) throw new Error(journal.failure.reason);
+      journal.value.write(closed);
+    }
+    store.prune();
+    const ids = store.ids();
+    expect(ids).toHaveLength(201);
+    expect(ids[0]).toBe(id);
+  });
+});
