@@ -51,7 +51,7 @@ export function backupPairs(
 
 function triesNext(tree: Tree): boolean {
   for (const { directive } of walk(tree)) {
-    const values = directive.args.map((arg) => arg.value);
+    const values = directive.args.map((arg) => arg.value.toLowerCase());
     if (directive.name === 'fastcgi_next_upstream' && !values.includes('error')) return false;
     if (directive.name === 'fastcgi_next_upstream_tries' && Number(values[0]) === 1) return false;
   }
