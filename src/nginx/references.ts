@@ -143,11 +143,14 @@ interface Site {
 function* sites(tree: Tree): Generator<Site> {
   for (const visit of walk(tree)) {
     const { file, directive } = visit;
+    const upstream = visit.parent?.block ?? null;
+    const direct = directive.name === 'fastcgi_pass';
+    if (!direct && (directive.name !== 'server' || upstream?.name !== 'upstream')) continue;
     const [token, ...options] = directive.args;
     if (token === undefined || directive.block !== null) continue;
     const target = parseTarget(token.value);
     const place = placeOf(visit, token);
-    if (directive.name === 'fastcgi_pass') {
+    if (direct) {
       // Without a port it is an upstream's name; a variable is one even within an address.
       const variable = token.value.includes('$');
       const named = variable || (target?.kind === 'tcp' && target.port === null) ? null : target;
@@ -155,8 +158,6 @@ function* sites(tree: Tree): Generator<Site> {
       yield { file, place, token, target: named, ...rest };
       continue;
     }
-    const upstream = visit.parent?.block ?? null;
-    if (directive.name !== 'server' || upstream?.name !== 'upstream') continue;
     const words = options.map((option) => option.value);
     const role = words.includes('down') ? 'down' : words.includes('backup') ? 'backup' : 'primary';
     const maxFailsZero = words.some((word) => /^max_fails=0+$/.test(word));

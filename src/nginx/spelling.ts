@@ -8,8 +8,10 @@
 /** A word's quotes: none, or the character that stands on both its sides. */
 export type Quote = '' | '"' | "'";
 
-/** Bytes as a binary string. TextDecoder's "latin1" is windows-1252 and would change 0x80 to 0x9F. */
+/** Bytes as a binary string. */
 export function binary(bytes: Uint8Array): string {
+  // TextDecoder's "latin1" is windows-1252: ten times as fast, and the same but for 0x80 to 0x9F.
+  if (!hasC1(bytes)) return LATIN1.decode(bytes);
   let text = '';
   for (let at = 0; at < bytes.length; at += CHUNK) {
     text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
@@ -71,6 +73,12 @@ export function spell(value: string, quote: Quote, start: boolean): string | nul
   });
 }
 
+function hasC1(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte >= 0x80 && byte < 0xa0) return true;
+  return false;
+}
+
 const CHUNK = 8192;
+const LATIN1 = new TextDecoder('latin1');
 const CONTROL: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n' };
 const LETTER: Readonly<Record<string, string>> = { '\t': 't', '\r': 'r', '\n': 'n' };
