@@ -22,7 +22,7 @@ export interface Yaml {
 
 /**
  * A config is a page of text. The parser compares every key of a map with every other
- * one and looks all the way up from every bracket: the cap bounds its time to about 1 s.
+ * one, so that the worst file of this size takes 3 s, and one of 1 MiB would take minutes.
  */
 export const LARGEST = 64 * 1024;
 
