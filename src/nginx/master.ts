@@ -15,6 +15,7 @@ import {
   identify,
   inNestedPidNamespace,
   inOurNamespace,
+  isForkOf,
   pids,
   readStat,
   readStatus,
@@ -229,6 +230,8 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
     if (!line.startsWith(MASTER_TITLE)) continue;
     const id = identify(fs, pid);
     if (id === null || id.start !== stat.start || elsewhere(fs, pid)) continue;
+    // a worker bears the master's title until it has its own; a new binary's master is a child too, but was exec'ed
+    if (isForkOf(fs, pid, stat.ppid) === true && title(fs, stat.ppid).startsWith(MASTER_TITLE)) continue;
     // root is told by the root's processes alone, unless a key says which nginx is meant: anybody can start an nginx
     if (root && keys.config === undefined && keys.pidfile === undefined && readStatus(fs, pid)?.uid !== 0)
       continue;

@@ -71,7 +71,8 @@ export async function reload(reloading: Reloading): Promise<Result<Generation>> 
       if (seen === 'busy') return undefined;
       if (seen !== 'idle') return { seen, before: null };
       const before = readWorkers(fs, master);
-      if (before.untitled.length > 0) return undefined;
+      // reading them takes a while; a reload lasts longer than that (it sleeps 100 ms), so it would be seen here
+      if (before.untitled.length > 0 || look(fs, master) !== 'idle') return undefined;
       return signalProcess(fs, master, 'SIGHUP') ? { seen, before } : { seen: 'gone' as const, before: null };
     },
     { deadline: timeout },

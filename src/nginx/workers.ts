@@ -37,15 +37,15 @@ export function readWorkers(fs: Procfs, master: ProcessId): Workers {
  * and may pass over a sibling of one that exits meanwhile (proc(5), task/TID/children).
  */
 function steadyChildren(fs: Procfs, pid: number): readonly number[] {
-  let before = children(fs, pid);
-  for (let look = 0; look < MOST_LOOKS; look += 1) {
+  let last = children(fs, pid);
+  const all = new Set(last);
+  for (let look = 1; look < MOST_LOOKS; look += 1) {
     const again = children(fs, pid);
-    if (again.length === before.length && again.every((each, at) => each === before[at])) return again;
-    before = [...new Set([...before, ...again])];
-    if (look === MOST_LOOKS - 1) return before;
-    before = again;
+    if (again.length === last.length && again.every((each, at) => each === last[at])) return again;
+    for (const each of again) all.add(each);
+    last = again;
   }
-  return before;
+  return [...all];
 }
 const MOST_LOOKS = 5;
 

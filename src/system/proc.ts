@@ -107,6 +107,43 @@ export function argv(fs: Procfs, pid: number): string[] {
   return text === '' ? [] : text.replace(/\0$/, '').split('\0');
 }
 
+/**
+ * How many bytes a process can title itself with: its argv and, right after it, its environment.
+ * Null where it may not be read.
+ */
+export function titleRoom(fs: Procfs, pid: number): number | null {
+  const area = titleArea(fs, pid);
+  return area === null ? null : Number(area.end - area.begin);
+}
+
+/**
+ * Whether a process was forked from another and has not called exec since: then its argv stands where the
+ * other's stands, while exec puts it at a random place. Null where that may not be read.
+ */
+export function isForkOf(fs: Procfs, pid: number, parent: number): boolean | null {
+  const [own, theirs] = [titleArea(fs, pid), titleArea(fs, parent)];
+  return own === null || theirs === null ? null : own.begin === theirs.begin && own.end === theirs.end;
+}
+
+/** arg_start and env_end, fields 48 and 51 of stat; the kernel shows zeros to those who may not look. */
+function titleArea(fs: Procfs, pid: number): { readonly begin: bigint; readonly end: bigint } | null {
+  const text = read(`${fs.root}/${pid}/stat`);
+  if (text === null) return null;
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const begin = BigInt(fields[45] ?? '0');
+  const end = BigInt(fields[48] ?? '0');
+  return begin === 0n || end <= begin ? null : { begin, end };
+}
+
+/**
+ * Whether a process lives in a pid namespace below ours, as a container's processes do that show in our /proc;
+ * NSpid of its status, which anybody may read (Linux 4.1).
+ */
+export function inNestedPidNamespace(fs: Procfs, pid: number): boolean {
+  const numbers = /^NSpid:\s+(.*)$/m.exec(read(`${fs.root}/${pid}/status`) ?? '')?.[1];
+  return numbers !== undefined && numbers.trim().split(/\s+/).length > 1;
+}
+
 /** The program's path, without the kernel's ` (deleted)` after an upgrade on disk; null when unreadable. */
 export function executable(fs: Procfs, pid: number): string | null {
   return link(`${fs.root}/${pid}/exe`)?.replace(/ \(deleted\)$/, '') ?? null;
@@ -209,6 +246,12 @@ export function socketsOf(fs: Procfs, pid: number): Map<number, number> | null {
   return found;
 }
 
+/** Inode of the socket that is descriptor `fd` of a process; null when it is none, is gone or may not be read. */
+export function socketAt(fs: Procfs, pid: number, fd: number): number | null {
+  const target = link(`${fs.root}/${pid}/fd/${fd}`);
+  return target?.startsWith('socket:[') === true ? Number(target.slice(8, -1)) : null;
+}
+
 /**
  * The descriptors above 2 that a child of ours would inherit: those without close-on-exec,
  * which are the ones our own caller left open (a cron line's `flock 200`).
@@ -235,6 +278,16 @@ export function startedAt(fs: Procfs, id: ProcessId): number {
 /** Clock ticks since boot, now: on the same scale as ProcessId.start. */
 export function ticksNow(fs: Procfs): number {
   return Math.floor(Number((read(`${fs.root}/uptime`) ?? '0').split(' ')[0]) * TICKS_PER_SECOND);
+}
+
+/**
+ * A process's share of the memory: what it shares with n others counts as an n-th (Pss), so
+ * that an opcache is not counted once a worker. Where smaps_rollup may not be read: all of
+ * what is resident. 0 when it is gone.
+ */
+export function proportionalBytes(fs: Procfs, pid: number): number {
+  const pss = /^Pss:\s+(\d+) kB/m.exec(read(`${fs.root}/${pid}/smaps_rollup`) ?? '')?.[1];
+  return pss === undefined ? (readStatus(fs, pid)?.residentBytes ?? 0) : Number(pss) * 1024;
 }
 
 /** Bytes that programs may still take without swapping. */
