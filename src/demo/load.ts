@@ -111,13 +111,23 @@ export class Load {
 
   /** Sends no more, waits for every request under way, and gives all records. */
   async stop(): Promise<readonly LoadRecord[]> {
+    this.sendNoMore();
+    while (this.pending.size > 0) await Promise.all(this.pending);
+    this.abandon();
+    return this.records;
+  }
+
+  /** Drops everything at once: for a run whose count nobody wants any more. */
+  abandon(): void {
+    this.sendNoMore();
+    for (const connection of this.open) connection.close();
+    this.distance?.close();
+  }
+
+  private sendNoMore(): void {
     this.stopped = true;
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
-    while (this.pending.size > 0) await Promise.all(this.pending);
-    for (const connection of this.open) connection.close();
-    this.distance?.close();
-    return this.records;
   }
 
   // ---------------------------------------------------------------- the classes

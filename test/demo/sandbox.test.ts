@@ -19,7 +19,7 @@ import { findPrograms } from '../../src/demo/programs.js';
 import { Sandbox, type SandboxOptions } from '../../src/demo/sandbox.js';
 import { cuts } from '../../src/demo/summary.js';
 import { waitUntil } from '../../src/system/clock.js';
-import { drained, end, moveLink } from '../support/bare-swap.js';
+import { end, moveOver, swap } from '../support/bare-swap.js';
 
 async function withSandbox(
   options: Pick<SandboxOptions, 'sites' | 'nginxHttp'>,
@@ -58,35 +58,41 @@ const until = async (what: () => boolean): Promise<void> => {
 };
 
 describe('under load of every class', () => {
-  it('a careful swap over a symlink cuts nothing', { timeout: 60_000 }, async () => {
-    await withSandbox(symlink, async (sandbox) => {
-      await moveLink(sandbox);
-      const load = await send(sandbox, EVERYTHING);
-      for (let swap = 0; swap < 2; swap += 1) {
-        await until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
-        const left = await moveLink(sandbox);
-        await drained(sandbox, left);
-        await end(sandbox, left, 'SIGQUIT');
-      }
-      const records = await load.stop();
-      expect(cuts(records, 'symlink')).toEqual([]);
-      expect(new Set(records.map((record) => record.class)).size).toBe(7);
-      expect(new Set(records.map((record) => record.by?.split('/')[0]))).toEqual(new Set(['blue', 'green']));
-      const finishing = records.filter((record) => record.class === 'finish').map(({ id }) => id);
-      await until(() => sandbox.finished().length >= finishing.length);
-      expect(sandbox.finished().sort()).toEqual(finishing.sort());
-    });
-  });
+  it.each(['symlink', 'rewrite'] as const)(
+    'a careful swap by %s cuts nothing',
+    { timeout: 60_000 },
+    async (by) => {
+      await withSandbox({ sites: [{ name: 'demo', switch: by }] }, async (sandbox) => {
+        if (by === 'symlink') await moveOver(sandbox);
+        else await sandbox.startPool('blue');
+        const load = await send(sandbox, EVERYTHING);
+        for (let round = 0; round < 2; round += 1) {
+          await until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
+          await swap(sandbox);
+        }
+        const records = await load.stop();
+        expect(cuts(records, by)).toEqual([]);
+        expect(new Set(records.map((record) => record.class)).size).toBe(7);
+        const answered = records.filter(({ cut }) => cut === null);
+        expect(new Set(answered.map((record) => record.by?.split('/')[0]))).toEqual(
+          new Set(['blue', 'green']),
+        );
+        const finishing = records.filter((record) => record.class === 'finish').map(({ id }) => id);
+        await until(() => sandbox.finished().length >= finishing.length);
+        expect(sandbox.finished().sort()).toEqual(finishing.sort());
+      });
+    },
+  );
 
   it(
     'a pool that is ended with TERM instead of being drained is found out',
     { timeout: 60_000 },
     async () => {
       await withSandbox(symlink, async (sandbox) => {
-        await moveLink(sandbox);
+        await moveOver(sandbox);
         const load = await send(sandbox, EVERYTHING);
         await until(() => load.underWay('slow') > 0);
-        await end(sandbox, await moveLink(sandbox), 'SIGTERM');
+        await end(sandbox, await moveOver(sandbox), 'SIGTERM');
         const records = await load.stop();
         expect(cuts(records, 'symlink').map((record) => record.class)).toContain('slow');
         const finishing = (slot: string): string[] =>
@@ -104,7 +110,7 @@ describe('under load of every class', () => {
 it('what is queued behind a full pool is sent and counted', { timeout: 30_000 }, async () => {
   const sites = [{ name: 'demo', switch: 'symlink', workers: 2 }] as const;
   await withSandbox({ sites }, async (sandbox) => {
-    await moveLink(sandbox);
+    await moveOver(sandbox);
     const load = await send(sandbox, { burst: { every: 60_000, takes: 100, requests: 10 } });
     await until(() => load.records.length === 10);
     const records = await load.stop();

@@ -2,25 +2,65 @@
  * A swap as a careful shell script would do it, over a symlink: the yardstick that rig and load
  * sender are tested with before anything of ours swaps.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { SLOTS, otherSlot, type Slot } from '../../src/event.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { readLink, replaceLink } from '../../src/system/files.js';
-import { identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
+import { children, identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 
 const fs = procfs();
 const pathOf = (sandbox: Sandbox, slot: Slot): string => sandbox.site().address[slot].replace(/^unix:/, '');
 
-/** Starts the other pool and moves the link; the old pool goes on. Gives back the slot that was left. */
-export async function moveLink(sandbox: Sandbox): Promise<Slot> {
-  const target = readLink(sandbox.site().link);
-  const from = SLOTS.find((slot) => target.ok && target.value === pathOf(sandbox, slot)) ?? 'green';
+/** Starts the other pool and points the site at it; the old pool goes on. Gives back the slot that was left. */
+export async function moveOver(sandbox: Sandbox): Promise<Slot> {
+  const from = activeSlot(sandbox);
   const started = await sandbox.startPool(otherSlot(from));
   if (!started.ok) throw new Error(JSON.stringify(started.failure));
-  const moved = replaceLink(sandbox.site().link, pathOf(sandbox, otherSlot(from)));
-  if (!moved.ok) throw new Error(moved.code);
+  if (sandbox.site().switch === 'symlink') {
+    const moved = replaceLink(sandbox.site().link, pathOf(sandbox, otherSlot(from)));
+    if (!moved.ok) throw new Error(moved.code);
+  } else await exchange(sandbox);
   return from;
+}
+
+/** The slot that the site's configuration names. */
+export function activeSlot(sandbox: Sandbox): Slot {
+  const { link, upstream, address, switch: by } = sandbox.site();
+  if (by === 'rewrite') {
+    const text = readFileSync(upstream, 'utf8');
+    return text.indexOf(address.blue) < text.indexOf(address.green) ? 'blue' : 'green';
+  }
+  const target = readLink(link);
+  // before the first swap there is no link, and the first pool to start is blue
+  return SLOTS.find((slot) => target.ok && target.value === pathOf(sandbox, slot)) ?? 'green';
+}
+
+/** moveOver(), drain, QUIT: the whole of it. */
+export async function swap(sandbox: Sandbox): Promise<Slot> {
+  const left = await moveOver(sandbox);
+  await drained(sandbox, left);
+  await end(sandbox, left, 'SIGQUIT');
+  return left;
+}
+
+async function exchange(sandbox: Sandbox): Promise<void> {
+  const { upstream, address } = sandbox.site();
+  const swapped: Record<string, string> = { [address.blue]: address.green, [address.green]: address.blue };
+  const text = readFileSync(upstream, 'utf8');
+  writeFileSync(
+    upstream,
+    text.replace(/(?<=server )\S+(?= max_fails)/g, (one) => swapped[one] ?? one),
+  );
+  const master = sandbox.nginxMaster();
+  if (master === null) throw new Error('nginx does not run');
+  const old = children(fs, master).map((pid) => identify(fs, pid));
+  process.kill(master, 'SIGHUP');
+  const gone = await waitUntil(() => (old.some((id) => id !== null && isAlive(fs, id)) ? undefined : true), {
+    deadline: 20_000,
+  });
+  if (gone.kind !== 'seen') throw new Error('old nginx workers do not end');
 }
 
 /** Waits until no connection is left in a pool. */
