@@ -161,6 +161,8 @@ export interface ProxyView {
   readonly differing: readonly string[];
   /** What runs now, as far as it is proven (`differing` empty, running). */
   readonly proof: ProxyProof | null;
+  /** Workers that are shutting down: they finish requests under a configuration of the past. */
+  readonly older: readonly ProcessId[];
   readonly warnings: readonly Warning[];
   /** What a switch to the other slot would change. */
   readonly changes: readonly FileChange[];
@@ -172,6 +174,8 @@ export interface ProxyView {
 export interface SwitchIntent {
   readonly workers: readonly ProcessId[];
   readonly hash: string;
+  /** The slot that the configuration (or the link) named; null: the link named none. */
+  readonly named: Slot | null;
 }
 
 /** Journalled once the switch is proven. */
@@ -194,6 +198,9 @@ export type Serving = Slot | 'unclear';
 
 export interface ProxySwitch {
   readonly kind: SwitchKind;
+
+  /** What names this proxy for good, whoever asks: the real path of its configuration. One lock a key. */
+  lockKey(): Promise<Result<string>>;
 
   /**
    * Reads, parses and compares everything, changes nothing. `last` is what the last

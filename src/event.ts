@@ -340,6 +340,7 @@ export type Warning =
       readonly pids: readonly number[];
     }
   | { readonly reason: 'cut'; readonly slot: Slot; readonly cut: number }
+  | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string };
 
 export type WarningReason = Warning['reason'];
