@@ -1,0 +1,91 @@
+/**
+ * Puts edited configuration files in place, all of them or none, and takes an exchange back without
+ * overwriting what a person has written meanwhile.
+ */
+import { fail, ok } from '../event.js';
+import type { Failure, Result } from '../event.js';
+import { prepareReplace, readBytes } from '../system/files.js';
+import type { Prepared } from '../system/files.js';
+import { applyEdits } from './edit.js';
+import type { FileEdits } from './exchange.js';
+
+/** One file before and after. `path`: with all links resolved. */
+export interface FileVersion {
+  readonly path: string;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+}
+
+export function versionsOf(edits: readonly FileEdits[]): Result<readonly FileVersion[]> {
+  const versions: FileVersion[] = [];
+  for (const { file, edits: own } of edits) {
+    const after = applyEdits(file.bytes, own);
+    if (!after.ok) return after;
+    versions.push({ path: file.real, before: file.bytes, after: after.value });
+  }
+  return ok(versions);
+}
+
+export const reversed = (versions: readonly FileVersion[]): readonly FileVersion[] =>
+  versions.map(({ path, before, after }) => ({ path, before: after, after: before }));
+
+/** Written and durable, in place with `commit`. */
+export interface Staged {
+  /**
+   * Compares every file once more with what was read (`config-changed`, nothing done), and puts all in place; when
+   * one cannot be, those before it are put back (`config-unwritable`, or `stranded` when that fails too).
+   */
+  commit(): Result<void>;
+  discard(): void;
+}
+
+/** Writes every new version beside its file; fails with `config-unwritable`, and then leaves nothing behind. */
+export function stage(versions: readonly FileVersion[]): Result<Staged> {
+  const staged: { readonly version: FileVersion; readonly prepared: Prepared }[] = [];
+  const discard = (): void => {
+    for (const { prepared } of staged) prepared.discard();
+  };
+  for (const version of versions) {
+    const prepared = prepareReplace(version.path, version.after);
+    if (!prepared.ok) {
+      discard();
+      return fail({ reason: 'config-unwritable', file: version.path, code: prepared.code });
+    }
+    staged.push({ version, prepared: prepared.value });
+  }
+  const commit = (): Result<void> => {
+    const undo = (failure: Failure): Result<void> => {
+      // the last one may be in place all the same: the folder's fsync comes after the rename
+      const inPlace = versions.filter(({ path, after }) => holds(path, after));
+      discard();
+      const back = inPlace.length === 0 ? ok(undefined) : replaceAll(reversed(inPlace));
+      const detail = inPlace.map(({ path }) => path).join(', ');
+      return fail(back.ok ? failure : { reason: 'stranded', detail, cause: failure });
+    };
+    const changed = versions.find(({ path, before }) => !holds(path, before));
+    if (changed !== undefined) {
+      discard();
+      return fail({ reason: 'config-changed', file: changed.path });
+    }
+    for (const { version, prepared } of staged) {
+      // those before it took a while to reach the disk
+      if (!holds(version.path, version.before)) return undo({ reason: 'config-changed', file: version.path });
+      const done = prepared.commit();
+      if (!done.ok) return undo({ reason: 'config-unwritable', file: version.path, code: done.code });
+    }
+    return ok(undefined);
+  };
+  return ok({ commit, discard });
+}
+
+/** Stages and commits in one go. */
+export function replaceAll(versions: readonly FileVersion[]): Result<void> {
+  const staged = stage(versions);
+  return staged.ok ? staged.value.commit() : staged;
+}
+
+/** Whether a file's content is exactly this. */
+export function holds(path: string, bytes: Uint8Array): boolean {
+  const now = readBytes(path);
+  return now.ok && now.value.equals(bytes);
+}

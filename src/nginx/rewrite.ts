@@ -1,0 +1,222 @@
+/**
+ * The switch that exchanges the two addresses in nginx's configuration, reloads nginx, and proves that what
+ * runs follows. Everything here happens under the lock of that nginx, which the caller holds.
+ */
+import { fail, ok } from '../event.js';
+import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../event.js';
+import type { ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import { removeTemporaries } from '../system/files.js';
+import { backupPairs } from './backup.js';
+import { hashOf, loadTree, testCommand } from './config-tree.js';
+import { diff } from './edit.js';
+import { exchangeEdits } from './exchange.js';
+import { holds, replaceAll, reversed, stage, versionsOf } from './exchange-files.js';
+import type { FileVersion } from './exchange-files.js';
+import { activeSlot, findReferences } from './references.js';
+import type { Found } from './references.js';
+import type { Generation } from './reload.js';
+import { createRunning } from './running.js';
+import type { ProxyOptions, Reading } from './running.js';
+import type { Tree } from './tree.js';
+import { contains, sameProcesses } from './workers.js';
+
+export function createRewrite(options: ProxyOptions): ProxySwitch {
+  const { addresses } = options;
+  const { only } = options.nginx;
+  const running = createRunning(options);
+  /** Old workers whose configuration is known to send a request on to the other slot when theirs is gone. */
+  const forgiving: ProcessId[] = [];
+
+  interface Named extends Reading {
+    readonly found: Found;
+    readonly active: Slot;
+  }
+
+  function name(reading: Reading): Result<Named> {
+    const found = findReferences(reading.tree, { addresses, only, resolve: reading.resolver });
+    if (!found.ok) return found;
+    const active = activeSlot(found.value, addresses);
+    return active.ok ? ok({ ...reading, found: found.value, active: active.value }) : active;
+  }
+
+  async function read(): Promise<Result<Named>> {
+    const reading = await running.read();
+    return reading.ok ? name(reading.value) : reading;
+  }
+
+  async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
+    const named = await read();
+    if (!named.ok) return named;
+    const { nginx, tree, found, active } = named.value;
+    const observed = await running.observe(named.value, last);
+    if (!observed.ok) return observed;
+    const { pid } = observed.value.status;
+    return ok({
+      ...observed.value,
+      active,
+      warnings: warningsOf(tree, found),
+      changes: changesOf(found),
+      commands: [testCommand(nginx, '-T'), testCommand(nginx, '-t')],
+      signals: pid === null ? [] : [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }],
+    });
+  }
+
+  function warningsOf(tree: Tree, found: Found): readonly Warning[] {
+    const lax = backupPairs(tree, found.references, addresses).withoutMaxFails;
+    return [
+      ...(lax.length > 0 ? [{ reason: 'backup-max-fails', places: lax } as const] : []),
+      ...(found.variables.length > 0
+        ? [{ reason: 'variable-reference', places: found.variables } as const]
+        : []),
+    ];
+  }
+
+  function changesOf(found: Found): readonly FileChange[] {
+    const edits = exchangeEdits(found.references, addresses);
+    const versions = versionsOf(edits);
+    if (!versions.ok) return [];
+    return versions.value.map(({ path, before, after }, at) => ({
+      file: path,
+      lines: edits[at]?.lines ?? [],
+      diff: diff(before, after, path),
+    }));
+  }
+
+  async function intent(): ReturnType<ProxySwitch['intent']> {
+    const named = await read();
+    if (!named.ok) return named;
+    const { nginx, hash, active } = named.value;
+    const workers = nginx.master === null ? [] : running.workers(nginx.master).serving;
+    return ok({ workers, hash, named: active });
+  }
+
+  async function point(to: Slot): Promise<Result<SwitchEvidence>> {
+    const named = await read();
+    if (!named.ok) return named;
+    const { nginx, found, active } = named.value;
+    const { master } = nginx;
+    if (master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
+    const upgrade = await running.refuseUpgrade(named.value);
+    if (!upgrade.ok) return upgrade;
+    for (const real of new Set(found.references.map(({ file }) => file.real))) removeTemporaries(real);
+    return active === to ? confirm(named.value, master) : exchange(named.value, master, to);
+  }
+
+  /** The files name the slot already: what runs must follow them, whatever it followed before. */
+  async function confirm(named: Named, master: ProcessId): Promise<Result<SwitchEvidence>> {
+    const tested = await running.test(named);
+    if (!tested.ok) return tested;
+    const generation = await running.reload(named, master);
+    if (!generation.ok) {
+      const { failure } = generation;
+      if (failure.reason === 'nginx-gone') return generation;
+      return fail({
+        reason: 'stranded',
+        detail: 'the files name the slot, what runs is unknown',
+        cause: failure,
+      });
+    }
+    return ok(evidence([], named.hash, generation.value));
+  }
+
+  async function exchange(named: Named, master: ProcessId, to: Slot): Promise<Result<SwitchEvidence>> {
+    const versions = versionsOf(exchangeEdits(named.found.references, addresses));
+    if (!versions.ok) return versions;
+    const staged = stage(versions.value);
+    if (!staged.ok) return staged;
+    const idle = await running.waitIdle(named, master);
+    if (!idle.ok) {
+      staged.value.discard();
+      return idle;
+    }
+    const before = running.workers(master).serving;
+    const committed = staged.value.commit();
+    if (!committed.ok) return committed;
+
+    const tested = await running.test(named);
+    if (!tested.ok) {
+      const { failure } = tested;
+      const output = failure.reason === 'nginx-config-broken' ? failure.output : '';
+      return takeBack(versions.value, to, { reason: 'edit-rejected', output });
+    }
+    const tree = loadTree(named.nginx);
+    if (!tree.ok) return takeBack(versions.value, to, tree.failure);
+    const generation = await running.reload({ ...named, tree: tree.value }, master);
+    if (generation.ok) {
+      if (isForgiving(named, before)) forgiving.push(...before);
+      return ok(
+        evidence(
+          versions.value.map(({ path }) => path),
+          hashOf(tree.value),
+          generation.value,
+        ),
+      );
+    }
+    const { failure } = generation;
+    switch (failure.reason) {
+      case 'reload-swallowed':
+        // somebody else's reload between our rename and our HUP has read our file: it runs, though ours was refused
+        if (!sameProcesses(running.workers(master).serving, before)) break;
+        return takeBack(versions.value, to, failure);
+      case 'nginx-gone': {
+        const back = await takeBack(versions.value, to, failure);
+        const again = await running.shared.status();
+        // started again by its service manager: from which of the two versions, nobody can tell
+        if (again?.pid === null) return back;
+        break;
+      }
+      default:
+    }
+    return fail({ reason: 'stranded', detail: 'what nginx runs is unknown', cause: failure });
+  }
+
+  /** Whether the workers from before are known to run the files from before, which list each slot as the other's backup. */
+  function isForgiving({ tree, found, hash }: Named, workers: readonly ProcessId[]): boolean {
+    const { complete } = backupPairs(tree, found.references, addresses);
+    const known = running.agreed();
+    return complete && known?.hash === hash && sameProcesses(known.workers, workers);
+  }
+
+  function evidence(files: readonly string[], hash: string, { workers, older }: Generation): SwitchEvidence {
+    return { files, proof: running.prove(hash, workers), older };
+  }
+
+  /**
+   * Undoes an exchange by the files alone: as they were where nobody has touched them since, else by the same
+   * exchange applied to what stands there now. Gives back `failure`, or `stranded` when the spans no longer say
+   * what we wrote.
+   */
+  async function takeBack(
+    versions: readonly FileVersion[],
+    to: Slot,
+    failure: Failure,
+  ): Promise<Result<never>> {
+    const stranded = (detail: string): Result<never> => fail({ reason: 'stranded', detail, cause: failure });
+    if (versions.every(({ path, after }) => holds(path, after))) {
+      const back = replaceAll(reversed(versions));
+      return back.ok ? fail(failure) : stranded(versions.map(({ path }) => path).join(', '));
+    }
+    const now = await read();
+    if (!now.ok || now.value.active !== to) return stranded(versions.map(({ path }) => path).join(', '));
+    const again = versionsOf(exchangeEdits(now.value.found.references, addresses));
+    const back = again.ok ? replaceAll(again.value) : again;
+    return back.ok ? fail(failure) : stranded(versions.map(({ path }) => path).join(', '));
+  }
+
+  async function serving(
+    intended: Parameters<ProxySwitch['serving']>[0],
+  ): ReturnType<ProxySwitch['serving']> {
+    const named = await read();
+    if (!named.ok) return named;
+    const follows = await running.follows(named.value, intended);
+    if (follows === 'disk') return ok(named.value.active);
+    return ok(follows === 'intent' ? (intended?.named ?? 'unclear') : 'unclear');
+  }
+
+  function wayIn(_left: Slot, older: readonly ProcessId[]): Promise<Result<WayIn>> {
+    const retiring = running.alive(older);
+    return Promise.resolve(ok({ open: retiring.some((id) => !contains(forgiving, id)), retiring }));
+  }
+
+  return { kind: 'rewrite', survey, intent, point, serving, wayIn, ...running.shared };
+}

@@ -1,0 +1,230 @@
+/**
+ * What both switches need of the running nginx: find it, read and test its configuration, tell whether
+ * disk and workers agree, reload it with proof.
+ */
+import { fail, ok } from '../event.js';
+import type { ProcessId, ProxyStatus, Result } from '../event.js';
+import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent } from '../drivers.js';
+import { exists, realPath } from '../system/files.js';
+import { isAlive, startedAt, title } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import type { Address } from '../system/sockets.js';
+import type { Slot } from '../event.js';
+import type { Resolver } from './address.js';
+import {
+  changes,
+  errorLogOf,
+  expectedWorkers,
+  hashOf,
+  loadTree,
+  pidfileOf,
+  resolverFor,
+  test,
+  testAndCompare,
+} from './config-tree.js';
+import { createFinder, pidIn } from './master.js';
+import type { Nginx, NginxKeys } from './master.js';
+import { reload, waitIdle } from './reload.js';
+import type { Generation, Reloading } from './reload.js';
+import { MASTER_TITLE } from './title.js';
+import type { Tree } from './tree.js';
+import { readWorkers, sameProcesses } from './workers.js';
+import type { Workers } from './workers.js';
+
+/** What context.ts hands to a switch. */
+export interface ProxyOptions {
+  readonly procfs: Procfs;
+  /** The `nginx` part of an app's configuration. */
+  readonly nginx: NginxKeys & {
+    /** Where to look for the addresses; empty: everywhere. */
+    readonly only: readonly string[];
+    /** ms */
+    readonly reloadTimeout: number;
+  };
+  /** Canonical: the folder's links resolved. */
+  readonly addresses: Readonly<Record<Slot, Address>>;
+  /** symlink: the link that nginx's configuration names, absolute. */
+  readonly link?: string;
+  /** Whether we act as root. */
+  readonly root: boolean;
+}
+
+/** One reading of the configuration of one nginx. */
+export interface Reading {
+  readonly nginx: Nginx;
+  readonly tree: Tree;
+  readonly resolver: Resolver;
+  readonly hash: string;
+}
+
+/** The part of a ProxyView that both switches see alike. */
+export type Observed = Pick<ProxyView, 'running' | 'status' | 'differing' | 'proof' | 'older'>;
+
+export interface Running {
+  /** Finds nginx and reads its configuration. */
+  read(): Promise<Result<Reading>>;
+  /**
+   * While nginx runs: tests, compares what we read with what it reads, refuses during a binary upgrade, waits until
+   * no reload is under way, and says whether disk and workers agree.
+   */
+  observe(reading: Reading, last: ProxyProof | null): Promise<Result<Observed>>;
+  test(reading: Reading): Promise<Result<void>>;
+  refuseUpgrade(reading: Reading): Promise<Result<void>>;
+  waitIdle(reading: Reading, master: ProcessId): Promise<Result<void>>;
+  workers(master: ProcessId): Workers;
+  reload(reading: Reading, master: ProcessId): Promise<Result<Generation>>;
+  /** What was proven last to run, by this object; null when what was seen last proved nothing. */
+  agreed(): ProxyProof | null;
+  /** Notes what a reload has proven. */
+  prove(hash: string, workers: readonly ProcessId[]): ProxyProof;
+  /** Those that still live. */
+  alive(ids: readonly ProcessId[]): readonly ProcessId[];
+  /** Which configuration the workers run, for recovery: that of the intent, that on the disk, or it cannot be told. */
+  follows(reading: Reading, intent: SwitchIntent | null): Promise<'intent' | 'disk' | 'unclear'>;
+  /** Whether every worker was surely born after a moment, ms since the epoch; so is one that has yet to start. */
+  bornAfter(reading: Reading, moment: number): boolean;
+  /** As ProxySwitch has them. */
+  readonly shared: Pick<ProxySwitch, 'reload' | 'lockKey' | 'status'>;
+}
+
+export function createRunning(options: ProxyOptions): Running {
+  const { procfs: fs, nginx: keys, addresses, root } = options;
+  const timeout = keys.reloadTimeout;
+  const finder = createFinder({ fs, keys, root, timeout });
+  let agreed: ProxyProof | null = null;
+
+  async function read(): Promise<Result<Reading>> {
+    const nginx = await finder.locate();
+    if (!nginx.ok) return nginx;
+    const tree = loadTree(nginx.value);
+    if (!tree.ok) return tree;
+    const resolver = await resolverFor(tree.value, addresses);
+    return ok({ nginx: nginx.value, tree: tree.value, resolver, hash: hashOf(tree.value) });
+  }
+
+  async function check(reading: Reading): Promise<Result<void>> {
+    const upgrade = await refuseUpgrade(reading);
+    return upgrade.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : upgrade;
+  }
+
+  async function observe(reading: Reading, last: ProxyProof | null): Promise<Result<Observed>> {
+    agreed = null;
+    const { master } = reading.nginx;
+    if (master === null)
+      return ok({ running: false, status: STOPPED, differing: [], proof: null, older: [] });
+    const checked = await check(reading);
+    if (!checked.ok) return checked;
+    const idle = await waitIdle(await reloading(reading, master));
+    if (!idle.ok) return idle;
+    const workers = readWorkers(fs, master);
+    const { serving, untitled, retiring } = workers;
+    const recorded =
+      last?.hash === reading.hash && sameProcesses(last.workers, serving) && untitled.length === 0;
+    const differing = recorded ? [] : younger(reading.tree, oldest(serving));
+    if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
+    return ok({
+      running: true,
+      status: statusOf(master, workers),
+      differing,
+      proof: agreed,
+      older: retiring,
+    });
+  }
+
+  async function refuseUpgrade({ nginx, tree }: Reading): Promise<Result<void>> {
+    const pidfile = await pidfileOf(nginx, tree);
+    if (!pidfile.ok) return pidfile;
+    const path = `${pidfile.value}.oldbin`;
+    if (nginx.upgrading) return fail({ reason: 'upgrade-pending', path });
+    if (!exists(path)) return ok(undefined);
+    // a master that was killed during an upgrade leaves the file behind for ever; then nothing is pending
+    const pid = pidIn(path);
+    const over = pid !== null && !title(fs, pid).startsWith(MASTER_TITLE);
+    return over ? ok(undefined) : fail({ reason: 'upgrade-pending', path });
+  }
+
+  async function reloading({ nginx, tree }: Reading, master: ProcessId): Promise<Reloading> {
+    const errorLog = await errorLogOf(nginx, tree);
+    return { fs, master, timeout, errorLog, expected: expectedWorkers(nginx, tree) };
+  }
+
+  /** When the oldest worker started, ms since the epoch (a second too early at most, never too late). */
+  const oldest = (workers: readonly ProcessId[]): number =>
+    workers.length === 0 ? -Infinity : Math.min(...workers.map((id) => startedAt(fs, id)));
+
+  async function follow(): Promise<Result<ProxyProof>> {
+    const reading = await read();
+    if (!reading.ok) return reading;
+    const { nginx, hash } = reading.value;
+    if (nginx.master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
+    const checked = await check(reading.value);
+    if (!checked.ok) return checked;
+    const generation = await reload(await reloading(reading.value, nginx.master));
+    return generation.ok ? ok(prove(hash, generation.value.workers)) : generation;
+  }
+
+  async function status(): Promise<ProxyStatus | null> {
+    const nginx = await finder.locate();
+    if (!nginx.ok) return null;
+    const { master } = nginx.value;
+    return master === null ? STOPPED : statusOf(master, readWorkers(fs, master));
+  }
+
+  async function lockKey(): Promise<Result<string>> {
+    const nginx = await finder.locate();
+    if (!nginx.ok) return nginx;
+    const real = realPath(nginx.value.config);
+    return ok(real.ok ? real.value : nginx.value.config);
+  }
+
+  function prove(hash: string, workers: readonly ProcessId[]): ProxyProof {
+    agreed = { hash, workers };
+    return agreed;
+  }
+
+  function bornAfter({ nginx: { master } }: Reading, moment: number): boolean {
+    return master === null || oldest(readWorkers(fs, master).serving) - SAFETY >= moment;
+  }
+
+  return {
+    read,
+    observe,
+    refuseUpgrade,
+    prove,
+    bornAfter,
+    agreed: () => agreed,
+    test: ({ nginx }) => test(nginx, timeout),
+    waitIdle: async (reading, master) => waitIdle(await reloading(reading, master)),
+    workers: (master) => readWorkers(fs, master),
+    reload: async (reading, master) => reload(await reloading(reading, master)),
+    alive: (ids) => ids.filter((id) => isAlive(fs, id)),
+    shared: { reload: follow, lockKey, status },
+    follows: async (reading, intent) => {
+      const { master } = reading.nginx;
+      // when it starts it reads the disk, and until then it serves nothing else
+      if (master === null) return 'disk';
+      const idle = await waitIdle(await reloading(reading, master));
+      const { serving, untitled } = readWorkers(fs, master);
+      if (!idle.ok || untitled.length > 0) return 'unclear';
+      if (intent !== null && sameProcesses(serving, intent.workers)) return 'intent';
+      return younger(reading.tree, oldest(serving)).length === 0 ? 'disk' : 'unclear';
+    },
+  };
+}
+
+const STOPPED: ProxyStatus = { pid: null, workers: 0, retiring: 0 };
+
+const statusOf = (master: ProcessId, { serving, untitled, retiring }: Workers): ProxyStatus => ({
+  pid: master.pid,
+  workers: serving.length + untitled.length,
+  retiring: retiring.length,
+});
+
+/**
+ * The files that changed later than 2 s before `started`: file times are those of the last timer tick, start
+ * times are computed from a boot time in whole seconds, and reading a configuration takes a while.
+ */
+function younger(tree: Tree, started: number): readonly string[] {
+  return [...changes(tree)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
+}
+const SAFETY = 2000;

@@ -1,0 +1,174 @@
+/**
+ * The switch that renames a link which nginx's configuration names. nginx follows the link at every connect, so
+ * the rename itself moves the next request; only cached connections (`fastcgi_keep_conn`) need a reload to let go.
+ */
+import { dirname, relative, resolve } from 'node:path';
+import { SLOTS, fail, ok } from '../event.js';
+import type { Failure, ProcessId, Result, Slot } from '../event.js';
+import type { ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
+import { canonicalPath } from '../system/sockets.js';
+import { testCommand } from './config-tree.js';
+import { findLink } from './references.js';
+import { createRunning } from './running.js';
+import type { ProxyOptions, Reading } from './running.js';
+import { keepConn } from './settings.js';
+import { sameProcesses } from './workers.js';
+
+export function createSymlink(options: ProxyOptions & { readonly link: string }): ProxySwitch {
+  const { addresses, link } = options;
+  const running = createRunning(options);
+  /** Whether any location keeps connections to the pools; null: not read yet. */
+  let keeps: boolean | null = null;
+
+  async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
+    const read = await running.read();
+    if (!read.ok) return read;
+    const { nginx, tree, resolver } = read.value;
+    const named = findLink(tree, link, { addresses, resolve: resolver });
+    if (!named.ok) return named;
+    const active = linked();
+    if (!active.ok) return active;
+    const { variables } = named.value;
+    const observed = await running.observe(read.value, last);
+    if (!observed.ok) return observed;
+    const { pid } = observed.value.status;
+    return ok({
+      ...observed.value,
+      active: active.value,
+      warnings: variables.length > 0 ? [{ reason: 'variable-reference', places: variables }] : [],
+      changes: [],
+      commands: [testCommand(nginx, '-T')],
+      signals: pid !== null && keepConn(tree) ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }] : [],
+    });
+  }
+
+  /**
+   * The slot that the link names, whether or not its socket exists. Null: there is no link, or it leads to
+   * nothing that exists. Fails with `link-wrong` for everything else that stands there.
+   */
+  function linked(): Result<Slot | null> {
+    const wrong = (detail: string): Result<never> => fail({ reason: 'link-wrong', link, detail });
+    const found = facts(link);
+    if (!found.ok) return found.code === 'ENOENT' ? ok(null) : wrong(found.code);
+    if (found.value.kind !== 'link') return wrong(`a ${found.value.kind}, not a link`);
+    const target = readLink(link);
+    if (!target.ok) return wrong(target.code);
+    const path = canonicalPath(resolve(dirname(canonicalPath(link)), target.value));
+    const slot = SLOTS.find((each) => socketOf(each) === path);
+    if (slot !== undefined) return ok(slot);
+    return exists(link) ? wrong(`leads to ${target.value}`) : ok(null);
+  }
+
+  const socketOf = (slot: Slot): string | null => {
+    const address = addresses[slot];
+    return address.kind === 'unix' ? address.path : null;
+  };
+
+  async function intent(): ReturnType<ProxySwitch['intent']> {
+    const read = await running.read();
+    if (!read.ok) return read;
+    const active = linked();
+    if (!active.ok) return active;
+    const { nginx, hash } = read.value;
+    const workers = nginx.master === null ? [] : running.workers(nginx.master).serving;
+    return ok({ workers, hash, named: active.value });
+  }
+
+  async function point(to: Slot): Promise<Result<SwitchEvidence>> {
+    const before = linked();
+    if (!before.ok) return before;
+    const read = await running.read();
+    if (!read.ok) return read;
+    const { nginx, tree } = read.value;
+    keeps = keepConn(tree);
+    const reloads = nginx.master !== null && keeps;
+    if (reloads) {
+      const checked = await ready(read.value);
+      if (!checked.ok) return checked;
+    }
+    const undo = move(to);
+    if (!undo.ok) return undo;
+    const after = linked();
+    if (!after.ok || after.value !== to) {
+      return fail({ reason: 'stranded', detail: link, cause: after.ok ? null : after.failure });
+    }
+    if (nginx.master === null || !reloads) return ok(withoutReload(read.value, nginx.master));
+    const generation = await running.reload(read.value, nginx.master);
+    if (generation.ok) {
+      const proof = running.prove(read.value.hash, generation.value.workers);
+      return ok({ files: [link], proof, older: generation.value.older });
+    }
+    return takeBack(undo.value, generation.failure);
+  }
+
+  async function ready(reading: Reading): Promise<Result<void>> {
+    const upgrade = await running.refuseUpgrade(reading);
+    return upgrade.ok ? running.test(reading) : upgrade;
+  }
+
+  /** Renames a link to `to` over what is there; gives back how to undo it. The link stays relative or absolute as it was. */
+  function move(to: Slot): Result<() => void> {
+    removeTemporaries(link);
+    const old = readLink(link);
+    const path = socketOf(to);
+    if (path === null) return fail({ reason: 'symlink-needs-unix', address: JSON.stringify(addresses[to]) });
+    const folder = dirname(canonicalPath(link));
+    const target = old.ok && !old.value.startsWith('/') ? relative(folder, path) : path;
+    const done = replaceLink(link, target);
+    if (!done.ok) return fail({ reason: 'config-unwritable', file: link, code: done.code });
+    return ok(() => {
+      if (old.ok) replaceLink(link, old.value);
+      else removeFile(link);
+    });
+  }
+
+  function takeBack(undo: () => void, failure: Failure): Result<never> {
+    if (failure.reason === 'reload-swallowed' || failure.reason === 'nginx-gone') {
+      undo();
+      return fail(failure);
+    }
+    return fail({ reason: 'stranded', detail: 'what nginx runs is unknown', cause: failure });
+  }
+
+  /**
+   * The tree did not change and nobody was signalled, so what was proven before holds as long as the workers are
+   * the same; else nothing is proven, and no hash is "".
+   */
+  function withoutReload({ hash }: Reading, master: ProcessId | null): SwitchEvidence {
+    const agreed = running.agreed();
+    const same =
+      master !== null &&
+      agreed?.hash === hash &&
+      sameProcesses(agreed.workers, running.workers(master).serving);
+    return { files: [link], proof: same ? agreed : { hash: '', workers: [] }, older: [] };
+  }
+
+  async function serving(
+    intended: Parameters<ProxySwitch['serving']>[0],
+  ): ReturnType<ProxySwitch['serving']> {
+    const active = linked();
+    if (!active.ok) return active;
+    if (active.value === null) return ok('unclear');
+    const read = await running.read();
+    if (!read.ok) return read;
+    // workers that were there before the link moved may hold connections to either slot
+    if (!keepConn(read.value.tree)) return ok(active.value);
+    const follows = await running.follows(read.value, intended);
+    const moved = facts(link);
+    const clear = follows === 'disk' && moved.ok && running.bornAfter(read.value, moved.value.changed);
+    return ok(clear ? active.value : 'unclear');
+  }
+
+  async function wayIn(_left: Slot, older: readonly ProcessId[]): Promise<Result<WayIn>> {
+    const retiring = running.alive(older);
+    if (retiring.length === 0) return ok({ open: false, retiring });
+    if (keeps === null) {
+      const read = await running.read();
+      keeps = read.ok ? keepConn(read.value.tree) : null;
+    }
+    return ok({ open: keeps ?? true, retiring });
+  }
+
+  return { kind: 'symlink', survey, intent, point, serving, wayIn, ...running.shared };
+}
