@@ -87,6 +87,43 @@ export const rename = (from: string, to: string): Io<void> =>
     syncFolder(dirname(to));
   });
 
+/** Gives a file another name in the same file system, never over one that exists (EEXIST). */
+export const renameToFree = (from: string, to: string): Io<void> =>
+  io(() => {
+    fse.linkSync(from, to);
+    fse.unlinkSync(from);
+    syncFolder(dirname(to));
+  });
+
+/** Whether two paths lead to one file; false when one of them leads nowhere. */
+export const isSameFile = (a: string, b: string): boolean => {
+  const [first, second] = [io(() => fse.statSync(a)), io(() => fse.statSync(b))];
+  return (
+    first.ok && second.ok && first.value.ino === second.value.ino && first.value.dev === second.value.dev
+  );
+};
+
+/** At most the last `most` bytes of what a file holds from `offset` on; empty when it is shorter. */
+export const readTail = (path: string, offset: number, most: number): Io<Buffer> =>
+  io(() => {
+    const fd = fse.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const size = fse.fstatSync(fd).size;
+      const from = Math.max(offset, size - most, 0);
+      const bytes = Buffer.alloc(Math.max(0, size - from));
+      const got = bytes.length === 0 ? 0 : fse.readSync(fd, bytes, 0, bytes.length, from);
+      return bytes.subarray(0, got);
+    } finally {
+      fse.closeSync(fd);
+    }
+  });
+
+/** Makes a new link; EEXIST when something stands there. */
+export const makeLink = (path: string, target: string): Io<void> =>
+  io(() => {
+    fse.symlinkSync(target, path);
+  });
+
 /** Writes a new file; EEXIST when something stands there already, a dangling link included. */
 export const createFile = (path: string, content: string | Uint8Array, mode: number): Io<void> =>
   io(() => {

@@ -34,14 +34,35 @@ export function socketsAt(fs: Procfs, address: Address, netOf: number | 'self' =
 
 /**
  * A unix path with its folder's links resolved and its last part left alone, as `/var/run/x`
- * and `/run/x` are one socket; as it is when the folder does not exist.
+ * and `/run/x` are one socket; as far as the folder exists: what is missing is taken as written.
  */
 export function canonicalPath(path: string): string {
-  try {
-    return join(realpathSync(dirname(path)), basename(path));
-  } catch {
-    return path;
+  const missing = [basename(path)];
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    try {
+      return join(realpathSync(folder), ...missing);
+    } catch {
+      if (folder === dirname(folder)) return path;
+      missing.unshift(basename(folder));
+    }
   }
+}
+
+/**
+ * Inodes of every socket of this network namespace that listens, unix and TCP.
+ * Throws when a table cannot be read.
+ */
+export function listeningInodes(fs: Procfs): Set<number> {
+  const found = new Set<number>();
+  for (const line of readFileSync(`${fs.root}/self/net/unix`, 'latin1').split('\n').slice(1)) {
+    const [, , , flags = '0', , , inode] = line.split(/ +/, 7);
+    if ((Number.parseInt(flags, 16) & ACCEPTS) !== 0) found.add(Number(inode));
+  }
+  for (const line of [...tcpLines(fs, 'tcp', 'self'), ...tcpLines(fs, 'tcp6', 'self')]) {
+    const fields = line.trim().split(/\s+/, 10);
+    if (Number.parseInt(fields[3] ?? '', 16) === LISTEN) found.add(Number(fields[9]));
+  }
+  return found;
 }
 
 // Num RefCount Protocol Flags Type St Inode Path; see net/unix/af_unix.c, unix_seq_show
@@ -89,16 +110,9 @@ function tcpAt(
   const listeners: number[] = [];
   let accepted = 0;
   let queued = 0;
-  for (const table of ['tcp', 'tcp6']) {
-    let text: string;
-    try {
-      text = readFileSync(`${fs.root}/${netOf}/net/${table}`, 'latin1');
-    } catch (error) {
-      if (table === 'tcp6') continue; // a kernel without IPv6 has no such table
-      throw error;
-    }
+  for (const table of ['tcp', 'tcp6'] as const) {
     const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-    for (const line of text.split('\n').slice(1)) {
+    for (const line of tcpLines(fs, table, netOf)) {
       const fields = line.trim().split(/\s+/);
       const [, local = '', , state = ''] = fields;
       if (!local.endsWith(suffix)) continue;
@@ -114,6 +128,15 @@ function tcpAt(
     }
   }
   return { listeners, connections: { accepted, queued } };
+}
+
+function tcpLines(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): string[] {
+  try {
+    return readFileSync(`${fs.root}/${netOf}/net/${table}`, 'latin1').split('\n').slice(1);
+  } catch (error) {
+    if (table === 'tcp6') return []; // a kernel without IPv6 has no such table
+    throw error;
+  }
 }
 
 const isWildcard = (host: string): boolean => host === '*' || host === '0.0.0.0' || host === '::';

@@ -1,0 +1,212 @@
+/**
+ * Who lives in a slot: found from the listening socket, never from a title or a pidfile. Both
+ * slots' masters may carry the same title; the kernel knows which of them holds the socket.
+ */
+import { fail, ok } from '../event.js';
+import type { Connections, ProcessId, Result, Suspect } from '../event.js';
+import type { PoolLife, PoolLoad } from '../drivers.js';
+import { errorCode } from '../system/files.js';
+import { blocked, children, identify, isAlive, pids, socketAt, socketsOf } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import { socketsAt } from '../system/sockets.js';
+import type { Address, SocketView } from '../system/sockets.js';
+import { fpmProcess, holders, holds, looksLikeFpm, runsConfig, suspect } from './processes.js';
+import { spell } from './slots.js';
+import type { FpmSlot } from './slots.js';
+
+export type Residents =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'pool'; readonly master: ProcessId }
+  /** Workers that serve without a master: it was killed, or got a HUP. */
+  | { readonly kind: 'orphans'; readonly workers: readonly ProcessId[] }
+  | { readonly kind: 'foreign'; readonly holder: Suspect | null };
+
+/** The workers that serve a slot, and what they do at this moment. */
+export interface Staff {
+  readonly workers: readonly ProcessId[];
+  readonly working: number;
+  readonly idle: number;
+}
+
+/** The sockets of an address; `unobservable` when the kernel's tables cannot be read. */
+export function look(fs: Procfs, address: Address): Result<SocketView> {
+  try {
+    return ok(socketsAt(fs, address));
+  } catch (error) {
+    return fail({ reason: 'unobservable', what: spell(address), detail: errorCode(error) });
+  }
+}
+
+/**
+ * Who holds the listeners of a slot. `hints` are pids that may be the master: with a right one
+ * no process table is scanned. Several listeners of one path are several lives: only the one that
+ * holds all of them is ours, else another life still goes on unreachable there.
+ *
+ * Fails with `unobservable` where an FPM's descriptors may not be read (another user's).
+ */
+export function residents(
+  fs: Procfs,
+  slot: FpmSlot,
+  listeners: readonly number[],
+  hints: readonly number[],
+): Result<Residents> {
+  if (listeners.length === 0) return ok({ kind: 'none' });
+  const inodes = new Set(listeners);
+  for (const pid of hints) {
+    const found = fpmProcess(fs, pid, slot.binary);
+    if (found?.role !== 'master' || !runsConfig(fs, found, slot.config)) continue;
+    if (holdsAll(fs, pid, listeners)) return ok({ kind: 'pool', master: found.id });
+  }
+  const all = pids(fs);
+  const fpms = all.filter((pid) => looksLikeFpm(fs, pid, slot.binary));
+  const known = holders(fs, fpms, inodes).flatMap((pid) => fpmProcess(fs, pid, slot.binary) ?? []);
+
+  const titled = known.filter(({ role }) => role !== 'worker');
+  const masters = titled.filter(({ ppid }) => !titled.some(({ id }) => id.pid === ppid));
+  const ours = masters.filter((master) => runsConfig(fs, master, slot.config));
+  const stranger = masters.find((master) => !ours.includes(master)) ?? ours[1];
+  if (stranger !== undefined) return ok({ kind: 'foreign', holder: suspect(fs, stranger.id.pid) });
+  if (ours[0] !== undefined) {
+    return holdsAll(fs, ours[0].id.pid, listeners)
+      ? ok({ kind: 'pool', master: ours[0].id })
+      : ok({ kind: 'foreign', holder: null });
+  }
+  const workers = known.filter(({ role }) => role === 'worker');
+  if (workers.length > 0) {
+    const other = workers.find(({ pool }) => pool !== slot.section);
+    if (other !== undefined) return ok({ kind: 'foreign', holder: suspect(fs, other.id.pid) });
+    return ok({ kind: 'orphans', workers: workers.map(({ id }) => id) });
+  }
+  const holder = holders(fs, all, inodes)[0];
+  if (holder !== undefined) return ok({ kind: 'foreign', holder: suspect(fs, holder) });
+  const hidden = fpms.find((pid) => identify(fs, pid) !== null && socketsOf(fs, pid) === null);
+  if (hidden !== undefined) {
+    const detail = `the descriptors of process ${String(hidden)} may not be read`;
+    return fail({ reason: 'unobservable', what: spell(slot.address), detail });
+  }
+  return ok({ kind: 'foreign', holder: null });
+}
+
+/**
+ * The processes among `candidates` that serve the slot, and which of them wait for a connection.
+ * Workers of the status page hold another socket: they are none of the pool's.
+ */
+export function staff(
+  fs: Procfs,
+  candidates: readonly ProcessId[],
+  inodes: ReadonlySet<number>,
+): Result<Staff> {
+  const workers: ProcessId[] = [];
+  let working = 0;
+  let idle = 0;
+  for (const id of candidates) {
+    const state = workerState(fs, id, inodes);
+    if (state === 'unreadable') {
+      const detail = 'neither syscall nor wchan may be read';
+      return fail({ reason: 'unobservable', what: `/proc/${String(id.pid)}`, detail });
+    }
+    if (state === 'none') continue;
+    workers.push(id);
+    if (state === 'idle') idle += 1;
+    else working += 1;
+  }
+  return ok({ workers, working, idle });
+}
+
+/** The children of a living master: its workers, those of other pools and of the status page included. */
+export const childrenOf = (fs: Procfs, master: ProcessId): ProcessId[] =>
+  isAlive(fs, master) ? children(fs, master.pid).flatMap((pid) => identify(fs, pid) ?? []) : [];
+
+/**
+ * Everyone of a life who can still be at work: the master's children as they are now, and
+ * those that were recorded. Without a living master also who else of FPM holds the socket:
+ * workers that were born after the record and lost their master since.
+ */
+export function present(fs: Procfs, slot: FpmSlot, life: PoolLife, inodes: ReadonlySet<number>): ProcessId[] {
+  const found = new Map<number, ProcessId>();
+  for (const id of life.workers) if (isAlive(fs, id)) found.set(id.pid, id);
+  if (life.master !== null && isAlive(fs, life.master)) {
+    for (const id of childrenOf(fs, life.master)) found.set(id.pid, id);
+  } else if (inodes.size > 0) {
+    const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
+    for (const pid of holders(fs, fpms, inodes)) {
+      const worker = fpmProcess(fs, pid, slot.binary);
+      if (worker?.role === 'worker' && worker.pool === slot.section) found.set(pid, worker.id);
+    }
+  }
+  return [...found.values()];
+}
+
+/** The listeners and connections of every pool of the slot's master, taken together. */
+export function connectionsOf(fs: Procfs, slot: FpmSlot): Result<SocketView> {
+  const listeners: number[] = [];
+  let accepted = 0;
+  let queued = 0;
+  for (const address of [slot.address, ...slot.others]) {
+    const seen = look(fs, address);
+    if (!seen.ok) return seen;
+    listeners.push(...seen.value.listeners);
+    accepted += seen.value.connections.accepted;
+    queued += seen.value.connections.queued;
+  }
+  return ok({ listeners, connections: { accepted, queued } });
+}
+
+/**
+ * A drain's look at one life. Connections first, then the workers: a request is in the one or
+ * the other, and it moves in that order (fastcgi_finish_request closes its connection and works on).
+ * Then the connections again, if there were none: one read can pass over an entry, and a
+ * connection can have come while the workers were looked at.
+ */
+export function loadOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Result<PoolLoad> {
+  const first = connectionsOf(fs, slot);
+  if (!first.ok) return first;
+  const inodes = new Set(first.value.listeners);
+  const people = present(fs, slot, life, inodes);
+  const seen = staff(fs, people, inodes);
+  if (!seen.ok) return seen;
+  let connections: Connections = first.value.connections;
+  if (connections.accepted + connections.queued === 0) {
+    const second = connectionsOf(fs, slot);
+    if (!second.ok) return second;
+    connections = second.value.connections;
+  }
+  const alive = people.length > 0 || (life.master !== null && isAlive(fs, life.master));
+  return ok({ connections, working: seen.value.working, alive });
+}
+
+/**
+ * A worker is idle when it is blocked in a system call whose first argument is a listening
+ * descriptor of the slot: accept(2) is the only one in which FPM's workers wait so.
+ */
+function workerState(
+  fs: Procfs,
+  { pid, start }: ProcessId,
+  inodes: ReadonlySet<number>,
+): 'idle' | 'working' | 'none' | 'unreadable' {
+  const where = blocked(fs, pid);
+  if (where.kind === 'syscall') {
+    const descriptor = where.arguments[0] ?? -1n;
+    const inode = descriptor >= 0n && descriptor < 1_048_576n ? socketAt(fs, pid, Number(descriptor)) : null;
+    if (inode !== null && inodes.has(inode)) return 'idle';
+  }
+  if (identify(fs, pid)?.start !== start) return 'none';
+  if (where.kind === 'unreadable' || socketsOf(fs, pid) === null) {
+    return identify(fs, pid)?.start === start ? 'unreadable' : 'none';
+  }
+  if (!holds(fs, pid, inodes)) return 'none';
+  return where.kind === 'function' && ACCEPTING.test(where.name) ? 'idle' : 'working';
+}
+
+/**
+ * Where accept(2) sleeps: unix_accept by way of skb_recv_datagram (its helper's name has had two
+ * underscores or one), inet_csk_accept. A script that waits for a datagram sleeps in the first one
+ * too: so wchan is asked only where syscall is denied.
+ */
+const ACCEPTING =
+  /^_*(skb_wait_for_more_packets|skb_recv_datagram|unix_accept|inet_csk_accept|inet_csk_wait_for_connect)/;
+
+function holdsAll(fs: Procfs, pid: number, listeners: readonly number[]): boolean {
+  const sockets = new Set(socketsOf(fs, pid)?.values());
+  return listeners.every((inode) => sockets.has(inode));
+}

@@ -1,0 +1,189 @@
+/**
+ * Asks FPM what it makes of its configuration. Nothing else knows: values come from
+ * includes, `${VAR}`s, `$pool`, prefixes and defaults of that very build.
+ *
+ * `php-fpm -tt` prints the effective values, but nothing at log_level = warning or higher, and
+ * appends them to the pool's own error_log. So it is asked through a wrapper in a private
+ * folder that includes the file and then sets both. The file is included by a link: FPM takes
+ * an include for a glob, and the link's name holds nothing special.
+ */
+import { lookup } from 'node:dns/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fail, ok } from '../event.js';
+import type { Result, Slot } from '../event.js';
+import { run } from '../system/exec.js';
+import { createFile, facts, makeLink, privateFolder, readLink, removeFolder } from '../system/files.js';
+import { canonicalPath } from '../system/sockets.js';
+import type { Address } from '../system/sockets.js';
+import { fpmTree } from './fpm-tree.js';
+import { collide, spell } from './slots.js';
+import type { FpmSlot, SlotConfig } from './slots.js';
+
+/**
+ * Both slots' pools as FPM reads them, asked at once. Fails with `pool-config-invalid` (FPM's own
+ * words), `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
+ */
+export async function askFpm(
+  pools: Readonly<Record<Slot, SlotConfig & { readonly binary: string }>>,
+): Promise<Result<Readonly<Record<Slot, FpmSlot>>>> {
+  const [blue, green] = await Promise.all([ask('blue', pools.blue), ask('green', pools.green)]);
+  if (!blue.ok) return blue;
+  if (!green.ok) return green;
+  return apart({ blue: blue.value, green: green.value });
+}
+
+/** Sections by name, each with its keys; `undefined` is not among the values. PURE. */
+export function parseDump(output: string): Map<string, Map<string, string>> {
+  const sections = new Map<string, Map<string, string>>();
+  let current: Map<string, string> | undefined;
+  for (const line of output.split('\n')) {
+    const text = /^\[[^\]]*\] NOTICE: (.*)$/.exec(line)?.[1];
+    if (text === undefined) continue;
+    const section = /^\[(.*)\]$/.exec(text)?.[1];
+    if (section !== undefined) {
+      current = new Map();
+      sections.set(section, current);
+      continue;
+    }
+    const [, key = '', value = ''] = /^\t(.*?) = (.*)$/.exec(text) ?? [];
+    if (key !== '' && value !== 'undefined') current?.set(key, value);
+  }
+  return sections;
+}
+
+/** How long `php-fpm -tt` may take; it needs 20 ms. */
+const ASK_TIMEOUT = 20_000;
+
+async function ask(slot: Slot, pool: SlotConfig & { readonly binary: string }): Promise<Result<FpmSlot>> {
+  const env = { ...pool.env, SWAP_POOL_SLOT: slot };
+  const folder = privateFolder(tmpdir(), 'swap-pool-ask-');
+  try {
+    const link = join(folder, 'pool.conf');
+    const wrapper = join(folder, 'ask.conf');
+    makeLink(link, pool.config);
+    const log = join(folder, 'ask.log');
+    createFile(wrapper, `include = '${link}'\n[global]\nlog_level = notice\nerror_log = '${log}'\n`, 0o600);
+    const ran = await run([pool.binary, '-tt', '-y', wrapper], { env, timeout: ASK_TIMEOUT });
+    if (ran.status !== 0) {
+      const output = (ran.failure ?? `${ran.stderr}${ran.stdout}`).replaceAll(link, pool.config);
+      return fail({ reason: 'pool-config-invalid', slot, file: pool.config, output });
+    }
+    return await read(slot, pool, env, parseDump(ran.stderr));
+  } finally {
+    removeFolder(folder);
+  }
+}
+
+async function read(
+  slot: Slot,
+  pool: SlotConfig & { readonly binary: string },
+  env: Readonly<Record<string, string>>,
+  dump: Map<string, Map<string, string>>,
+): Promise<Result<FpmSlot>> {
+  const sections = [...dump.keys()].filter((name) => name !== 'global');
+  const section = pool.section ?? (sections.length === 1 ? sections[0] : undefined);
+  const own = section === undefined ? undefined : dump.get(section);
+  if (section === undefined || own === undefined) {
+    return fail({ reason: 'pool-section-unclear', file: pool.config, sections });
+  }
+  const global = dump.get('global') ?? new Map<string, string>();
+  const invalid = (address: string): Result<never> => fail({ reason: 'address-invalid', slot, address });
+
+  const listen = own.get('listen') ?? '';
+  const address = await toAddress(listen);
+  if (address === null) return invalid(listen);
+  if (pool.listen !== undefined) {
+    const named = await toAddress(pool.listen);
+    if (named === null || spell(named) !== spell(address)) return invalid(pool.listen);
+  }
+  const others: Address[] = [];
+  const statusListens: Address[] = [];
+  let statusAddress: Address | null = null;
+  for (const name of sections) {
+    for (const key of ['listen', 'pm.status_listen'] as const) {
+      const value = dump.get(name)?.get(key);
+      if (value === undefined || (name === section && key === 'listen')) continue;
+      const found = await toAddress(value);
+      if (found === null) return invalid(value);
+      (key === 'listen' ? others : statusListens).push(found);
+      if (name === section && key === 'pm.status_listen') statusAddress = found;
+    }
+  }
+  for (const { path } of [address, ...others, ...statusListens].filter((each) => each.kind === 'unix')) {
+    const found = facts(path);
+    const target = found.ok && found.value.kind === 'link' ? readLink(path) : null;
+    if (target?.ok === true) return fail({ reason: 'listen-is-link', slot, path, target: target.value });
+  }
+
+  const pm = own.get('pm') as FpmSlot['pm'];
+  const maxChildren = Number(own.get('pm.max_children') ?? 0);
+  const pidfile = global.get('pid') ?? pool.pidfile ?? null;
+  return ok({
+    slot,
+    binary: pool.binary,
+    config: pool.config,
+    env,
+    section,
+    address,
+    others,
+    statusListens,
+    statusAddress,
+    statusPath: own.get('pm.status_path') ?? pool.status ?? null,
+    pingPath: own.get('ping.path') ?? null,
+    pingResponse: own.get('ping.response') ?? 'pong',
+    pidfile: pidfile === null ? null : canonicalPath(pidfile),
+    errorLog: fpmTree(pool.config, env).errorLog,
+    controlTimeout: seconds(global.get('process_control_timeout')) * 1000,
+    pm,
+    startWorkers:
+      pm === 'static' ? maxChildren : pm === 'dynamic' ? Number(own.get('pm.start_servers') ?? 0) : 0,
+    maxChildren,
+    user: own.get('user') ?? null,
+  });
+}
+
+/** The sockets and pidfiles of the two must all differ: the one's end would take the other's away. */
+function apart(slots: Record<Slot, FpmSlot>): Result<Readonly<Record<Slot, FpmSlot>>> {
+  const { blue, green } = slots;
+  if (blue.pidfile !== null && blue.pidfile === green.pidfile) {
+    return fail({ reason: 'slots-share', what: 'pid', value: blue.pidfile });
+  }
+  const listens = (slot: FpmSlot): readonly Address[] => [slot.address, ...slot.others];
+  for (const address of [...listens(blue), ...blue.statusListens]) {
+    if (listens(green).some((other) => collide(address, other))) {
+      return fail({ reason: 'slots-share', what: 'listen', value: spell(address) });
+    }
+    if (green.statusListens.some((other) => collide(address, other))) {
+      return fail({ reason: 'slots-share', what: 'pm.status_listen', value: spell(address) });
+    }
+  }
+  return ok(slots);
+}
+
+/** sun_path of sockaddr_un holds 108 bytes, one of them the final NUL; FPM cuts a longer one short. */
+const MAX_PATH = 107;
+
+/**
+ * As FPM reads `listen` (fpm_sockets_domain_from_address): digits alone are a port, a colon
+ * makes it HOST:PORT, anything else is a path. Of a name's addresses FPM takes the first it can bind.
+ */
+async function toAddress(listen: string): Promise<Address | null> {
+  if (listen.startsWith('/')) {
+    const path = canonicalPath(listen);
+    return Buffer.byteLength(path) > MAX_PATH || path.endsWith('/') ? null : { kind: 'unix', path };
+  }
+  const [, six, name, digits] = /^(?:(?:\[([^\]]+)\]|([^:]*)):)?(\d+)$/.exec(listen) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port < 1 || port > 65_535) return null;
+  const host = six ?? name ?? '*';
+  if (six !== undefined || host === '*' || /^[\d.]+$/.test(host)) return { kind: 'tcp', host, port };
+  try {
+    return { kind: 'tcp', host: (await lookup(host, { verbatim: true })).address, port };
+  } catch {
+    return null;
+  }
+}
+
+/** FPM prints a time as `10s`; where it does not, it is seconds. */
+const seconds = (text: string | undefined): number => Number.parseInt(text ?? '0', 10) || 0;

@@ -1,0 +1,139 @@
+/**
+ * Asks a pool whether it answers, before anybody is sent to it: a real script over FastCGI,
+ * connected as the user that the proxy's workers run as.
+ */
+import { fail, ok } from '../event.js';
+import type { Slot, WrongAnswer } from '../event.js';
+import type { ProbeDriver } from '../drivers.js';
+import { pageParams, request, scriptParams } from '../fastcgi/client.js';
+import type { Answer, Reply } from '../fastcgi/client.js';
+import { after, now, waitUntil } from '../system/clock.js';
+import type { User } from '../system/user.js';
+import type { Pools } from './driver.js';
+import { spell } from './slots.js';
+import type { FpmSlot, ProbeSettings } from './slots.js';
+
+export interface ProbeOptions {
+  readonly config: { readonly probe: ProbeSettings };
+  readonly pool: Pools;
+  /** Whom the proxy's workers run as; null when that is unknown (the proxy does not run). */
+  readonly proxyUser: () => User | null;
+}
+
+/** What is asked, and what is wrong with an answer; null: it is right. */
+interface Question {
+  readonly params: Readonly<Record<string, string>>;
+  readonly wrong: (answer: Answer) => WrongAnswer | null;
+}
+
+/** How often one look at a life that may have ended is taken while an answer is awaited, ms. */
+const LIFE_PACE = 50;
+
+/**
+ * A probe asks until `successes` right answers have come in a row. A wrong one starts the row again, and
+ * the next try comes `interval` later. `timeout` bounds all of it. Fails with `probe-failed`, and
+ * with `pool-died` as soon as nobody of the pool lives.
+ */
+export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions): ProbeDriver {
+  return {
+    probe: async (slot) => {
+      const began = now();
+      const user = proxyUser();
+      const question = questionFor(pool.slots[slot], probe);
+      const left = (): number => probe.timeout - (now() - began);
+      let row = 0;
+      let tries = 0;
+      let refusals = 0;
+      let last: WrongAnswer = { kind: 'timeout', ms: probe.timeout };
+
+      while (left() > 0) {
+        tries += 1;
+        const wrong = await askOnce(pool, slot, question, user, left());
+        if (wrong === 'died') return fail({ reason: 'pool-died', slot, log: pool.log(slot) });
+        if (wrong === null) {
+          row += 1;
+          if (row >= probe.successes) return ok({ answers: row, user: user?.name ?? null });
+          continue;
+        }
+        row = 0;
+        last = wrong;
+        // modes do not heal by waiting; once more, because FPM sets them a moment after it binds
+        if (wrong.kind === 'permission') refusals += 1;
+        if (refusals > 1 || left() <= 0) break;
+        const died = await waitUntil(() => (isGone(pool, slot) ? true : undefined), {
+          deadline: Math.min(probe.interval, left()),
+          pace: () => LIFE_PACE,
+        });
+        if (died.kind === 'seen') return fail({ reason: 'pool-died', slot, log: pool.log(slot) });
+      }
+      return fail({ reason: 'probe-failed', slot, tries, answer: last, log: pool.log(slot) });
+    },
+  };
+}
+
+/** The script; without one FPM's ping; without that anything: an answer of any status. */
+function questionFor(slot: FpmSlot, { script, uri, params, expect }: ProbeSettings): Question {
+  if (script !== undefined) {
+    return {
+      params: scriptParams({ file: script, uri, params }),
+      wrong: (answer) => wrongScript(answer, expect),
+    };
+  }
+  if (slot.pingPath !== null) {
+    const response = slot.pingResponse;
+    return {
+      params: { ...pageParams(slot.pingPath), ...params },
+      wrong: (answer) => wrongScript(answer, { status: 200, body: response }),
+    };
+  }
+  return { params: scriptParams({ file: '/', uri: uri ?? '/', params }), wrong: () => null };
+}
+
+function wrongScript(
+  { status, body, stderr }: Answer,
+  expect: { readonly status: number; readonly body?: string },
+): WrongAnswer | null {
+  // PHP says 200 when the error came after its first output
+  if (FATAL.test(stderr)) return { kind: 'fatal', stderr };
+  if (status !== expect.status) return { kind: 'status', status, expected: expect.status };
+  const text = Buffer.from(body);
+  if (expect.body === undefined || text.includes(expect.body)) return null;
+  return { kind: 'body', expected: expect.body, body: text.subarray(0, BODY).toString('utf8') };
+}
+
+const FATAL = /PHP (?:Fatal|Parse|Compile|Core) error/;
+const BODY = 2048;
+
+/** One try; `died` when the pool ends before it has answered. */
+async function askOnce(
+  pool: Pools,
+  slot: Slot,
+  { params, wrong }: Question,
+  as: User | null,
+  timeoutMs: number,
+): Promise<WrongAnswer | null | 'died'> {
+  const ended = new AbortController();
+  let cancel = (): void => undefined;
+  const watch = (): void => {
+    cancel = after(LIFE_PACE, () => {
+      if (isGone(pool, slot)) ended.abort();
+      else watch();
+    });
+  };
+  watch();
+  let reply: Reply;
+  try {
+    const address = spell(pool.slots[slot].address);
+    reply = await request({ address, params, timeoutMs, as, signal: ended.signal });
+  } finally {
+    cancel();
+  }
+  if (reply.ok) return wrong(reply.value);
+  return ended.signal.aborted || isGone(pool, slot) ? 'died' : reply.wrong;
+}
+
+/** Nobody listens any more. What cannot be observed is not called gone: the deadline decides. */
+function isGone(pool: Pools, slot: Slot): boolean {
+  const view = pool.observe(slot);
+  return view.ok && view.value.life === null;
+}

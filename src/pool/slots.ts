@@ -1,0 +1,91 @@
+/**
+ * What the pools of one app are: what was configured, and what FPM makes of it.
+ */
+import type { Slot } from '../event.js';
+import type { Address } from '../system/sockets.js';
+
+/** What an app's configuration says of one slot. */
+export interface SlotConfig {
+  /** FPM's own file. */
+  readonly config: string;
+  readonly section?: string;
+  readonly binary?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly listen?: string;
+  readonly pidfile?: string;
+  readonly status?: string;
+}
+
+/** What this room needs of an app's configuration. */
+export interface AppConfig {
+  readonly app: string;
+  readonly file: string;
+  readonly pool: Readonly<Record<Slot, SlotConfig>>;
+  readonly probe: ProbeSettings;
+  readonly stop: { readonly timeout: number };
+  readonly watch: readonly string[];
+}
+
+export interface ProbeSettings {
+  readonly script?: string;
+  readonly uri?: string;
+  readonly params: Readonly<Record<string, string>>;
+  readonly expect: { readonly status: number; readonly body?: string };
+  readonly successes: number;
+  readonly interval: number;
+  readonly timeout: number;
+}
+
+/** A slot's pool as FPM itself reads its configuration. */
+export interface FpmSlot {
+  readonly slot: Slot;
+  readonly binary: string;
+  readonly config: string;
+  /** The whole environment of a start, beside PATH and LANG. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The name of its `[pool]`. */
+  readonly section: string;
+  readonly address: Address;
+  /** Where the other pools of the same master listen; a stop ends them too. */
+  readonly others: readonly Address[];
+  /** pm.status_listen of all of its pools: sockets whose workers serve nothing but the status page. */
+  readonly statusListens: readonly Address[];
+  /** pm.status_listen of the slot's own pool. */
+  readonly statusAddress: Address | null;
+  readonly statusPath: string | null;
+  readonly pingPath: string | null;
+  readonly pingResponse: string;
+  readonly pidfile: string | null;
+  /** null: a syslog, or FPM's built-in default. */
+  readonly errorLog: string | null;
+  /** process_control_timeout, ms. */
+  readonly controlTimeout: number;
+  readonly pm: 'static' | 'dynamic' | 'ondemand';
+  /** Workers right after a start. */
+  readonly startWorkers: number;
+  readonly maxChildren: number;
+  /** Whom the workers run as; null: whoever starts the pool. */
+  readonly user: string | null;
+}
+
+/** Every socket that a start of the slot would bind. */
+export const boundAddresses = (slot: FpmSlot): readonly Address[] => [
+  slot.address,
+  ...slot.others,
+  ...slot.statusListens,
+];
+
+/** An address as a proxy names it. A pool on every address is asked over loopback. */
+export function spell(address: Address): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const host = isWildcard(address.host) ? '127.0.0.1' : address.host;
+  return `${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`;
+}
+
+/** Whether two pools cannot both listen. */
+export function collide(a: Address, b: Address): boolean {
+  if (a.kind === 'unix' || b.kind === 'unix') return a.kind === b.kind && spell(a) === spell(b);
+  return a.port === b.port && (a.host === b.host || isWildcard(a.host) || isWildcard(b.host));
+}
+
+const isWildcard = (host: string): boolean => host === '*' || host === '0.0.0.0' || host === '::';

@@ -1,0 +1,115 @@
+/**
+ * The names of a slot's sockets: taking one away so that nobody new can connect, giving it
+ * back, and removing what a gone life left.
+ */
+import { basename, dirname, join } from 'node:path';
+import { fail, ok } from '../event.js';
+import type { Result } from '../event.js';
+import { facts, removeFile, rename, renameToFree } from '../system/files.js';
+import { identify } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import type { Address } from '../system/sockets.js';
+import { look } from './life.js';
+import { lookAtPidfile } from './pidfile.js';
+import { mastersRunning } from './processes.js';
+import { boundAddresses, spell } from './slots.js';
+import type { FpmSlot } from './slots.js';
+
+/** Where a socket's name is kept while it is retired: the same folder, so that a rename does it. */
+export const retiredName = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.swap-pool-retired`);
+
+/**
+ * `here`: a socket stands at the path. `retired`: only at its retired name. `other`: something
+ * else stands at the path.
+ */
+export function socketFile(path: string): 'here' | 'retired' | 'missing' | 'other' {
+  const found = facts(path);
+  if (found.ok) return found.value.kind === 'socket' ? 'here' : 'other';
+  const kept = facts(retiredName(path));
+  return kept.ok && kept.value.kind === 'socket' ? 'retired' : 'missing';
+}
+
+/**
+ * Renames the slot's socket away; the listener lives on, a connect gets ENOENT before it has
+ * sent anything. Idempotent. Only while exactly one listener is bound to the path: with several nobody
+ * knows whose the file is. A pool on TCP has no name to take.
+ */
+export function retireSocket(fs: Procfs, slot: FpmSlot): Result<void> {
+  const { address } = slot;
+  if (address.kind === 'tcp' || socketFile(address.path) !== 'here') return ok(undefined);
+  const seen = look(fs, address);
+  if (!seen.ok) return seen;
+  if (seen.value.listeners.length === 0) return ok(undefined);
+  if (seen.value.listeners.length > 1) return unclear(slot, 'several listeners are bound to it');
+  const moved = rename(address.path, retiredName(address.path));
+  return moved.ok ? ok(undefined) : unclear(slot, moved.code);
+}
+
+/** Gives a retired name back, never over a file that stands there; idempotent. */
+export function restoreSocket(fs: Procfs, slot: FpmSlot): Result<void> {
+  const { address } = slot;
+  if (address.kind === 'tcp') return ok(undefined);
+  const seen = look(fs, address);
+  if (!seen.ok) return seen;
+  const { path } = address;
+  if (seen.value.listeners.length === 0) return ok(undefined);
+  switch (socketFile(path)) {
+    case 'retired': {
+      const moved = renameToFree(retiredName(path), path);
+      return moved.ok ? ok(undefined) : unclear(slot, moved.code);
+    }
+    case 'here':
+      // both names: the crash of a restore between its two acts left one socket with two names
+      return unlinkTwin(slot, path);
+    default:
+      return unclear(slot, 'its name is gone, and the retired one too');
+  }
+}
+
+/** Whether a folder for each of the sockets is there; else the first that is missing. `-t` does not see this. */
+export const missingFolder = (slot: FpmSlot): string | null =>
+  boundAddresses(slot)
+    .flatMap((address) => (address.kind === 'unix' ? dirname(address.path) : []))
+    .find((folder) => !facts(folder).ok) ?? null;
+
+/** Removes what a gone life left: sockets without a listener, retired names, a pidfile that names nobody of ours. */
+export function sweepFiles(fs: Procfs, slot: FpmSlot): Result<void> {
+  let living = false;
+  for (const address of boundAddresses(slot)) {
+    const seen = look(fs, address);
+    if (!seen.ok) return seen;
+    if (seen.value.listeners.length > 0) living = true;
+    else if (address.kind === 'unix') removeDeadSocket(address);
+  }
+  if (living || slot.pidfile === null) return ok(undefined);
+  const { state, pid } = lookAtPidfile(fs, slot, null);
+  const stale =
+    ['empty', 'garbage', 'several-lines', 'dead', 'reused', 'init'].includes(state) ||
+    (state === 'writable' && (pid === null || identify(fs, pid) === null));
+  // a file, or a link itself: whatever a link leads to is not ours
+  const kind = facts(slot.pidfile);
+  const isPlain = kind.ok && (kind.value.kind === 'file' || kind.value.kind === 'link');
+  if (stale && isPlain && mastersRunning(fs, slot).every(({ id }) => id.pid !== pid))
+    removeFile(slot.pidfile);
+  return ok(undefined);
+}
+
+function removeDeadSocket({ path }: Extract<Address, { kind: 'unix' }>): void {
+  for (const name of [path, retiredName(path)]) {
+    const found = facts(name);
+    if (found.ok && found.value.kind === 'socket') removeFile(name);
+  }
+}
+
+function unlinkTwin(slot: FpmSlot, path: string): Result<void> {
+  const [here, kept] = [facts(path), facts(retiredName(path))];
+  if (here.ok && kept.ok && here.value.inode !== kept.value.inode) {
+    return unclear(slot, `another socket stands there, and a retired one beside it`);
+  }
+  if (kept.ok) removeFile(retiredName(path));
+  return ok(undefined);
+}
+
+const unclear = (slot: FpmSlot, detail: string): Result<never> =>
+  fail({ reason: 'unobservable', what: spell(slot.address), detail });
