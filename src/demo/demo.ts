@@ -2,6 +2,7 @@
  * The show behind `swap-pool demo`: a site of its own, live load, deploys both ways with both
  * switches, and then the count of what was cut.
  */
+import { rmdirSync } from 'node:fs';
 import type { Interruption } from '../deploy/deploy.js';
 import {
   fail,
@@ -14,6 +15,8 @@ import {
   type SwitchKind,
 } from '../event.js';
 import { now, waitUntil } from '../system/clock.js';
+import { exists } from '../system/files.js';
+import { places } from '../system/places.js';
 import { Load, type LoadPlan, type LoadRecord } from './load.js';
 import { findPrograms, type Programs } from './programs.js';
 import { Sandbox } from './sandbox.js';
@@ -41,11 +44,17 @@ export interface DemoEnd {
 export async function runDemo(options: DemoOptions): Promise<DemoEnd> {
   const programs = findPrograms();
   if (!programs.ok) return { report: null, failure: programs.failure };
+  const { locks } = places({}, process.getuid?.() ?? -1);
+  const hadLocks = exists(locks);
   const runs: Run[] = [];
-  for (const by of ['rewrite', 'symlink'] as const) {
-    const played = await play(by, programs.value, options);
-    if (!played.ok) return { report: null, failure: interruptionOf(options) ?? played.failure };
-    runs.push(played.value);
+  try {
+    for (const by of ['rewrite', 'symlink'] as const) {
+      const played = await play(by, programs.value, options);
+      if (!played.ok) return { report: null, failure: interruptionOf(options) ?? played.failure };
+      runs.push(played.value);
+    }
+  } finally {
+    if (!hadLocks) removeIfEmpty(locks);
   }
   const report = { rows: runs.flatMap(({ rows }) => rows), ...summarize(runs) };
   const { cut, requests } = report;
@@ -146,3 +155,12 @@ async function until(
 /** Whatever an interrupted demo stumbled over, the interruption is why it ended. */
 const interruptionOf = ({ interruption: { requested } }: DemoOptions): Failure | null =>
   requested === null ? null : { reason: 'interrupted', signal: requested };
+
+/** The folder of the locks, if we were the first to need it and nobody else does by now. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // not empty, or never made
+  }
+}

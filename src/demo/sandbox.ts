@@ -12,6 +12,7 @@ import { fail, ok, type Result, type Slot } from '../event.js';
 import { waitUntil } from '../system/clock.js';
 import { BASE_ENVIRONMENT, launch, run } from '../system/exec.js';
 import * as files from '../system/files.js';
+import { places, proxyLock, slotLock } from '../system/places.js';
 import {
   identify,
   inheritableDescriptors,
@@ -20,7 +21,7 @@ import {
   title,
   type Procfs,
 } from '../system/proc.js';
-import type { Address } from '../system/sockets.js';
+import { canonicalPath, type Address } from '../system/sockets.js';
 import { accepts, ordinaryUser, temporaryFolder, type Identity } from './machine.js';
 import type { Programs } from './programs.js';
 import { residents, socketsIn, type Resident } from './residents.js';
@@ -184,8 +185,23 @@ export class Sandbox {
       });
       if (gone.kind === 'seen') break;
     }
+    this.removeLocks();
     files.removeFolder(this.folder);
     return this.leftovers();
+  }
+
+  /**
+   * A lock file is never unlinked, or two could hold what each takes for the lock. The addresses
+   * of this folder die with it, so here nobody can come after. TCP ports live on, and so do theirs.
+   */
+  private removeLocks(): void {
+    const { locks } = places({}, process.getuid?.() ?? -1);
+    const nginx = files.realPath(this.path('nginx.conf'));
+    if (nginx.ok) files.removeFile(proxyLock(locks, nginx.value));
+    for (const address of this.sites.flatMap((site) => Object.values(site.address))) {
+      if (!address.startsWith('unix:')) continue;
+      files.removeFile(slotLock(locks, { kind: 'unix', path: canonicalPath(address.slice(5)) }));
+    }
   }
 
   private leftovers(): string[] {

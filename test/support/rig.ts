@@ -1,0 +1,275 @@
+/**
+ * What end-to-end tests stand on: a sandbox with a real nginx and real pools, live load, the
+ * real program, hands to break things with, and at the end the checks that nobody writes.
+ *
+ *     await withRig({ switch: 'symlink' }, async (rig) => {
+ *       await rig.deployed();
+ *       await rig.load(EVERYTHING);
+ *       expect(await rig.deploy()).toMatchObject({ exit: 0 });
+ *     });
+ */
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Load, type LoadPlan } from '../../src/demo/load.js';
+import { findPrograms } from '../../src/demo/programs.js';
+import { Sandbox, type SandboxOptions } from '../../src/demo/sandbox.js';
+import type { Site, SiteOptions } from '../../src/demo/site.js';
+import type { Slot, SwitchKind } from '../../src/event.js';
+import { after, waitUntil } from '../../src/system/clock.js';
+import { identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
+import {
+  checkFiles,
+  checkJournals,
+  checkLoad,
+  checkNginxLog,
+  checkProcesses,
+  filesOf,
+  isListening,
+  nothingAllowed,
+  readJournals,
+  type Allowance,
+  type JournalFile,
+} from './checks.js';
+import { Command, type CommandOptions, type Run } from './command.js';
+
+export interface RigOptions extends Partial<Pick<SandboxOptions, 'nginxMain' | 'nginxHttp' | 'prepare'>> {
+  /** Of the one site `demo`; more sites, or another name, with `sites`. */
+  readonly switch?: SwitchKind;
+  readonly site?: Partial<SiteOptions>;
+  readonly sites?: readonly SiteOptions[];
+  /** The whole test has so many ms; one minute. */
+  readonly timeout?: number;
+}
+
+/** Everything at once, at a rate that two cores carry beside nginx and two pools of 16. */
+export const EVERYTHING: LoadPlan = {
+  fast: { rate: 40 },
+  slow: { every: 2_000, takes: 8_000 },
+  upload: { every: 1_000, takes: 4_000, bytes: 100_000 },
+  post: { clients: 2, takes: 5 },
+  idle: { clients: 6, every: 300, delay: 25 },
+  finish: { every: 1_500, takes: 3_000 },
+  burst: { every: 4_000, takes: 200, requests: 24 },
+};
+
+/** The classes without the long ones: for tests that are not about waiting. */
+export const SHORT: LoadPlan = {
+  fast: { rate: 40 },
+  slow: { every: 500, takes: 1_000 },
+  post: { clients: 1, takes: 5 },
+  upload: { every: 500, takes: 700, bytes: 50_000 },
+  finish: { every: 700, takes: 500 },
+};
+
+/** Runs a test on a rig of its own. Its processes and files are gone afterwards, whatever happens. */
+export async function withRig(options: RigOptions, act: (rig: Rig) => Promise<void>): Promise<void> {
+  const rig = await Rig.open(options);
+  try {
+    await bounded(act(rig), options.timeout ?? 60_000);
+    const problems = await rig.finish();
+    if (problems.length > 0) throw new Error(`at the end of the test:\n  ${problems.join('\n  ')}`);
+  } catch (error) {
+    if (error instanceof Error) error.message += `\n\n${rig.story()}`;
+    throw error;
+  } finally {
+    await rig.close();
+  }
+}
+
+/** Holds a sandbox, the loads on it and the programs that were run. */
+export class Rig {
+  /** What this test expects to be otherwise at its end. */
+  readonly allow: Allowance = nothingAllowed();
+  private readonly loads: { readonly load: Load; readonly site: Site }[] = [];
+  private readonly commands: Command[] = [];
+  private readonly fs = procfs();
+  private readonly before: readonly string[];
+
+  private constructor(readonly sandbox: Sandbox) {
+    this.before = filesOf(sandbox);
+  }
+
+  /** nginx runs, no pool does. Throws when it cannot. */
+  static async open(options: RigOptions): Promise<Rig> {
+    const programs = findPrograms();
+    if (!programs.ok) throw new Error(JSON.stringify(programs.failure));
+    const { site = {}, nginxMain, nginxHttp, prepare } = options;
+    const opened = await Sandbox.open({
+      templates: resolve('templates'),
+      programs: programs.value,
+      sites: options.sites ?? [{ name: 'demo', switch: options.switch ?? 'rewrite', workers: 16, ...site }],
+      ...(nginxMain === undefined ? {} : { nginxMain }),
+      ...(nginxHttp === undefined ? {} : { nginxHttp }),
+      ...(prepare === undefined ? {} : { prepare }),
+    });
+    if (!opened.ok) throw new Error(JSON.stringify(opened.failure));
+    return new Rig(opened.value);
+  }
+
+  site(name?: string): Site {
+    return this.sandbox.site(name);
+  }
+
+  // ---------------------------------------------------------------- the program
+
+  /** Starts a command of swap-pool, its app included in `args`. */
+  spawn(args: readonly string[], options: CommandOptions = {}): Command {
+    const command = new Command(args, { ...options, env: { ...this.sandbox.env, ...options.env } });
+    this.commands.push(command);
+    return command;
+  }
+
+  run(args: readonly string[], options: CommandOptions = {}): Promise<Run> {
+    return this.spawn(args, options).end;
+  }
+
+  /** `deploy` of the first site, or of the one whose name leads `args`. */
+  deploy(args: readonly string[] = [], options: CommandOptions = {}): Promise<Run> {
+    return this.run(deployArgs(this.site().name, args), options);
+  }
+
+  spawnDeploy(args: readonly string[] = [], options: CommandOptions = {}): Command {
+    return this.spawn(deployArgs(this.site().name, args), options);
+  }
+
+  /** Brings every site up by a first deploy each; throws when one does not come. */
+  async deployed(): Promise<void> {
+    for (const { name } of this.sandbox.sites) {
+      const run = await this.deploy([name]);
+      if (run.exit !== 0) throw new Error(`the first deploy of ${name} failed:\n${run.stdout}${run.stderr}`);
+    }
+  }
+
+  journals(): JournalFile[] {
+    return readJournals(this.sandbox);
+  }
+
+  // ---------------------------------------------------------------- load
+
+  /** Sends load until the end of the test; every request of it has to be answered. */
+  async load(plan: LoadPlan = SHORT, name?: string): Promise<Load> {
+    const site = this.site(name);
+    const load = await Load.start({ port: site.port, host: `${site.name}.test`, plan });
+    this.loads.push({ load, site });
+    return load;
+  }
+
+  async until(what: () => boolean, deadline = 20_000): Promise<void> {
+    const seen = await waitUntil(() => (what() ? true : undefined), { deadline, pace: () => 5 });
+    if (seen.kind !== 'seen') throw new Error(`not seen: ${what.toString()}`);
+  }
+
+  /** The slot that answers a request through nginx now. */
+  async answering(name?: string): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.site(name).port}/whoami.php`, {
+      headers: { connection: 'close' },
+    });
+    return response.status === 200 ? (await response.text()).trim() : String(response.status);
+  }
+
+  isListening(slot: Slot, name?: string): boolean {
+    return isListening(this.sandbox, slot, name);
+  }
+
+  // ---------------------------------------------------------------- hands
+
+  /** Signals a slot's master, confirmed by its title, and with `gone` waits until it has gone. */
+  async signalPool(slot: Slot, signal: NodeJS.Signals, { gone = true, name = '' } = {}): Promise<void> {
+    await this.signal(this.sandbox.poolMaster(slot, name === '' ? undefined : name), signal, gone);
+  }
+
+  async signalNginx(signal: NodeJS.Signals, { gone = false } = {}): Promise<void> {
+    await this.signal(this.sandbox.nginxMaster(), signal, gone);
+  }
+
+  /** How the health script of a slot is broken from now on; null mends it. */
+  breakSlot(slot: Slot, how: 'status' | 'body' | 'fatal' | 'hang' | 'exit' | null): void {
+    this.mark(`broken-${slot}`, how);
+  }
+
+  /** Breaks the answer to the verification that comes through nginx, the health script stays well. */
+  breakVerify(slot: Slot, broken = true): void {
+    this.mark(`unverified-${slot}`, broken ? 'yes' : null);
+  }
+
+  writePidfile(slot: Slot, text: string, name?: string): void {
+    writeFileSync(this.site(name).pidfile[slot], text);
+  }
+
+  read(...path: readonly string[]): string {
+    return readFileSync(this.sandbox.path(...path), 'utf8');
+  }
+
+  append(text: string, ...path: readonly string[]): void {
+    appendFileSync(this.sandbox.path(...path), text);
+  }
+
+  // ---------------------------------------------------------------- the end
+
+  /** Stops the loads and looks for everything that must not be. Sentences, none when all is well. */
+  async finish(): Promise<string[]> {
+    const running = this.commands
+      .filter((command) => command.running)
+      .map((command) => `swap-pool still runs: ${command.pid}`);
+    const loads = await Promise.all(
+      this.loads.map(({ load, site }) => checkLoad(this.sandbox, load, site.switch, this.allow)),
+    );
+    return [
+      ...running,
+      ...loads.flat(),
+      ...(await checkProcesses(this.sandbox, this.allow)),
+      ...checkNginxLog(this.sandbox, this.allow),
+      ...checkFiles(this.sandbox, this.before, this.allow),
+      ...checkJournals(this.sandbox, this.allow),
+    ];
+  }
+
+  /** Ends everything, at once and whatever state it is in. May be called twice. */
+  async close(): Promise<void> {
+    for (const { load } of this.loads) load.abandon();
+    for (const command of this.commands) command.kill('SIGKILL');
+    const left = await this.sandbox.close();
+    if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
+  }
+
+  /** What was said by everybody, for a test that failed. */
+  story(): string {
+    const said = this.commands.map(
+      ({ stdout, stderr }, index) => `--- command ${index + 1}\n${stdout}${stderr}`,
+    );
+    const logs = [
+      'nginx.log',
+      ...this.sandbox.sites.flatMap(({ name }) => [`${name}-blue.fpm.log`, `${name}-green.fpm.log`]),
+    ];
+    const tails = logs
+      .filter((log) => existsSync(this.sandbox.path('log', log)))
+      .map((log) => `--- ${log}\n${this.read('log', log).split('\n').slice(-12).join('\n')}`);
+    return [...said, ...tails].join('\n');
+  }
+
+  private async signal(pid: number | null, signal: NodeJS.Signals, gone: boolean): Promise<void> {
+    const id = pid === null ? null : identify(this.fs, pid);
+    if (id === null) throw new Error('there is no master to signal');
+    signalProcess(this.fs, id, signal);
+    if (gone) await this.until(() => !isAlive(this.fs, id));
+  }
+
+  private mark(file: string, text: string | null): void {
+    const path = this.sandbox.path('work', file);
+    if (text === null) rmSync(path, { force: true });
+    else writeFileSync(path, text);
+  }
+}
+
+const deployArgs = (first: string, args: readonly string[]): string[] =>
+  args[0] === undefined || args[0].startsWith('-') ? ['deploy', first, ...args] : ['deploy', ...args];
+
+/** Vitest gives a test up and does not clean up after it, so the test gives itself up before. */
+function bounded(act: Promise<void>, ms: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = after(ms, () => {
+      reject(new Error(`the test took longer than ${ms} ms`));
+    });
+    void act.then(resolve, reject).finally(cancel);
+  });
+}
