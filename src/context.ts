@@ -78,18 +78,18 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
   const pool = await createPool({ fs, config, folder, root });
   if (!pool.ok) return pool;
   const addresses = pool.value.addresses;
-  const options = { fs, nginx: config.nginx, addresses, root };
+  const options = { procfs: fs, nginx: config.nginx, addresses, root };
   const proxy =
     config.switch.by === 'rewrite'
       ? createRewrite(options)
       : createSymlink({ ...options, link: config.switch.link });
-  const probe = createProbe({ config, pool: pool.value, proxyUser: () => proxy.user() });
+  const probe = createProbe({ config, pool: pool.value, proxyUser: () => proxy.workerUser() });
   const locks = createLocks(where, surroundings);
   const drivers: Drivers = {
     pool: pool.value,
     proxy,
     probe,
-    verify: config.verify === undefined ? null : createVerify(config.verify, config.probe.timeout),
+    verify: config.verify === undefined ? null : createVerify({ ...config.verify, timeout: config.probe.timeout }),
     lockProxy: async () => {
       const key = await proxy.lockKey();
       return key.ok ? locks.takeProxy(key.value, config.nginx.reloadTimeout) : key;

@@ -18,6 +18,7 @@ import type {
   Warning,
   WrongAnswer,
 } from './event.js';
+import type { User } from './system/user.js';
 
 // ---------------------------------------------------------------- the pool
 
@@ -228,7 +229,11 @@ export interface ProxySwitch {
   /** Drain proof, point 1, for the slot that was left; `older` are the workers of SwitchEvidence. */
   wayIn(left: Slot, older: readonly ProcessId[]): Promise<Result<WayIn>>;
 
+  /** How many workers run and retire; null when it cannot be found out. */
   status(): Promise<ProxyStatus | null>;
+
+  /** Whom its workers run as: the user that has to be able to open a pool's socket. Null while it does not run. */
+  workerUser(): Promise<User | null>;
 }
 
 // ---------------------------------------------------------------- proving that it answers

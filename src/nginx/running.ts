@@ -9,6 +9,8 @@ import { exists, realPath } from '../system/files.js';
 import { isAlive, startedAt, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
+import { userOfProcess } from '../system/user.js';
+import type { User } from '../system/user.js';
 import type { Slot } from '../event.js';
 import type { Resolver } from './address.js';
 import {
@@ -17,6 +19,7 @@ import {
   expectedWorkers,
   hashOf,
   loadTree,
+  mainValue,
   pidfileOf,
   resolverFor,
   test,
@@ -84,7 +87,7 @@ export interface Running {
   /** Whether every worker was surely born after a moment, ms since the epoch; so is one that has yet to start. */
   bornAfter(reading: Reading, moment: number): boolean;
   /** As ProxySwitch has them. */
-  readonly shared: Pick<ProxySwitch, 'reload' | 'lockKey' | 'status'>;
+  readonly shared: Pick<ProxySwitch, 'reload' | 'lockKey' | 'status' | 'workerUser'>;
 }
 
 export function createRunning(options: ProxyOptions): Running {
@@ -98,13 +101,19 @@ export function createRunning(options: ProxyOptions): Running {
     if (!nginx.ok) return nginx;
     const tree = loadTree(nginx.value);
     if (!tree.ok) return tree;
+    if (nginx.value.master === null && mainValue(nginx.value, tree.value, 'master_process')?.[0] === 'off') {
+      return fail({ reason: 'unobservable', what: 'nginx', detail: 'master_process off: no process to reload' });
+    }
     const resolver = await resolverFor(tree.value, addresses);
     return ok({ nginx: nginx.value, tree: tree.value, resolver, hash: hashOf(tree.value) });
   }
 
-  async function check(reading: Reading): Promise<Result<void>> {
+  async function check(reading: Reading, master: ProcessId): Promise<Result<void>> {
     const upgrade = await refuseUpgrade(reading);
-    return upgrade.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : upgrade;
+    if (!upgrade.ok) return upgrade;
+    // before the test: to somebody who may not look at the master, the test would only speak of the pidfile's permissions
+    const idle = await waitIdle(await reloading(reading, master));
+    return idle.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : idle;
   }
 
   async function observe(reading: Reading, last: ProxyProof | null): Promise<Result<Observed>> {
@@ -112,10 +121,8 @@ export function createRunning(options: ProxyOptions): Running {
     const { master } = reading.nginx;
     if (master === null)
       return ok({ running: false, status: STOPPED, differing: [], proof: null, older: [] });
-    const checked = await check(reading);
+    const checked = await check(reading, master);
     if (!checked.ok) return checked;
-    const idle = await waitIdle(await reloading(reading, master));
-    if (!idle.ok) return idle;
     const workers = readWorkers(fs, master);
     const { serving, untitled, retiring } = workers;
     const recorded =
@@ -157,7 +164,7 @@ export function createRunning(options: ProxyOptions): Running {
     if (!reading.ok) return reading;
     const { nginx, hash } = reading.value;
     if (nginx.master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
-    const checked = await check(reading.value);
+    const checked = await check(reading.value, nginx.master);
     if (!checked.ok) return checked;
     const generation = await reload(await reloading(reading.value, nginx.master));
     return generation.ok ? ok(prove(hash, generation.value.workers)) : generation;
@@ -168,6 +175,14 @@ export function createRunning(options: ProxyOptions): Running {
     if (!nginx.ok) return null;
     const { master } = nginx.value;
     return master === null ? STOPPED : statusOf(master, readWorkers(fs, master));
+  }
+
+  async function workerUser(): Promise<User | null> {
+    const nginx = await finder.locate();
+    if (!nginx.ok || nginx.value.master === null) return null;
+    const { serving, untitled } = readWorkers(fs, nginx.value.master);
+    const worker = [...serving, ...untitled][0];
+    return worker === undefined ? null : userOfProcess(fs, worker.pid);
   }
 
   async function lockKey(): Promise<Result<string>> {
@@ -198,7 +213,7 @@ export function createRunning(options: ProxyOptions): Running {
     workers: (master) => readWorkers(fs, master),
     reload: async (reading, master) => reload(await reloading(reading, master)),
     alive: (ids) => ids.filter((id) => isAlive(fs, id)),
-    shared: { reload: follow, lockKey, status },
+    shared: { reload: follow, lockKey, status, workerUser },
     follows: async (reading, intent) => {
       const { master } = reading.nginx;
       // when it starts it reads the disk, and until then it serves nothing else
