@@ -30,7 +30,7 @@ export const reversed = (versions: readonly FileVersion[]): readonly FileVersion
   versions.map(({ path, before, after }) => ({ path, before: after, after: before }));
 
 /** Written and durable, in place with `commit`. */
-export interface Staged {
+interface Staged {
   /**
    * Compares every file once more with what was read (`config-changed`, nothing done), and puts all in place; when
    * one cannot be, those before it are put back (`config-unwritable`, or `stranded` when that fails too).

@@ -9,7 +9,7 @@
 import { basename, resolve } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result, Suspect } from '../event.js';
-import { readText, realPath } from '../system/files.js';
+import { isSameFile, readText } from '../system/files.js';
 import {
   executable,
   identify,
@@ -25,6 +25,7 @@ import {
 } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { untrustedPart } from '../system/trust.js';
+import type { Untrusted } from '../system/trust.js';
 import { nameOfUid } from '../system/user.js';
 import { askCompiled, findBinary } from './installation.js';
 import type { Compiled } from './installation.js';
@@ -57,7 +58,7 @@ export interface Nginx {
   readonly compiled: () => Promise<Result<Compiled>>;
 }
 
-export interface Finder {
+interface Finder {
   /**
    * Looks for the nginx that the keys mean. Fails with `nginx-ambiguous` (several masters and
    * no key that decides), `nginx-arguments-unclear`, `nginx-pidfile-wrong` (the pidfile of the
@@ -66,7 +67,7 @@ export interface Finder {
   locate(): Promise<Result<Nginx>>;
 }
 
-export interface FinderOptions {
+interface FinderOptions {
   readonly fs: Procfs;
   readonly keys: NginxKeys;
   /** We act as root: what another user started is then run only where root alone can change it. */
@@ -92,6 +93,13 @@ export function createFinder({ fs, keys, root, timeout }: FinderOptions): Finder
     for (const candidate of all) {
       if (candidate.invocation === null) {
         unclear.push(candidate);
+        continue;
+      }
+      if (candidate.untrusted !== null) {
+        // it must not be run, not even for -V: it counts only if it says itself that it is ours
+        const own = readOptions(candidate.invocation.arguments)?.config ?? null;
+        const ours = own !== null && keys.config !== undefined && samePath(own, keys.config);
+        if (ours) failures.push({ reason: 'unsafe-path', ...candidate.untrusted });
         continue;
       }
       const nginx = await toNginx(candidate, candidate.invocation, compiledOf);
@@ -182,7 +190,7 @@ export function pidIn(path: string): number | null {
 }
 
 /** A process as a message names it; its command is its title. */
-export function suspect(fs: Procfs, pid: number): Suspect {
+function suspect(fs: Procfs, pid: number): Suspect {
   const passwd = readText('/etc/passwd');
   const uid = readStatus(fs, pid)?.uid;
   return {
@@ -204,18 +212,18 @@ export async function prefixOf({
 }
 
 /** Whether two paths lead to one file; by name where one is missing. */
-export function samePath(a: string, b: string): boolean {
-  const [realA, realB] = [realPath(a), realPath(b)];
-  return realA.ok && realB.ok ? realA.value === realB.value : resolve(a) === resolve(b);
-}
+const samePath = (a: string, b: string): boolean => isSameFile(a, b) || resolve(a) === resolve(b);
 
 interface Candidate {
   readonly id: ProcessId;
   readonly parent: number;
-  readonly binary: string;
+  /** Null: its program cannot be read (another user's). */
+  readonly binary: string | null;
   readonly cwd: string;
   /** Null: not to be split surely. */
   readonly invocation: Invocation | null;
+  /** We are root, another user runs it, and not root alone can change its program. */
+  readonly untrusted: Untrusted | null;
 }
 
 /** Every process that is an nginx master in our namespaces, and may be meant by the keys. */
@@ -241,9 +249,10 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
     found.push({
       id,
       parent: stat.ppid,
-      binary: keys.binary ?? exe ?? '',
+      binary: keys.binary ?? exe,
       cwd: workingDirectory(fs, pid) ?? '/',
       invocation: invocationOf(fs, pid, line, exe, keys),
+      untrusted: root && exe !== null && !isRoots(fs, pid) ? untrustedPart(keys.binary ?? exe, 0) : null,
     });
   }
   return found;
@@ -281,7 +290,7 @@ function invocationOf(
 }
 
 async function toNginx(
-  { id, binary, cwd }: Candidate,
+  { id, binary: seen, cwd }: Candidate,
   invocation: Invocation,
   compiledOf: (binary: string) => Promise<Result<Compiled>>,
 ): Promise<Result<Nginx>> {
@@ -292,11 +301,13 @@ async function toNginx(
       title: [invocation.program, ...invocation.arguments].join(' '),
     });
   }
-  const compiled = (): Promise<Result<Compiled>> => compiledOf(binary);
+  const binary = seen === null ? programOf(invocation) : ok(seen);
+  if (!binary.ok) return binary;
+  const compiled = (): Promise<Result<Compiled>> => compiledOf(binary.value);
   const config = await configOf(options, cwd, compiled);
   if (!config.ok) return config;
   return ok({
-    binary,
+    binary: binary.value,
     arguments: invocation.arguments,
     options,
     cwd,
@@ -306,6 +317,10 @@ async function toNginx(
     compiled,
   });
 }
+
+/** The program by its title: for an unprivileged look at a master that is another user's. */
+const programOf = ({ program }: Invocation): Result<string> =>
+  program.startsWith('/') ? ok(program) : findBinary();
 
 /** `-c` counts from the prefix (not from the working directory), and so does the compiled default. */
 async function configOf(
@@ -322,8 +337,9 @@ async function configOf(
   return prefix.ok ? ok(resolve(prefix.value, options.config)) : prefix;
 }
 
-/** Where another user than root runs the master: the first part of its program and config that root must not trust. */
-function unsafePart(fs: Procfs, { master, binary, config }: Nginx): { path: string; detail: string } | null {
-  if (master === null || readStatus(fs, master.pid)?.uid === 0) return null;
-  return untrustedPart(binary, 0) ?? untrustedPart(config, 0);
+/** Where another user than root runs the master: the first part on the way to its config that root must not trust. */
+function unsafePart(fs: Procfs, { master, config }: Nginx): Untrusted | null {
+  return master === null || isRoots(fs, master.pid) ? null : untrustedPart(config, 0);
 }
+
+const isRoots = (fs: Procfs, pid: number): boolean => readStatus(fs, pid)?.uid === 0;

@@ -10,7 +10,7 @@
 import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result } from '../event.js';
 import { waitUntil } from '../system/clock.js';
-import { facts, readBytes } from '../system/files.js';
+import { facts, readTail } from '../system/files.js';
 import { blocked, isAlive, isPending, readStatus, signalProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { contains, readWorkers } from './workers.js';
@@ -89,14 +89,15 @@ export async function reload(reloading: Reloading): Promise<Result<Generation>> 
 
 /** The lines that a master wrote into its log after `size` bytes; its own where they can be told. */
 export function logSince(path: string, size: number, pid: number): string {
-  const bytes = readBytes(path);
+  // shorter than it was: rotated, all of it is new
+  const bytes = readTail(path, logSize(path) < size ? 0 : size, MOST_LOG);
   if (!bytes.ok) return '';
-  const from = bytes.value.length < size ? 0 : size; // shorter: it was rotated
-  const lines = bytes.value.subarray(from).toString('utf8').split('\n').filter(Boolean);
+  const lines = bytes.value.toString('utf8').split('\n').filter(Boolean);
   const own = lines.filter((line) => line.includes(`] ${String(pid)}#`));
   return (own.length > 0 ? own : lines).slice(-MOST_LINES).join('\n');
 }
 const MOST_LINES = 20;
+const MOST_LOG = 256 * 1024;
 
 export function logSize(path: string): number {
   const found = facts(path);

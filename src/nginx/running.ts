@@ -61,9 +61,9 @@ export interface Reading {
 }
 
 /** The part of a ProxyView that both switches see alike. */
-export type Observed = Pick<ProxyView, 'running' | 'status' | 'differing' | 'proof' | 'older'>;
+type Observed = Pick<ProxyView, 'running' | 'status' | 'differing' | 'proof' | 'older'>;
 
-export interface Running {
+interface Running {
   /** Finds nginx and reads its configuration. */
   read(): Promise<Result<Reading>>;
   /**
@@ -102,7 +102,11 @@ export function createRunning(options: ProxyOptions): Running {
     const tree = loadTree(nginx.value);
     if (!tree.ok) return tree;
     if (nginx.value.master === null && mainValue(nginx.value, tree.value, 'master_process')?.[0] === 'off') {
-      return fail({ reason: 'unobservable', what: 'nginx', detail: 'master_process off: no process to reload' });
+      return fail({
+        reason: 'unobservable',
+        what: 'nginx',
+        detail: 'master_process off: no process to reload',
+      });
     }
     const resolver = await resolverFor(tree.value, addresses);
     return ok({ nginx: nginx.value, tree: tree.value, resolver, hash: hashOf(tree.value) });

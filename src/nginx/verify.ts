@@ -9,7 +9,7 @@ import type { WrongAnswer } from '../event.js';
 import type { VerifyDriver } from '../drivers.js';
 import { after } from '../system/clock.js';
 
-export interface VerifyOptions {
+interface VerifyOptions {
   readonly url: string;
   /** The site's name, where the URL names an address. */
   readonly host?: string;
@@ -19,7 +19,7 @@ export interface VerifyOptions {
   readonly timeout: number;
 }
 
-export const NONCE = 'swap-pool';
+const NONCE = 'swap-pool';
 
 /** Makes the driver; every request has a connection of its own, for a kept one may end in an old worker. */
 export function createVerify({ url, host, expect, timeout }: VerifyOptions): VerifyDriver {

@@ -165,6 +165,19 @@ describe('the master', () => {
     }
   });
 
+  it.runIf(root)('a program of another user’s is never run by root', async () => {
+    const conf = rig.write('nginx.conf', simple(rig).replace('user root;', ''));
+    const fake = rig.path('nginx');
+    spawnSync('/bin/cp', [NGINX, fake]);
+    spawnSync('/bin/chown', ['-R', '65534', rig.dir]);
+    const as = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', fake];
+    const pid = rig.launch([...as, '-c', conf]);
+    expect(await reason({ config: conf })).toBe('unsafe-path');
+    expect(await reason({ config: '/etc/nginx/nginx.conf' }, rig.procOf(pid))).toBe('found');
+    expect(await pidFound({ config: '/etc/nginx/nginx.conf' }, rig.procOf(pid))).toBeNull();
+    expect(await pidFound({}, rig.procOf(pid))).toBeNull();
+  });
+
   it('during a binary upgrade the young one is given, and told as upgrading', async () => {
     const old = rig.start(simple(rig));
     process.kill(old, 'SIGUSR2');

@@ -313,6 +313,14 @@ describe('point', () => {
     expect(readdirSync(rig.dir)).not.toContain('nginx.pid');
   });
 
+  it('an nginx without a master is told', async () => {
+    rig.write('nginx.conf', rig.conf(pass(), 'master_process off;'));
+    expect(await proxy().point('green')).toMatchObject({
+      ok: false,
+      failure: { reason: 'unobservable', what: 'nginx' },
+    });
+  });
+
   it('temporary files of a killed run are removed', async () => {
     rig.start(rig.conf(pass()));
     rig.write('.nginx.conf.swap-pool-0123456789ab', 'half');
