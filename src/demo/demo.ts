@@ -97,8 +97,12 @@ async function play(by: SwitchKind, programs: Programs, options: DemoOptions): P
 }
 
 async function playIn(sandbox: Sandbox, by: SwitchKind, options: DemoOptions): Promise<Result<Run>> {
-  // with nothing serving, a deploy is a start: both slots are then one deploy away
-  const first = await deployOnce(sandbox, options);
+  // With nothing serving, a deploy is a start: both slots are then one deploy away. What it warns
+  // of, that nothing serves and that nginx is as young as its files, is how a sandbox begins.
+  const emit = (event: Event): void => {
+    if (event.type !== 'warning') options.emit(event);
+  };
+  const first = await deployOnce(sandbox, { ...options, emit });
   if (!first.ok) return first;
   const load = await Load.start({ port: sandbox.site().port, host: `${APP}.test`, plan: PLAN });
   try {

@@ -71,6 +71,7 @@ describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
     const rig = await Rig.open(SYMLINK);
     const tail = spawn('/usr/bin/tail', ['-f', rig.sandbox.path('nginx.conf')], { stdio: 'ignore' });
     try {
+      rig.allow.patience = 100;
       const found = await rig.finish();
       expect(found).toEqual([
         `unexpected process ${tail.pid ?? 0}: /usr/bin/tail -f ${rig.sandbox.path('nginx.conf')}`,
