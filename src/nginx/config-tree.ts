@@ -129,10 +129,11 @@ export async function testAndCompare(nginx: Nginx, tree: Tree, timeout: number):
     : fail({ reason: 'nginx-tree-differs', onlyOurs, onlyTheirs });
 }
 
+/** argv of a test, with the words the master was started with. */
 export const testCommand = (
   { binary, arguments: words }: Pick<Nginx, 'binary' | 'arguments'>,
   how: '-t' | '-T',
-) => [binary, ...words, how];
+): readonly string[] => [binary, ...words, how];
 
 const outputOf = (ran: { stderr: string; failure: string | null }): string =>
   [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');
