@@ -1,0 +1,860 @@
+/**
+ * The only place with wording: what happened in one sentence, and what to do
+ * about it. PURE. Each switch ends in `never`, so the compiler keeps the lists
+ * complete; each inserted value goes through `say`, so nothing that comes from
+ * elsewhere reaches a terminal with its control characters.
+ */
+import type {
+  CommandResult,
+  Connections,
+  Event,
+  Failure,
+  LockHolder,
+  Place,
+  Plan,
+  StepName,
+  StepNote,
+  Suspect,
+  Warning,
+  WrongAnswer,
+} from '../event.js';
+import { argv, count, duration, inline, list, say, tail, thousands, when } from './text.js';
+
+/** A sentence, what to do about it, and what belongs under it. Free of control characters. */
+export interface Message {
+  /** One line, one sentence: what is wrong, where, who. */
+  readonly message: string;
+  /** One line: what to do, with a command in backticks where there is one. */
+  readonly hint: string;
+  /** Lines that belong under the sentence: the end of a log, a list. */
+  readonly details?: readonly string[];
+  /** The spots in files that the sentence is about. */
+  readonly places?: readonly Place[];
+}
+
+/** Failure -> sentence and hint. `app` completes the commands that the hint names. */
+export function failureMessage(failure: Failure, app: string | null = null): Message {
+  switch (failure.reason) {
+    // the command line and the configuration
+    case 'usage':
+      return { message: sentence(failure.detail), hint: 'See `swap-pool --help`.' };
+    case 'config-invalid': {
+      const places = failure.problems.map((problem) => problem.place);
+      const [first] = failure.problems;
+      if (first !== undefined && failure.problems.length === 1) {
+        return { message: sentence(`${at(first.place)}: ${first.what}`), hint: sentence(first.fix), places };
+      }
+      return {
+        message: say`The configuration has ${count(failure.problems.length, 'problem')}.`,
+        hint: 'Mend each as its line says; `swap-pool doctor` checks again and changes nothing.',
+        details: failure.problems.map(({ place, what, fix }) => say`${at(place)}: ${what}, ${fix}`),
+        places,
+      };
+    }
+    case 'no-apps':
+      return {
+        message: say`No app is configured in ${failure.folder}.`,
+        hint: say`Write ${failure.folder}/APP.yaml, or let \`swap-pool init APP\` write it.`,
+      };
+    case 'app-unknown':
+      return {
+        message: say`There is no app "${failure.app}".`,
+        hint:
+          failure.known.length === 0
+            ? 'No app is configured yet: `swap-pool init APP` writes the first one.'
+            : say`Configured: ${list(failure.known)}.`,
+      };
+    case 'app-ambiguous':
+      return {
+        message: say`${count(failure.known.length, 'app')} are configured; say which one is meant.`,
+        hint: say`One of ${list(failure.known)}.`,
+      };
+    case 'unsafe-path':
+      return {
+        message: say`${failure.path} ${failure.detail}, and root would run or read it.`,
+        hint: say`Give it to root alone: \`chown root:root ${argv([failure.path])}; chmod go-w ${argv([failure.path])}\`.`,
+      };
+    case 'binary-missing':
+      return {
+        message: say`No php-fpm was found (${list(failure.searched)}).`,
+        hint: 'Install it (`apt-get install php-fpm`), or name it in `pool.binary`.',
+      };
+    case 'binary-ambiguous':
+      return {
+        message: say`There are several php-fpm, and none of them runs the pool yet: ${list(failure.found)}.`,
+        hint: 'Name the one that is meant in `pool.binary`.',
+      };
+    case 'pool-config-invalid':
+      return {
+        message: say`php-fpm does not accept ${failure.file} for the ${failure.slot} pool.`,
+        hint: say`Check it by hand: \`SWAP_POOL_SLOT=${failure.slot} php-fpm -t -y ${argv([failure.file])}\`, with your own php-fpm's name.`,
+        ...log(failure.output),
+      };
+    case 'pool-section-unclear':
+      return failure.sections.length === 0
+        ? {
+            message: say`${failure.file} has no pool section.`,
+            hint: 'Write one: `[www]` and below it `listen`, `user`, `pm` and so on.',
+          }
+        : {
+            message: say`${failure.file} has ${failure.sections.length} pool sections (${list(failure.sections)}), and it is not said which one is meant.`,
+            hint: 'Name one of them in `pool.section`.',
+          };
+    case 'slots-share':
+      return {
+        message: say`Blue and green share one \`${failure.what}\`: ${failure.value}.`,
+        hint: say`Let the slots differ: write \`\${SWAP_POOL_SLOT}\` into the value of \`${failure.what}\`.`,
+      };
+    case 'listen-is-link':
+      return {
+        message: say`The ${failure.slot} pool's \`listen\`, ${failure.path}, is a link to ${failure.target}.`,
+        hint: say`Name the socket itself: \`listen = ${failure.target}\`. A link there would be replaced when the pool starts.`,
+      };
+    case 'address-invalid':
+      return {
+        message: say`The ${failure.slot} pool's address "${failure.address}" is none that nginx and a pool can share.`,
+        hint: 'Use a socket with its full path (`/run/shop-blue.sock`) or an address and port (`127.0.0.1:9001`).',
+      };
+    case 'symlink-needs-unix':
+      return {
+        message: say`A switch by symlink needs unix sockets, and a slot listens on ${failure.address}.`,
+        hint: 'Let both slots listen on a unix socket, or use `switch: rewrite`.',
+      };
+
+    // locks and state
+    case 'locked':
+      return {
+        message: `${LOCKED[failure.lock]}: ${holderText(failure.holder)}.`,
+        hint: say`Wait for it, or come back with \`--wait-lock 5m\`. The lock is ${failure.path}; the kernel drops it when its holder ends.`,
+      };
+    case 'state-of-another-config':
+      return {
+        message: say`${failure.folder} holds the journal of ${failure.owner}, not of ${failure.config}.`,
+        hint: 'Give one of the two apps another name, or this one its own SWAP_POOL_STATE_DIR.',
+      };
+    case 'state-unwritable':
+      return {
+        message: say`${failure.path} cannot be written: ${errno(failure.code)}.`,
+        hint: writeHint(failure.code),
+      };
+    case 'journal-unreadable':
+      return {
+        message: say`The journal ${failure.path} cannot be read: ${failure.detail}.`,
+        hint: `${run('status', app)} shows which slot serves. Look at that file before anything else is done.`,
+      };
+
+    // pools
+    case 'slot-foreign':
+      return {
+        message: say`The ${failure.slot} slot's address ${failure.address} is held by ${
+          failure.holder === null ? 'a process that cannot be seen' : suspectText(failure.holder)
+        }, which is not its pool.`,
+        hint: say`End that process, or give the slot another address. To look: \`ss -lpn | grep -F ${socketWord(failure.address)}\`.`,
+      };
+    case 'slot-alive':
+      return {
+        message: say`The ${failure.slot} slot is still in use: ${pidsText(failure.pids)} ${verb(failure.pids, 'holds', 'hold')} ${failure.address}.`,
+        hint: `A second pool on one address would delete the first one's socket. ${run('recover', app)} ends what a deploy left; ${run(`pool stop ${failure.slot}`, app)} stops the pool.`,
+      };
+    case 'pidfile-refused':
+      return {
+        message: say`The ${failure.slot} slot's pidfile ${failure.path} names a master of another configuration: ${suspectText(failure.suspect)}.`,
+        hint: 'No signal was sent to it. Give each pool a `pid` file of its own.',
+      };
+    case 'start-failed':
+      return {
+        message:
+          failure.status === null
+            ? say`The ${failure.slot} pool did not start: ${argv(failure.command)} was ended or could not be run.`
+            : say`The ${failure.slot} pool did not start: ${argv(failure.command)} ended with status ${failure.status}.`,
+        hint: 'Mend what its log names; a file that php-fpm -t accepts may still fail at a missing folder or a taken address.',
+        ...log(failure.log),
+      };
+    case 'start-timeout':
+      return {
+        message: say`The ${failure.slot} pool did not listen on ${failure.address} within ${duration(failure.ms)}.`,
+        hint: 'See its log, and that its `listen` is the address that is named here.',
+        ...log(failure.log),
+      };
+    case 'pool-died':
+      return {
+        message: say`The ${failure.slot} pool died.`,
+        hint: 'See its log; `journalctl -k | grep -i oom` tells whether the kernel ran out of memory.',
+        ...log(failure.log),
+      };
+    case 'probe-failed':
+      return {
+        message: say`The ${failure.slot} pool ${wrongText(failure.answer)} (${count(failure.tries, 'try', 'tries')}).`,
+        hint: `The other pool was not touched. ${wrongHint(failure.answer)}`,
+        ...merge(wrongDetails(failure.answer), log(failure.log)),
+      };
+    case 'stop-failed':
+      return {
+        message: say`The ${failure.slot} pool did not end (${failure.detail}): ${pidsText(failure.pids)}.`,
+        hint: say`Look at what holds it: \`ps -o pid,stat,wchan:20,args -p ${failure.pids.join(',') || '1'}\`; then ${run('recover', app)}.`,
+      };
+    case 'drain-timeout':
+      return {
+        message: say`The ${failure.slot} pool is not drained after ${duration(failure.ms)}: ${loadText(failure)}.`,
+        hint: `${run('recover', app)} goes on waiting, ${run('recover', app, '--now')} ends it with requests in flight.`,
+      };
+    case 'still-draining':
+      return {
+        message: say`The ${failure.slot} pool still drains from the deploy before.`,
+        hint: `${run('recover', app)} waits for it, ${run('recover', app, '--now')} ends it with requests in flight.`,
+      };
+    case 'unobservable':
+      return {
+        message: say`${sentenceStart(failure.what)} cannot be observed: ${failure.detail}.`,
+        hint: "Run swap-pool as root (or as the pools' user), on the host and in the network namespace of nginx.",
+      };
+
+    // the proxy
+    case 'nginx-not-running':
+      return {
+        message: say`No nginx runs with ${failure.config}.`,
+        hint: 'Start it (`systemctl start nginx`), or name the one that runs: `nginx.config`, `nginx.pidfile`.',
+      };
+    case 'nginx-not-found':
+      return {
+        message: say`nginx was not found (${list(failure.searched)}).`,
+        hint: 'Install it (`apt-get install nginx`), or name it in `nginx.binary`.',
+      };
+    case 'nginx-ambiguous':
+      return {
+        message: say`${failure.masters.length} nginx masters run, and it is not said which one is meant.`,
+        hint: 'Name its configuration or pidfile: `nginx.config`, `nginx.pidfile`.',
+        details: failure.masters.map(suspectText),
+      };
+    case 'nginx-arguments-unclear':
+      return {
+        message: say`nginx's arguments cannot be told apart for sure in its title: ${failure.title}.`,
+        hint: 'Write them down as a list: `nginx: { arguments: [-c, /path/nginx.conf] }`.',
+      };
+    case 'nginx-pidfile-wrong':
+      return {
+        message: say`nginx's pidfile ${failure.path} cannot be trusted: ${failure.detail}.`,
+        hint: 'Name the right one in `nginx.pidfile`, or restart nginx so that it writes its own again.',
+      };
+    case 'nginx-syntax':
+      return {
+        message: sentence(`${at(failure.place)}: ${failure.what}`),
+        hint: "nginx's configuration must be understood before it is changed; `nginx -t` may say more.",
+        places: [failure.place],
+      };
+    case 'nginx-include':
+      return {
+        message: sentence(`${at(failure.place)}: ${failure.what}`),
+        hint: 'Every included file has to be read; make it readable, or mend the include.',
+        places: [failure.place],
+      };
+    case 'nginx-config-broken':
+      return {
+        message: "nginx -t rejects nginx's configuration as it is now.",
+        hint: 'Mend it first, until `nginx -t` accepts it. The nginx that runs goes on with what it has.',
+        ...log(failure.output),
+      };
+    case 'nginx-tree-differs':
+      return {
+        message: 'swap-pool and nginx do not read the same configuration files.',
+        hint: 'See that `nginx.config` and `nginx.arguments` are those of the nginx that runs; compare with `nginx -T | grep "^# configuration file"`.',
+        details: [
+          ...failure.onlyOurs.map((file) => say`read by swap-pool only: ${file}`),
+          ...failure.onlyTheirs.map((file) => say`read by nginx only: ${file}`),
+        ],
+      };
+    case 'reference-missing':
+      return {
+        message: say`nginx's configuration names ${failure.addresses.length > 1 ? 'none' : 'nothing'} of ${list(failure.addresses)}.`,
+        hint:
+          failure.variables.length === 0
+            ? 'Let a `fastcgi_pass` or an upstream `server` name the active slot; `swap-pool init` shows an upstream file for it.'
+            : say`A variable in \`fastcgi_pass\` cannot be followed (${list(failure.variables.map(at))}): name an upstream there.`,
+        ...(failure.variables.length === 0 ? {} : { places: failure.variables }),
+      };
+    case 'reference-ambiguous':
+      return {
+        message:
+          "nginx's configuration sends requests to both slots, so it cannot be told which one is active.",
+        hint: 'Say where to look: `nginx: { only: [upstream NAME] }`; or mark one of a pair of servers `backup`.',
+        details: failure.places.map(({ place, slot }) => say`${at(place)}: ${slot}`),
+        places: failure.places.map(({ place }) => place),
+      };
+    case 'only-unknown':
+      return {
+        message: say`\`nginx.only\` names "${failure.only}", and nginx's configuration has no such upstream or file.`,
+        hint: 'Write `upstream NAME`, or the full path of a file that nginx reads.',
+      };
+    case 'link-not-named':
+      return {
+        message: say`nginx's configuration does not name the link ${failure.link}.`,
+        hint: say`Write \`fastcgi_pass unix:${failure.link};\` (or \`server unix:${failure.link};\` in its upstream).`,
+      };
+    case 'link-and-slot-named':
+      return {
+        message: say`nginx's configuration names a slot's own address beside the link ${failure.link}.`,
+        hint: 'Let it name the link alone: a request that comes by the other way would be cut by the next deploy.',
+        details: failure.places.map(at),
+        places: failure.places,
+      };
+    case 'link-wrong':
+      return {
+        message: say`The link ${failure.link} is not as it should be: ${failure.detail}.`,
+        hint: `It has to be a symbolic link to one slot's socket, and ours to replace. ${run('start', app)} restores a missing one.`,
+      };
+    case 'upgrade-pending':
+      return {
+        message: say`An upgrade of nginx's binary is under way (${failure.path}), and a reload would reach one master only.`,
+        hint: say`End it first: \`kill -QUIT "$(cat ${failure.path})"\` lets the old master go.`,
+      };
+    case 'config-changed':
+      return {
+        message: say`${failure.file} was changed by somebody else in the meantime.`,
+        hint: 'It was left as it is now. Look at the change, then try again.',
+      };
+    case 'config-unwritable':
+      return {
+        message: say`${failure.file} cannot be replaced: ${errno(failure.code)}.`,
+        hint: writeHint(failure.code),
+      };
+    case 'edit-rejected':
+      return {
+        message: "nginx -t rejects the configuration with the slots' addresses exchanged.",
+        hint: 'The running nginx never saw it. Mend what nginx names below, then try again.',
+        ...log(failure.output),
+      };
+    case 'reload-swallowed':
+      return {
+        message: 'nginx did not take the new configuration: it goes on with its old workers.',
+        hint: 'Its error log says why; often another program holds a `listen` port. See `ss -ltnp`.',
+        ...log(failure.log),
+      };
+    case 'reload-unproven':
+      return {
+        message: say`It could not be proven within ${duration(failure.ms)} that nginx runs the new configuration: ${failure.detail}.`,
+        hint: `Nothing is stopped on a guess. See nginx's error log, then ${run('recover', app)}.`,
+      };
+    case 'nginx-gone':
+      return {
+        message: say`nginx's master, pid ${failure.pid}, is gone.`,
+        hint: `See its error log and start it (\`systemctl start nginx\`), then ${run('recover', app)}.`,
+      };
+    case 'disk-differs-from-running':
+      return {
+        message: say`nginx's configuration on disk is newer than what nginx runs, and it names ${failure.slot}, which does not answer.`,
+        hint: `Take the change back, or ${run(`pool start ${failure.slot}`, app)} first; a reload now would take the site down.`,
+        details: failure.files.map((file) => inline(file)),
+      };
+    case 'verify-failed':
+      return {
+        message: say`Through nginx, ${failure.url} ${wrongText(failure.answer)}.`,
+        hint: `The new pool passed its probe, so look at what nginx does with this URL: \`curl -i ${argv([failure.url])}\`.`,
+        ...merge(wrongDetails(failure.answer)),
+      };
+    case 'verify-not-seen':
+      return {
+        message:
+          failure.url === null
+            ? say`No request through nginx reached the ${failure.slot} pool.`
+            : say`${failure.url} was answered, but not by the ${failure.slot} pool.`,
+        hint: 'See that the URL is one that this pool serves, past any cache, and that nginx may open its socket (error log).',
+      };
+    case 'old-pool-still-used':
+      return {
+        message: say`The ${failure.slot} pool still got ${count(failure.requests, 'request')} after the switch.`,
+        hint: 'Find who else sends requests to it: a second nginx, a cron job, a monitor that uses its socket.',
+      };
+
+    // the deploy itself
+    case 'nothing-to-roll-back':
+      return failure.why === 'none'
+        ? {
+            message: 'There is no finished deploy to roll back.',
+            hint: `${run('history', app)} lists the deploys.`,
+          }
+        : {
+            message: 'The last finished deploy already was a rollback.',
+            hint: `${run('deploy', app)} switches to the other slot.`,
+          };
+    case 'interrupted':
+      return {
+        message: say`Interrupted by ${failure.signal} before the switch was final.`,
+        hint: 'What had begun was reverted. Run it again when it suits.',
+      };
+    case 'stranded': {
+      const cause = failure.cause === null ? null : failureMessage(failure.cause, app);
+      return {
+        message: say`Nothing more can be done safely without a person: ${failure.detail}.`,
+        hint: `${run('status', app)} shows which slot serves; ${run('recover', app)} looks again.`,
+        ...(cause === null ? {} : { details: [cause.message, ...(cause.details ?? [])] }),
+      };
+    }
+    case 'not-serving':
+      return {
+        message: say`Not served: ${list(failure.apps)}.`,
+        hint: `${run('start', failure.apps.length === 1 ? (failure.apps[0] ?? null) : null)} brings up what should serve; \`swap-pool doctor\` says what is wrong.`,
+      };
+    case 'demo-cut':
+      return {
+        message: say`${failure.cut} of ${count(failure.requests, 'request')} ${failure.cut === 1 ? 'was' : 'were'} cut.`,
+        hint: 'Please report it, with the table above.',
+      };
+    case 'demo-needs':
+      return {
+        message: say`The demo needs ${list(failure.missing)}.`,
+        hint: '`npm run demo` installs what is missing; by hand: `apt-get install nginx php-fpm`.',
+      };
+    case 'bug': {
+      const [first = '', ...stack] = failure.detail.split('\n');
+      return {
+        message: sentence(`swap-pool has a bug: ${first}`),
+        hint: `${run('status', app)} shows which slot serves; ${run('recover', app)} ends what was left. Please report it.`,
+        ...log(stack.join('\n')),
+      };
+    }
+    default:
+      return { message: unworded(failure), hint: `${run('status', app)} shows which slot serves.` };
+  }
+}
+
+/** Warning -> sentence and hint. */
+export function warningMessage(warning: Warning, app: string | null = null): Message {
+  switch (warning.reason) {
+    case 'no-probe-script':
+      return {
+        message: 'No probe script is configured: readiness is judged by php-fpm itself, not by the app.',
+        hint: 'Name one in `probe.script`: a broken app then never gets traffic.',
+      };
+    case 'probe-weak':
+      return {
+        message: say`The ${warning.slot} pool has neither a probe script nor a ping path: any FastCGI answer counts as ready.`,
+        hint: 'Name a script in `probe.script`, or set `ping.path` in the pool.',
+      };
+    case 'no-status':
+      return {
+        message: say`The ${warning.slot} pool has no status page, so its requests are counted from /proc alone.`,
+        hint: 'Set `pm.status_path`, and `pm.status_listen` with a `${SWAP_POOL_SLOT}` in it.',
+      };
+    case 'control-timeout-zero':
+      return {
+        message: say`The ${warning.slot} pool has no \`process_control_timeout\`: whatever else sends it QUIT cuts its requests.`,
+        hint: 'Set `process_control_timeout = 10s` in the [global] section.',
+      };
+    case 'few-workers':
+      return {
+        message: say`The new pool starts with ${count(warning.start, 'worker')}, and ${warning.busy} are busy in the active one.`,
+        hint: 'Raise `pm.start_servers`; php-fpm adds more only about once a second.',
+      };
+    case 'little-memory':
+      return {
+        message: say`Both pools together need about ${mebibytes(warning.needed)} MiB more, and ${mebibytes(warning.available)} MiB are available.`,
+        hint: 'Lower `pm.start_servers`, or deploy when the site is quiet.',
+      };
+    case 'backup-max-fails':
+      return {
+        message: `A server of a \`backup\` pair has no \`max_fails=0\`: one read timeout would take it out for 10 s (${list(warning.places.map(at))}).`,
+        hint: 'Write `max_fails=0` on both servers.',
+        places: warning.places,
+      };
+    case 'variable-reference':
+      return {
+        message: `A variable in \`fastcgi_pass\` cannot be followed and is left alone (${list(warning.places.map(at))}).`,
+        hint: 'If it can lead to this pool, name an upstream there instead.',
+        places: warning.places,
+      };
+    case 'running-differs':
+      return {
+        message: `nginx runs an older configuration than the one on disk; a reload now puts ${count(warning.files.length, 'file')} live: ${list(warning.files)}.`,
+        hint: 'The files pass `nginx -t`, and the slot they name passes its probe. Whoever changed them should know.',
+      };
+    case 'pidfile':
+      return {
+        message: pidfileText(warning),
+        hint: 'It is only a hint: the holder of the listening socket counts, and no signal is sent because of it.',
+      };
+    case 'socket-file-stale':
+      return {
+        message: say`Nobody listens on the ${warning.slot} slot's socket file ${warning.path}.`,
+        hint: 'It is removed when the slot starts.',
+      };
+    case 'slot-orphaned':
+      return {
+        message: say`The ${warning.slot} pool's master is gone; its workers (${pidsText(warning.pids)}) go on serving.`,
+        hint: `${run('deploy', app)} moves the site to the other slot and ends them when they are idle.`,
+      };
+    case 'standby-running':
+      return {
+        message: say`The standby, ${warning.slot}, runs already${warning.pid === null ? '' : say` (pid ${warning.pid})`}.`,
+        hint: 'It is drained and stopped by the same proof as any other pool, then started anew.',
+      };
+    case 'nothing-serves':
+      return {
+        message: 'Nothing serves this app now.',
+        hint: say`${warning.slot} is brought up.`,
+      };
+    case 'recovering':
+      return {
+        message: say`The deploy ${warning.deploy} was left unfinished${warning.step === null ? '' : say` at ${warning.step}`}; it is ended first.`,
+        hint: `${run('history', app)} shows how it ended.`,
+      };
+    case 'waits-for-other-sites':
+      return {
+        message: say`No request is left in the pool; ${count(warning.retiring, 'old nginx worker')} (${pidsText(warning.pids)}) still ${warning.retiring === 1 ? 'serves' : 'serve'} other sites and could come back to it.`,
+        hint: 'Two ways not to wait for them: a `backup` server in the upstream, or `switch: { by: symlink, link: ... }`.',
+      };
+    case 'rollback-runs-now':
+      return {
+        message: 'A rollback runs the code and the configuration that are on disk now.',
+        hint: 'Bring back the old release first if it is the code that has to go back.',
+      };
+    case 'signal-noted':
+      return warning.reverts
+        ? {
+            message: say`${warning.signal}: what is under way is finished, then everything is reverted.`,
+            hint: `A second signal leaves at once; ${run('recover', app)} then ends it.`,
+          }
+        : {
+            message: say`${warning.signal}: the new slot serves already; the drain is left to ${run('recover', app)}.`,
+            hint: 'A second signal leaves at once.',
+          };
+    case 'stop-escalates':
+      return {
+        message: say`The ${warning.slot} pool did not end in time; ${warning.signal} goes to ${pidsText(warning.pids)}.`,
+        hint: 'A longer `stop.timeout` gives it more time.',
+      };
+    case 'cut':
+      return {
+        message: say`At most ${count(warning.cut, 'request')} of the ${warning.slot} pool ${warning.cut === 1 ? 'was' : 'were'} cut.`,
+        hint: 'With `drain.on-timeout: keep` the old pool goes on until `recover` ends it; a longer `drain.timeout` waits longer.',
+      };
+    case 'revert-unfinished': {
+      const cause = failureMessage(warning.cause, app);
+      return {
+        message: say`The ${warning.slot} pool could not be taken down again: ${cause.message}`,
+        hint: `${run('recover', app)} ends it. ${cause.hint}`,
+        ...(cause.details === undefined ? {} : { details: cause.details }),
+      };
+    }
+    case 'journal-write-failed':
+      return {
+        message: say`The journal cannot be written any more: ${errno(warning.code)}.`,
+        hint: `The deploy goes on. ${writeHint(warning.code)}`,
+      };
+    default:
+      return { message: unworded(warning), hint: `${run('status', app)} shows which slot serves.` };
+  }
+}
+
+/**
+ * The one line of an event that is neither a failure nor a warning; null when it has
+ * none (a result of a command whose product is a table).
+ */
+export function eventLine(event: Event): string | null {
+  switch (event.type) {
+    case 'plan':
+      return planLine(event.plan, event.app);
+    case 'step-started':
+      return say`${stepLabel(event)} ${event.slot}`;
+    case 'step-done': {
+      const note = event.note === null ? '' : `${noteText(event.note)}, `;
+      return say`${stepLabel(event)} ${event.slot}: ${note}${duration(event.ms)}`;
+    }
+    case 'progress':
+      return say`${event.step} ${event.slot}: ${loadText(event)}`;
+    case 'warning':
+      return warningMessage(event.warning, event.app).message;
+    case 'failure':
+      return failureMessage(event.failure, event.app).message;
+    case 'result':
+      return resultLine(event.result, event.app);
+    default:
+      return unworded(event);
+  }
+}
+
+/** How a command ended, in a sentence; null when its outcome says nothing that its failure or its table does not. */
+export function resultLine(result: CommandResult, app: string | null = null): string | null {
+  const { outcome, from = null, to = null, drain } = result;
+  // exit 70: a bug may have struck in the middle, so the outcome that was put down is worth nothing
+  const ended = result.exit === 70 ? 'stranded' : outcome;
+  if (ended === undefined) return null;
+  const took = result.ms?.total === undefined ? '' : ` in ${closingTime(result.ms.total)}`;
+  const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
+  switch (ended) {
+    case 'done':
+      if (to === null) return result.command === 'recover' ? 'Nothing is left open.' : 'Done.';
+      return from === null || from === to ? `${to} serves${took}${cut}` : `${from} -> ${to}${took}${cut}`;
+    case 'unchanged':
+      return to === null
+        ? 'Unchanged: nothing was touched.'
+        : `Unchanged: ${to} serves, nothing was touched.`;
+    case 'reverted':
+      return `Reverted${took}: ${from === null ? 'nothing is left of it' : `${from} serves as before`}${cut}.`;
+    case 'refused':
+      return `Refused: nothing was touched${from === null ? '' : `, ${from} serves as before`}.`;
+    case 'usage':
+      return null;
+    case 'locked':
+      return 'Locked: nothing was touched.';
+    case 'stranded':
+      return `Stranded: a person has to look. ${run('status', app)} says which slot serves, ${run('recover', app)} looks again.`;
+    case 'draining':
+      return `${to ?? 'The new slot'} serves; ${from ?? 'the old pool'} still drains and was kept. ${run('recover', app)} ends it${cut}.`;
+    case 'interrupted':
+      return `Interrupted${took}: ${from === null ? 'nothing is left of it' : `${from} serves as before`}${cut}.`;
+    default:
+      return unworded(ended);
+  }
+}
+
+/** `deploy shop: blue -> green by rewrite`. */
+export function planLine(plan: Plan, app: string | null): string {
+  const way = plan.from === null ? `${plan.to} starts, nothing serves now` : `${plan.from} -> ${plan.to}`;
+  return `${plan.command}${app === null ? '' : say` ${app}`}: ${way} by ${plan.switch}`;
+}
+
+/** The step's name, with `revert` before it when it is undone. */
+export function stepLabel(event: { readonly step: StepName; readonly revert: boolean }): string {
+  return event.revert ? `revert ${event.step}` : event.step;
+}
+
+/** The one fact beside a finished step. */
+export function noteText(note: StepNote): string {
+  switch (note.kind) {
+    case 'pid':
+      return `pid ${String(note.pid)}${note.adopted ? ', ran already' : ''}`;
+    case 'answers':
+      return count(note.answers, 'answer') + (note.user === null ? '' : say` as ${note.user}`);
+    case 'files':
+      return list(note.files, 1);
+    case 'seen':
+      return SEEN[note.by];
+    case 'signal':
+      return say`by ${note.signal.slice(3)}`;
+    default:
+      return unworded(note);
+  }
+}
+
+/** What still holds a drain up: `2 accepted, 0 queued, 1 working`, and the proxy's old workers if there are any. */
+export function loadText(load: {
+  readonly connections: Connections;
+  readonly working: number;
+  readonly retiring: number;
+}): string {
+  const { accepted, queued } = load.connections;
+  const parts = [
+    `${String(accepted)} accepted`,
+    `${String(queued)} queued`,
+    `${String(load.working)} working`,
+  ];
+  if (load.retiring > 0) parts.push(count(load.retiring, 'old nginx worker'));
+  return parts.join(', ');
+}
+
+/** `pid 4121 (deploy shop, by root) since 2026-11-21 20:43:01Z`. */
+export function holderText(holder: LockHolder | null): string {
+  if (holder === null) return 'its holder is not known';
+  return say`pid ${holder.pid} (${holder.command}, by ${holder.user}) since ${when(holder.since)}`;
+}
+
+/** `pid 12 (nginx, user www-data)`. */
+export function suspectText(suspect: Suspect): string {
+  return say`pid ${suspect.pid} (${suspect.command}, user ${suspect.user})`;
+}
+
+/** A message as lines: the sentence, what belongs under it behind a bar, the hint. */
+export function messageLines(message: Message): readonly string[] {
+  return [
+    message.message,
+    ...(message.details ?? []).map((line) => `    | ${line}`),
+    `hint: ${message.hint}`,
+  ];
+}
+
+// ---------------------------------------------------------------- private
+
+const LOCKED = {
+  app: 'Another swap-pool is at work on this app',
+  nginx: 'Another swap-pool is at work on this nginx',
+  slot: "Another swap-pool is at work on one of the slots' addresses",
+} as const;
+
+const SEEN = {
+  nonce: 'our request seen in the new pool',
+  count: "the new pool's count grew",
+  activity: "the new pool's workers woke",
+  'no-traffic': 'no traffic to see',
+} as const;
+
+const ERRNO: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  ENOSPC: 'no space left',
+  EDQUOT: 'the quota is used up',
+  EROFS: 'the file system is read-only',
+  ENOENT: 'no such file or folder',
+  ENOTDIR: 'a part of the path is no folder',
+  EISDIR: 'it is a folder',
+  EIO: 'input/output error',
+  ELOOP: 'too many links',
+};
+
+function errno(code: string): string {
+  const words = ERRNO[code];
+  return words === undefined ? inline(code) : `${words} (${code})`;
+}
+
+function writeHint(code: string): string {
+  if (code === 'ENOSPC' || code === 'EDQUOT') return 'Make room there (`df -h`), then try again.';
+  if (code === 'EROFS' || code === 'EIO')
+    return 'See the state of that file system: `findmnt`, `dmesg | tail`.';
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'Create the folder above it, then try again.';
+  return 'Run it as root (`sudo`), or as the user who may write there.';
+}
+
+function at(place: Place): string {
+  const column = place.column === undefined ? '' : `:${String(place.column)}`;
+  return say`${place.file}:${place.line}` + column;
+}
+
+/** `swap-pool VERB APP OPTION`, in backticks; without an app it stands for the only one. */
+function run(command: string, app: string | null, option = ''): string {
+  return `\`${['swap-pool', command, app === null ? '' : inline(app), option].filter((word) => word !== '').join(' ')}\``;
+}
+
+function pidsText(pids: readonly number[]): string {
+  return pids.length === 0 ? 'no process that can be named' : `pid ${list(pids)}`;
+}
+
+const verb = (pids: readonly number[], one: string, many: string): string => (pids.length === 1 ? one : many);
+
+/** What stands for an address in `ss -l`: a path as it is, a TCP address by its port. */
+function socketWord(address: string): string {
+  const path = address.replace(/^unix:/, '');
+  return argv([path.startsWith('/') ? path : path.replace(/^.*(?=:\d+$)/, '')]);
+}
+
+function wrongText(answer: WrongAnswer): string {
+  switch (answer.kind) {
+    case 'no-socket':
+      return 'has no socket at its address';
+    case 'refused':
+      return 'refuses connections';
+    case 'permission':
+      return say`cannot be reached by ${answer.user}, the user of nginx's workers: permission denied on its socket`;
+    case 'timeout':
+      return say`gave no answer within ${duration(answer.ms)}`;
+    case 'closed':
+      return 'hung up before it had answered';
+    case 'protocol':
+      return say`gave an answer that cannot be read: ${answer.detail}`;
+    case 'status':
+      return typeof answer.expected === 'number'
+        ? say`answered ${answer.status} where ${answer.expected} was expected`
+        : say`answered ${answer.status} where a status ${answer.expected} was expected`;
+    case 'body':
+      return say`answered without "${inline(answer.expected, 80)}" in its body`;
+    case 'fatal':
+      return 'answered, but PHP reported a fatal error';
+    case 'error':
+      return say`could not be asked: ${errno(answer.code)}`;
+    default:
+      return unworded(answer);
+  }
+}
+
+function wrongHint(answer: WrongAnswer): string {
+  switch (answer.kind) {
+    case 'no-socket':
+    case 'refused':
+      return "See the pool's log, and that its `listen` is the address that swap-pool status shows.";
+    case 'permission':
+      return say`Let that user in: \`listen.group = ${answer.user}\` and \`listen.mode = 0660\` in the pool, and x on every folder above the socket.`;
+    case 'timeout':
+      return 'See what the probe script waits for, or give it longer: `probe.timeout`.';
+    case 'closed':
+      return "A worker that dies shows in the pool's log.";
+    case 'protocol':
+      return 'See that a FastCGI server listens there, and not an HTTP one.';
+    case 'status':
+    case 'body':
+    case 'fatal':
+      return "Mend what the probe script reports; the app's own log may say more.";
+    case 'error':
+      return "See the pool's log.";
+    default:
+      return unworded(answer);
+  }
+}
+
+function wrongDetails(answer: WrongAnswer): readonly string[] {
+  if (answer.kind === 'body') return tail(answer.body.slice(0, 2000), 5);
+  return answer.kind === 'fatal' ? tail(answer.stderr) : [];
+}
+
+function pidfileText(warning: Extract<Warning, { reason: 'pidfile' }>): string {
+  const file = say`The ${warning.slot} slot's pidfile ${warning.path}`;
+  const pid = warning.pid === null ? 'a pid' : say`pid ${warning.pid}`;
+  switch (warning.state) {
+    case 'none':
+      return say`The ${warning.slot} slot has no pidfile.`;
+    case 'missing':
+      return `${file} is missing.`;
+    case 'ok':
+      return `${file} is right.`;
+    case 'empty':
+      return `${file} is empty.`;
+    case 'garbage':
+      return `${file} holds no number.`;
+    case 'several-lines':
+      return `${file} has several lines.`;
+    case 'dead':
+      return `${file} names ${pid}, which is no process any more.`;
+    case 'reused':
+      return `${file} names ${pid}, which is another program now.`;
+    case 'init':
+      return `${file} names pid 1.`;
+    case 'other-master':
+      return `${file} names ${pid}, the master of another pool.`;
+    case 'writable':
+      return `${file} may be written by others, so its word is worth nothing.`;
+    default:
+      return unworded(warning.state);
+  }
+}
+
+const mebibytes = (bytes: number): string => thousands(Math.round(bytes / 2 ** 20));
+
+/** The end of a log as details; nothing when it is empty. */
+function log(text: string): { details?: readonly string[] } {
+  return merge(tail(text));
+}
+
+function merge(
+  lines: readonly string[],
+  more: { details?: readonly string[] } = {},
+): { details?: readonly string[] } {
+  const details = [...lines, ...(more.details ?? [])];
+  return details.length === 0 ? {} : { details };
+}
+
+/** Tenths of a second once they say something: `71 ms`, `0.4 s`, `2 min 3 s`. */
+function closingTime(ms: number): string {
+  return ms >= 95 && ms < 999.5 ? `${(ms / 1000).toFixed(1)} s` : duration(ms);
+}
+
+/** Someone else's phrase as a sentence of ours. A leading path or number stays as it is. */
+function sentence(text: string): string {
+  const line = inline(text).replace(/^error: /i, '');
+  return /[.!?]$/.test(line) ? sentenceStart(line) : `${sentenceStart(line)}.`;
+}
+
+function sentenceStart(text: string): string {
+  return /^(?!nginx|php|swap)[a-z]+[ ,:]/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+}
+
+/** The compiler lets nothing come here; a value of another version could, at run time. */
+function unworded(value: never): string {
+  return inline(JSON.stringify(value));
+}

@@ -1,0 +1,234 @@
+/**
+ * What `status`, `history`, `demo` and `--dry-run` print: lists of lines, pure, for
+ * both the terminal and the plain voice. Colours come in as functions.
+ */
+import type {
+  AppStatus,
+  CommandResult,
+  DemoReport,
+  HistoryEntry,
+  Plan,
+  ProxyStatus,
+  Slot,
+  SlotStatus,
+  StepName,
+} from '../event.js';
+import { failureMessage, holderText, planLine, suspectText } from './message.js';
+import type { Style } from './style.js';
+import { argv, clean, count, duration, inline, list, thousands, when } from './text.js';
+
+/** The tables that a result carries; none for a deploy's. */
+export function resultTables(result: CommandResult, style: Style): readonly string[] {
+  return [
+    ...(result.apps === undefined ? [] : statusLines(result.apps, result.nginx, style)),
+    ...(result.history === undefined ? [] : historyLines(result.history, style)),
+    ...(result.demo === undefined ? [] : demoLines(result.demo, style)),
+  ];
+}
+
+/** Blue and green side by side, an app after the other, nginx below them. */
+export function statusLines(
+  apps: readonly AppStatus[],
+  nginx: ProxyStatus | null | undefined,
+  style: Style,
+): readonly string[] {
+  const blocks = apps.map((app) => appLines(app, style));
+  return [
+    ...blocks.flatMap((lines, index) => (index === 0 ? lines : ['', ...lines])),
+    ...proxyLine(nginx, style),
+  ];
+}
+
+/** Past deploys, in the order in which they come. */
+export function historyLines(entries: readonly HistoryEntry[], style: Style): readonly string[] {
+  if (entries.length === 0) return ['No deploy yet.'];
+  const several = new Set(entries.map((entry) => entry.app)).size > 1;
+  const head = ['when', ...(several ? ['app'] : []), 'who', 'command', 'switch', 'outcome', 'took', 'cut'];
+  const rows = entries.map((entry) => [
+    when(entry.time),
+    ...(several ? [inline(entry.app)] : []),
+    inline(entry.who),
+    inline(entry.command),
+    `${entry.from ?? '-'} -> ${entry.to}`,
+    outcomeText(entry, style),
+    entry.ms.total === undefined ? '-' : duration(entry.ms.total),
+    entry.cut === 0 ? '0' : style.red(thousands(entry.cut)),
+  ]);
+  return align([head.map(style.dim), ...rows], [head.length - 2, head.length - 1]);
+}
+
+/** Deploys, then request classes, then the verdict. */
+export function demoLines(demo: DemoReport, style: Style): readonly string[] {
+  const deploys = demo.rows.map((row) => [
+    row.switch,
+    `${row.from} -> ${row.to}`,
+    duration(Math.round(row.deployMs)),
+  ]);
+  const classes = demo.classes.map((row) => [
+    inline(row.name),
+    thousands(row.requests),
+    row.cut === 0 ? '0' : style.red(thousands(row.cut)),
+    ...[row.p50, row.p99, row.max].map((ms) => duration(Math.round(ms))),
+  ]);
+  const verdict = `${thousands(demo.cut)} of ${count(demo.requests, 'request')} cut`;
+  return [
+    ...align([['switch', 'deploy', 'took'].map(style.dim), ...deploys], [2]),
+    '',
+    ...align([['requests', 'sent', 'cut', 'p50', 'p99', 'max'].map(style.dim), ...classes], [1, 2, 3, 4, 5]),
+    '',
+    ...(demo.idleKeepAliveCut === 0
+      ? []
+      : [
+          `${count(demo.idleKeepAliveCut, 'request')} on idle keep-alive connections met nginx's own reload (rewrite only): not counted above.`,
+        ]),
+    style.bold(demo.cut === 0 ? style.green(verdict) : style.red(verdict)),
+  ];
+}
+
+/** The whole plan: steps, changed files as diffs, programs, signals. */
+export function planLines(plan: Plan, app: string | null, style: Style): readonly string[] {
+  const { from, to } = plan;
+  const changes = plan.changes.flatMap((change) => [
+    `${inline(change.file)}, ${change.lines.length === 1 ? 'line' : 'lines'} ${list(change.lines)}`,
+    ...diffLines(change.diff, style).map((line) => `  ${line}`),
+  ]);
+  return [
+    style.bold(`${planLine(plan, app)}${plan.dryRun ? ' (dry run: nothing is touched)' : ''}`),
+    ...section('steps', [plan.steps.map((step) => `${step} ${slotOf(step, from, to)}`).join(', ')]),
+    ...section('changes', changes),
+    ...section(
+      'runs',
+      plan.commands.map((command) => argv(command)),
+    ),
+    ...section(
+      'signals',
+      plan.signals.map(({ signal, to: receiver }) => `${inline(signal)} to ${inline(receiver)}`),
+    ),
+  ];
+}
+
+/** A unified diff, each line cleaned and coloured by its first character. */
+export function diffLines(diff: string, style: Style): readonly string[] {
+  return clean(diff)
+    .replace(/\n$/, '')
+    .split('\n')
+    .map((line) => {
+      if (line.startsWith('+++') || line.startsWith('---')) return style.bold(line);
+      if (line.startsWith('+')) return style.green(line);
+      if (line.startsWith('-')) return style.red(line);
+      return line.startsWith('@@') ? style.dim(line) : line;
+    });
+}
+
+/** Cells to lines: columns two spaces apart, those in `right` flush right, no spaces at the end. */
+export function align(
+  rows: readonly (readonly string[])[],
+  right: readonly number[] = [],
+): readonly string[] {
+  const width = (column: number): number => Math.max(0, ...rows.map((row) => visible(row[column] ?? '')));
+  const widths = Array.from({ length: Math.max(0, ...rows.map((row) => row.length)) }, (_, i) => width(i));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const gap = ' '.repeat((widths[column] ?? 0) - visible(cell));
+        return right.includes(column) ? gap + cell : cell + gap;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Characters a line takes on a screen: colours take none. Wide characters are counted as one. */
+export function visible(text: string): number {
+  // eslint-disable-next-line no-control-regex
+  return Array.from(text.replace(/\u001b\[[0-9;]*m/g, '')).length;
+}
+
+// ---------------------------------------------------------------- private
+
+function proxyLine(nginx: ProxyStatus | null | undefined, style: Style): readonly string[] {
+  if (nginx === undefined) return [];
+  if (nginx === null || nginx.pid === null) return [style.red('nginx: not running')];
+  const workers = `${count(nginx.workers, 'worker')}, ${String(nginx.retiring)} retiring`;
+  return [`nginx: pid ${String(nginx.pid)}, ${workers}`];
+}
+
+const SLOT_ORDER: readonly Slot[] = ['blue', 'green'];
+
+function appLines(status: AppStatus, style: Style): readonly string[] {
+  const name = style.bold(inline(status.app));
+  const failure =
+    status.failure === undefined ? [] : [style.red(failureMessage(status.failure, status.app).message)];
+  const serves =
+    status.served && status.active !== null ? `${status.active} serves` : style.red('not served');
+  const { slots } = status;
+  const rows =
+    slots === null
+      ? []
+      : ROWS.map(([label, cell]) => [label, ...SLOT_ORDER.map((slot) => cell(slots[slot]))]).filter(
+          ([label = '', ...cells]) => ALWAYS.has(label) || cells.some((cell) => cell !== ''),
+        );
+  const head = [
+    '',
+    ...SLOT_ORDER.map((slot) => (slot === status.active ? style.green(`${slot} (active)`) : slot)),
+  ];
+  return [
+    `${name}: ${failure.length > 0 && slots === null ? style.red('cannot be told') : serves}`,
+    ...failure.map((line) => `  ${line}`),
+    ...(rows.length === 0 ? [] : align([head, ...rows]).map((line) => `  ${line}`)),
+    ...(status.last === null ? [] : [`  last deploy ${inline(status.last.deploy)}: ${status.last.outcome}`]),
+    ...(status.open === null
+      ? []
+      : [
+          style.yellow(
+            `  open deploy ${inline(status.open.deploy)}${status.open.step === null ? '' : `, at ${status.open.step}`}`,
+          ),
+        ]),
+    ...(status.lock === null ? [] : [style.yellow(`  locked by ${holderText(status.lock)}`)]),
+  ];
+}
+
+const ALWAYS: ReadonlySet<string> = new Set(['state', 'listen']);
+
+const ROWS: readonly (readonly [string, (slot: SlotStatus) => string])[] = [
+  ['state', (slot) => slot.state],
+  ['pid', (slot) => (slot.pid === undefined ? '' : String(slot.pid))],
+  ['since', (slot) => (slot.since === undefined ? '' : when(slot.since))],
+  ['listen', (slot) => inline(slot.listen)],
+  ['held by', (slot) => (slot.holder === undefined ? '' : suspectText(slot.holder))],
+  [
+    'connections',
+    (slot) =>
+      busy(slot, `${String(slot.connections.accepted)} accepted, ${String(slot.connections.queued)} queued`),
+  ],
+  [
+    'workers',
+    (slot) => busy(slot, `${String(slot.workers.active)} active, ${String(slot.workers.idle)} idle`),
+  ],
+  [
+    'pidfile',
+    (slot) =>
+      slot.pidfile === 'none' || (slot.state === 'stopped' && slot.pidfile === 'missing') ? '' : slot.pidfile,
+  ],
+];
+
+/** A slot without a life has no connections to speak of. */
+function busy(slot: SlotStatus, text: string): string {
+  return slot.state === 'stopped' || slot.state === 'stale-pidfile' ? '' : text;
+}
+
+function outcomeText(entry: HistoryEntry, style: Style): string {
+  const reason = entry.reason === null ? '' : ` (${entry.reason})`;
+  const text = `${entry.outcome ?? 'open'}${reason}`;
+  if (entry.outcome === null || entry.outcome === 'draining') return style.yellow(text);
+  return entry.outcome === 'done' || entry.outcome === 'unchanged' ? text : style.red(text);
+}
+
+function section(title: string, lines: readonly string[]): readonly string[] {
+  return lines.map((line, index) => `  ${(index === 0 ? title : '').padEnd(9)}${line}`);
+}
+
+/** The slot that a step is about: those after the pivot take the old pool down. */
+function slotOf(step: StepName, from: Slot | null, to: Slot): Slot {
+  return step === 'drain' || step === 'retire' || step === 'stop' ? (from ?? to) : to;
+}

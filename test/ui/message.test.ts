@@ -1,0 +1,203 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { CommandResult, Failure, Outcome, StepNote, Warning } from '../../src/event.js';
+import {
+  eventLine,
+  failureMessage,
+  messageLines,
+  noteText,
+  resultLine,
+  warningMessage,
+} from '../../src/ui/message.js';
+import type { Message } from '../../src/ui/message.js';
+import { ALL_FAILURES, ALL_WARNINGS, DEPLOYED, FAILURES, RESULT, WARNINGS } from './samples.js';
+
+function expectWellSaid({ message, hint, details = [] }: Message): void {
+  for (const sentence of [message, hint]) {
+    expect(sentence).toMatch(/^[\x20-\x7e]+$/);
+    expect(sentence).toMatch(/[.!?]$/);
+    expect(sentence).not.toMatch(/undefined|null|NaN|\[object|\.\.$| {2}|\(\)/);
+    expect(sentence.split('`').length % 2).toBe(1);
+  }
+  expect(message.length).toBeLessThan(300);
+  for (const line of details) expect(line).toMatch(/^[\x20-\x7e]+$/);
+}
+
+describe('every failure', () => {
+  it.each(ALL_FAILURES.map((failure) => [failure.reason, failure] as const))(
+    '%s is a sentence and a hint',
+    (_, failure) => {
+      expectWellSaid(failureMessage(failure));
+      expectWellSaid(failureMessage(failure, 'shop'));
+    },
+  );
+
+  it('no two say the same', () => {
+    const sentences = Object.values(FAILURES).map((failure) => failureMessage(failure).message);
+    expect(new Set(sentences).size).toBe(sentences.length);
+  });
+});
+
+describe('every warning', () => {
+  it.each(ALL_WARNINGS.map((warning) => [warning.reason, warning] as const))(
+    '%s is a sentence and a hint',
+    (_, warning) => {
+      expectWellSaid(warningMessage(warning, 'shop'));
+    },
+  );
+
+  it('no two say the same', () => {
+    const sentences = Object.values(WARNINGS).map((warning) => warningMessage(warning).message);
+    expect(new Set(sentences).size).toBe(sentences.length);
+  });
+});
+
+/** The value with `evil` behind each text that could come from elsewhere. */
+function poisoned<T>(value: T, evil: string): T {
+  const own = new Set(['reason', 'kind', 'slot', 'lock', 'state', 'signal', 'why', 'step']);
+  const walk = (node: unknown, key = ''): unknown => {
+    if (typeof node === 'string') return own.has(key) || node === 'below 400' ? node : node + evil;
+    if (Array.isArray(node)) return node.map((item) => walk(item));
+    if (typeof node !== 'object' || node === null) return node;
+    return Object.fromEntries(Object.entries(node).map(([name, child]) => [name, walk(child, name)]));
+  };
+  return walk(value) as T;
+}
+
+it('whatever comes from elsewhere, no control character is said', () => {
+  const evil = fc
+    .array(
+      fc.constantFrom(
+        '\u001b[2J',
+        '\u001b]0;x\u0007',
+        '\u009b1m',
+        '\n',
+        '\r',
+        '\u202e',
+        '\u0000',
+        'x',
+        '\u001b',
+      ),
+      { minLength: 1 },
+    )
+    .map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(
+      fc.constantFrom<{ is: 'failure'; value: Failure } | { is: 'warning'; value: Warning }>(
+        ...ALL_FAILURES.map((value) => ({ is: 'failure' as const, value })),
+        ...ALL_WARNINGS.map((value) => ({ is: 'warning' as const, value })),
+      ),
+      evil,
+      ({ is, value }, text) => {
+        const message =
+          is === 'failure'
+            ? failureMessage(poisoned(value, text), 'shop')
+            : warningMessage(poisoned(value, text), 'shop');
+        for (const line of messageLines(message)) expect(line).not.toMatch(/[\p{Cc}\u202e]/u);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+it('the sentences name what a person looks for', () => {
+  expect(messageLines(failureMessage(FAILURES['probe-failed'], 'shop'))).toEqual([
+    'The green pool answered 500 where 200 was expected (7 tries).',
+    '    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket',
+    "hint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
+  ]);
+  expect(failureMessage(FAILURES.locked, 'shop').message).toBe(
+    'Another swap-pool is at work on this app: pid 4711 (deploy shop, by root) since 2026-11-21 20:43:01Z.',
+  );
+  expect(failureMessage(FAILURES['nginx-syntax']).message).toBe(
+    '/etc/nginx/conf.d/shop.conf:3:9: unexpected "}".',
+  );
+  expect(failureMessage(FAILURES['drain-timeout'], 'shop')).toEqual({
+    message: 'The blue pool is not drained after 5 min: 2 accepted, 1 queued, 2 working, 1 old nginx worker.',
+    hint: '`swap-pool recover shop` goes on waiting, `swap-pool recover shop --now` ends it with requests in flight.',
+  });
+  expect(failureMessage(FAILURES['config-invalid'])).toMatchObject({
+    message: '/etc/swap-pool/shop.yaml:4:1: the key pol is unknown.',
+    hint: 'Write pool.',
+  });
+  expect(failureMessage(FAILURES.usage).message).toBe("Unknown option '--frobnicate'.");
+});
+
+it('a bug keeps its stack below one sentence', () => {
+  expect(messageLines(failureMessage(FAILURES.bug)).slice(0, 2)).toEqual([
+    'swap-pool has a bug: TypeError: x is not a function.',
+    '    |     at act (/srv/swap-pool.cjs:1:2)',
+  ]);
+});
+
+it('memory is told in MiB', () => {
+  expect(warningMessage(WARNINGS['little-memory']).message).toBe(
+    'Both pools together need about 1,907 MiB more, and 381 MiB are available.',
+  );
+});
+
+it('a log of a thousand lines adds its last twenty', () => {
+  const log = Array.from({ length: 1000 }, (_, i) => `line ${String(i)}`).join('\n');
+  const { details } = failureMessage({ reason: 'pool-died', slot: 'green', log });
+  expect(details).toHaveLength(20);
+  expect(details?.at(-1)).toBe('line 999');
+});
+
+describe('how it ended', () => {
+  const ends: { readonly [O in Outcome]: string | null } = {
+    done: 'blue -> green in 0.4 s, 0 requests cut',
+    unchanged: 'Unchanged: green serves, nothing was touched.',
+    reverted: 'Reverted in 0.4 s: blue serves as before, 0 requests cut.',
+    refused: 'Refused: nothing was touched, blue serves as before.',
+    usage: null,
+    locked: 'Locked: nothing was touched.',
+    stranded:
+      'Stranded: a person has to look. `swap-pool status shop` says which slot serves, `swap-pool recover shop` looks again.',
+    draining:
+      'green serves; blue still drains and was kept. `swap-pool recover shop` ends it, 0 requests cut.',
+    interrupted: 'Interrupted in 0.4 s: blue serves as before, 0 requests cut.',
+  };
+  it.each(Object.entries(ends))('%s', (outcome, line) => {
+    expect(resultLine({ ...RESULT, outcome: outcome as Outcome }, 'shop')).toBe(line);
+  });
+
+  const bare = { command: 'recover', exit: 0 } as const;
+  it.each<[string, CommandResult, string | null]>([
+    ['a first deploy', { ...RESULT, from: null, ms: { total: 71 } }, 'green serves in 71 ms, 0 requests cut'],
+    [
+      'one request was cut',
+      { ...RESULT, drain: { accepted: 1, queued: 0, cut: 1 } },
+      'blue -> green in 0.4 s, 1 request cut',
+    ],
+    ['nothing to recover', { ...bare, outcome: 'done' }, 'Nothing is left open.'],
+    [
+      'a bug, whatever outcome was put down',
+      { command: 'deploy', exit: 70, outcome: 'refused' },
+      'Stranded: a person has to look. `swap-pool status` says which slot serves, `swap-pool recover` looks again.',
+    ],
+    ['no outcome', { command: 'status', exit: 0 }, null],
+    [
+      'reverted with nothing before',
+      { command: 'deploy', exit: 1, outcome: 'reverted' },
+      'Reverted: nothing is left of it.',
+    ],
+  ])('%s', (_name, result, line) => {
+    expect(resultLine(result, null)).toBe(line);
+  });
+});
+
+it('every event has its line', () => {
+  const lines = DEPLOYED.map(eventLine);
+  expect(lines).toContain('drain blue: 2 accepted, 0 queued, 2 working, 1 old nginx worker');
+  for (const line of lines) expect(line).toMatch(/^[\x20-\x7e]+$/);
+});
+
+it.each<[StepNote, string]>([
+  [{ kind: 'pid', pid: 4121, adopted: true }, 'pid 4121, ran already'],
+  [{ kind: 'answers', answers: 1, user: null }, '1 answer'],
+  [{ kind: 'files', files: ['/a', '/b', '/c'] }, '/a and 2 more'],
+  [{ kind: 'seen', by: 'no-traffic' }, 'no traffic to see'],
+  [{ kind: 'signal', signal: 'SIGKILL' }, 'by KILL'],
+])('note %o', (note, text) => {
+  expect(noteText(note)).toBe(text);
+});
