@@ -1,0 +1,14 @@
+/**
+ * The files that only compute: no node:*, no package, and bad input is answered with a value.
+ * For eslint.config.js and .dependency-cruiser.cjs.
+ */
+module.exports = [
+  'src/duration.ts',
+  'src/deploy/state.ts',
+  'src/fastcgi/record.ts',
+  ...'address backup edit exchange glob lexer lua parser references settings spelling title tree'
+    .split(' ')
+    .map((name) => `src/nginx/${name}.ts`),
+  'src/ui/message.ts',
+  'src/ui/text.ts',
+];

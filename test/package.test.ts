@@ -1,0 +1,170 @@
+/** What `npm pack` makes, as somebody gets it who has nothing else. */
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { formatMessage } from 'publint/utils';
+import { publint } from 'publint';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+interface Manifest {
+  readonly version: string;
+  readonly dependencies?: unknown;
+  readonly optionalDependencies?: unknown;
+  readonly peerDependencies?: unknown;
+  readonly bin: Readonly<Record<string, string>>;
+}
+
+const manifest = readJson('package.json') as Manifest;
+
+let home: string;
+let empty: string;
+let packed: readonly string[];
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'swap-pool-package-'));
+  empty = join(home, 'empty');
+  mkdirSync(empty);
+  writeFileSync(join(empty, 'package.json'), '{}');
+  const [report] = JSON.parse(npm(['pack', '--json', '--pack-destination', home], resolve('.'))) as [
+    { readonly filename: string; readonly files: readonly { readonly path: string }[] },
+  ];
+  packed = report.files.map(({ path }) => path);
+  // --offline and a cache of its own: whatever it would have to fetch is an error
+  npm(['install', '--offline', '--no-audit', '--no-fund', join(home, report.filename)], empty);
+}, 120_000);
+
+afterAll(() => {
+  rmSync(home, { recursive: true, force: true });
+});
+
+describe('the package', () => {
+  it('is one bundled program, its templates and its papers', () => {
+    expect(packed.filter((path) => !path.startsWith('templates/')).sort()).toEqual([
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'dist/licenses.txt',
+      'dist/swap-pool.cjs',
+      'package.json',
+    ]);
+    expect(packed.filter((path) => path.startsWith('templates/'))).toEqual(
+      readdirSync('templates', { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name))
+        .sort(),
+    );
+  });
+
+  it('needs no other package', () => {
+    const { dependencies, optionalDependencies, peerDependencies } = manifest;
+    expect({ dependencies, optionalDependencies, peerDependencies }).toEqual({});
+    expect(readdirSync(join(empty, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual([
+      'swap-pool',
+    ]);
+  });
+
+  it('says its version', () => {
+    expect(swapPool(['--version'])).toBe(`${manifest.version}\n`);
+  });
+
+  it('says what it can do', () => {
+    expect(swapPool(['--help'])).toMatch(/deploy[\s\S]*rollback[\s\S]*status[\s\S]*recover/);
+  });
+
+  it('carries what reading a configuration and running programs take', () => {
+    const apps = join(home, 'apps');
+    mkdirSync(apps);
+    writeFileSync(join(apps, 'shop.yaml'), 'pool: {config: /nowhere.conf, colour: red}\n');
+    const { status, stdout } = failing(['deploy', '--dry-run', '--json'], { SWAP_POOL_CONFIG_DIR: apps });
+    expect(status).toBe(2);
+    const last = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as { failure: { reason: string } };
+    expect(last.failure.reason).toBe('config-invalid');
+  });
+
+  it('carries the notices of what it bundles', () => {
+    const notices = readFileSync('dist/licenses.txt', 'utf8');
+    for (const name of ['commander', 'execa', 'yaml', 'zod', 'ora', 'chalk', 'fs-extra']) {
+      expect(notices).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(\\S+\\)$`, 'm'));
+    }
+  });
+
+  it('gives publint nothing to say', async () => {
+    const { messages, pkg } = await publint({
+      pkgDir: join(empty, 'node_modules/swap-pool'),
+      strict: true,
+      pack: false,
+    });
+    expect(messages.map((message) => formatMessage(message, pkg, { color: false }))).toEqual([]);
+  });
+});
+
+describe('the lock file', () => {
+  it('names no registry', () => {
+    expect(JSON.stringify(readJson('package-lock.json'))).not.toMatch(/"resolved"|https?:\/\/registry/);
+  });
+
+  it('is the one of this package.json', () => {
+    const { packages } = readJson('package-lock.json') as {
+      packages: Record<string, { version: string; devDependencies: unknown }>;
+    };
+    const { devDependencies } = readJson('package.json') as { devDependencies: unknown };
+    expect(packages['']?.version).toBe(manifest.version);
+    expect(packages['']?.devDependencies).toEqual(devDependencies);
+  });
+});
+
+/** Runs npm as a stranger would: no settings of the npm that runs these tests. */
+function npm(args: readonly string[], cwd: string): string {
+  const own = process.env['npm_execpath'];
+  const script = own !== undefined && existsSync(own) && own.includes('npm-cli') ? own : null;
+  const rest = [
+    ...(script === null ? [] : [script]),
+    ...args,
+    '--cache',
+    join(home, 'cache'),
+    '--loglevel=error',
+  ];
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+  return execFileSync(script === null ? 'npm' : process.execPath, rest, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+function swapPool(args: readonly string[], env: Readonly<Record<string, string>> = {}): string {
+  const program = join(empty, 'node_modules/.bin/swap-pool');
+  // nothing but a PATH that finds node: no module is looked up anywhere else
+  const path = `${join(process.execPath, '..')}:/usr/bin:/bin`;
+  return execFileSync(program, args, {
+    cwd: empty,
+    env: { PATH: path, ...env },
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+function failing(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): { readonly status: number | null; readonly stdout: string } {
+  try {
+    return { status: 0, stdout: swapPool(args, env) };
+  } catch (error) {
+    return error as { readonly status: number | null; readonly stdout: string };
+  }
+}
+
+function readJson(path: string): unknown {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}

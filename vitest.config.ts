@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { defineConfig } from 'vitest/config';
+
+const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Whole deploys under load, and what packs the package: few at a time, and no unit test beside them. */
+const SLOW = ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts', 'test/package.test.ts'];
+/** A booted Debian, as root: asked for by name, `npm test -- --project host`. */
+const HOST = ['test/host/**/*.test.ts'];
+
+export default defineConfig({
+  // what scripts/build.mjs does for the bundle
+  define: { __VERSION__: JSON.stringify(version) },
+  test: {
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: [...SLOW, ...HOST],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: SLOW,
+          globalSetup: ['scripts/build.mjs'],
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
