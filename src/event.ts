@@ -500,7 +500,7 @@ export interface DemoReport {
   readonly rows: readonly DemoRow[];
   readonly requests: number;
   readonly cut: number;
-  /** Idle keep-alive requests hit by nginx's own reload: a class of their own (rewrite only). */
+  /** Requests on kept connections that nginx's own reload closed while they were on their way: a class of their own (rewrite only). */
   readonly idleKeepAliveCut: number;
   readonly classes: readonly {
     readonly name: string;

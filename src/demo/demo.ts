@@ -17,11 +17,11 @@ import {
 import { now, waitUntil } from '../system/clock.js';
 import { exists } from '../system/files.js';
 import { places } from '../system/places.js';
-import { Load, type LoadPlan, type LoadRecord } from './load.js';
+import { Load, type LoadPlan } from './load.js';
 import { findPrograms, type Programs } from './programs.js';
 import { Sandbox } from './sandbox.js';
 import type { Deploy } from './spawn-deploy.js';
-import { summarize } from './summary.js';
+import { summarize, type LoadRun } from './summary.js';
 
 export interface DemoOptions {
   readonly emit: (event: Event) => void;
@@ -61,10 +61,8 @@ export async function runDemo(options: DemoOptions): Promise<DemoEnd> {
   return { report, failure: cut === 0 ? null : { reason: 'demo-cut', cut, requests } };
 }
 
-interface Run {
-  readonly by: SwitchKind;
+interface Run extends LoadRun {
   readonly rows: readonly DemoRow[];
-  readonly records: readonly LoadRecord[];
 }
 
 const APP = 'demo';
@@ -116,7 +114,8 @@ async function playIn(sandbox: Sandbox, by: SwitchKind, options: DemoOptions): P
       const moved = await untilAnswered(load, row.value.to, options);
       if (!moved.ok) return moved;
     }
-    return ok({ by, rows, records: await load.stop() });
+    const records = await load.stop();
+    return ok({ by, rows, records, account: sandbox.account() });
   } finally {
     load.abandon();
   }

@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { fail, ok, type Result, type Slot } from '../event.js';
-import { waitUntil } from '../system/clock.js';
+import { now, waitUntil, wallClock } from '../system/clock.js';
 import { BASE_ENVIRONMENT, launch, run } from '../system/exec.js';
 import * as files from '../system/files.js';
 import { places, proxyLock, slotLock } from '../system/places.js';
@@ -25,6 +25,7 @@ import { canonicalPath, type Address } from '../system/sockets.js';
 import { accepts, ordinaryUser, temporaryFolder, type Identity } from './machine.js';
 import type { Programs } from './programs.js';
 import { residents, socketsIn, type Resident } from './residents.js';
+import type { Account } from './summary.js';
 import { placeSite, writeSite, writer, type Site, type SiteOptions } from './site.js';
 
 export interface SandboxOptions {
@@ -103,8 +104,24 @@ export class Sandbox {
     return text.ok ? text.value.split('\n').filter(Boolean) : [];
   }
 
+  /** What nginx has written of its reloads and of the requests it has read. */
+  account(): Account {
+    const log = files.readText(this.path('log', 'nginx.log'));
+    const access = files.readText(this.path('log', 'access.log'));
+    const sinceEpoch = wallClock() - now();
+    const reloads = [...(log.ok ? log.value : '').matchAll(SHUTTING_DOWN)].map(
+      ([, date = '', time = '']) => Date.parse(`${date.replaceAll('/', '-')}T${time}Z`) - sinceEpoch,
+    );
+    const read = [...(access.ok ? access.value : '').matchAll(/[?&]id=([\w-]+)/g)].map(([, id = '']) => id);
+    return { reloads: [...new Set(reloads)], read: new Set(read) };
+  }
+
   async startNginx(): Promise<Result<void>> {
-    const ran = await run([this.programs.nginx, '-c', this.path('nginx.conf')], { timeout: 20_000 });
+    const ran = await run([this.programs.nginx, '-c', this.path('nginx.conf')], {
+      timeout: 20_000,
+      // the one variable that nginx keeps: its log's times shall be those of Account
+      env: { TZ: 'UTC' },
+    });
     if (ran.status !== 0) {
       return fail({ reason: 'nginx-config-broken', output: ran.stderr || (ran.failure ?? '') });
     }
@@ -281,6 +298,9 @@ export class Sandbox {
     return plans.find((plan) => !plan.ok) ?? ok(undefined);
   }
 }
+
+/** What a worker writes, at `notice`, when the master has told it to finish and go. */
+const SHUTTING_DOWN = /^(\S+) (\S+) \[notice\] .* gracefully shutting down$/gm;
 
 const SCRIPTS: readonly string[] = [
   'reply',

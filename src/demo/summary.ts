@@ -10,32 +10,68 @@ export function percentile(values: readonly number[], p: number): number {
   return sorted[Math.max(0, Math.ceil((p / 100) * sorted.length) - 1)] ?? 0;
 }
 
-/**
- * Whether nginx's own reload hit the request: sent on a connection that had been idle, and
- * over before a byte of an answer, because an old worker closes idle connections at once
- * without looking whether a request is on its way. Only a reload does that, so with a
- * symlink switch such a request is cut like any other.
- */
-export const isReloadHit = (record: LoadRecord, by: SwitchKind): boolean =>
-  by === 'rewrite' &&
-  record.class === 'idle-keep-alive' &&
-  record.reused &&
-  record.received === 0 &&
-  (record.cut?.why === 'closed' || record.cut?.why === 'reset');
+/** What nginx itself has written down of a run. */
+export interface Account {
+  /** When a worker was told to finish and go: the second its log names, by its begin, on the clock of now(). */
+  readonly reloads: readonly number[];
+  /** Ids of the requests that a worker has read. */
+  readonly read: ReadonlySet<string>;
+}
 
-export const cuts = (records: readonly LoadRecord[], by: SwitchKind): readonly LoadRecord[] =>
-  records.filter((record) => record.cut !== null && !isReloadHit(record, by));
+/**
+ * Whether nginx's own reload hit the request: an old worker closes its idle connections at
+ * once, without looking whether a request is on its way (ngx_close_idle_connections). Told by
+ * the cause and not by what the client was: sent on a kept connection, over before a byte of
+ * an answer, read by no worker, and over when workers were being told to go. A new connection
+ * waits to be accepted by a new worker, and a body under way means that its head was read, so
+ * neither is ever such a hit. A symlink switch reloads nothing, and there nothing is excused.
+ */
+export function isReloadHit(record: LoadRecord, by: SwitchKind, account: Account): boolean {
+  const { class: kind, id, cut, reused, received } = record;
+  const over = record.start + record.ms;
+  return (
+    by === 'rewrite' &&
+    (kind === 'fast' || kind === 'idle-keep-alive') &&
+    reused &&
+    received === 0 &&
+    (cut?.why === 'closed' || cut?.why === 'reset') &&
+    !account.read.has(id) &&
+    account.reloads.some((at) => over >= at - CLOCKS && over <= at + SECOND + TRAVEL)
+  );
+}
+
+/** nginx's log knows whole seconds, */
+const SECOND = 1000;
+/** the end of a connection travels as long as the load's distance and until the sender is scheduled, */
+const TRAVEL = 150;
+/** and two clocks are compared. All in ms. */
+const CLOCKS = 20;
+
+export const cuts = (
+  records: readonly LoadRecord[],
+  by: SwitchKind,
+  account: Account,
+): readonly LoadRecord[] =>
+  records.filter((record) => record.cut !== null && !isReloadHit(record, by, account));
+
+/** One sandbox's records, and what its nginx says of them. */
+export interface LoadRun {
+  readonly by: SwitchKind;
+  readonly records: readonly LoadRecord[];
+  readonly account: Account;
+}
 
 /** The demo's figures. Milliseconds with one decimal; of answered requests only. */
 export function summarize(
-  runs: readonly { readonly by: SwitchKind; readonly records: readonly LoadRecord[] }[],
+  runs: readonly LoadRun[],
 ): Pick<DemoReport, 'requests' | 'cut' | 'idleKeepAliveCut' | 'classes'> {
-  const all = runs.flatMap(({ by, records }) => records.map((record) => ({ by, record })));
-  const isCut = ({ by, record }: (typeof all)[number]): boolean => cuts([record], by).length > 0;
+  const all = runs.flatMap(({ by, records, account }) => records.map((record) => ({ by, record, account })));
+  const isHit = ({ by, record, account }: (typeof all)[number]): boolean => isReloadHit(record, by, account);
+  const isCut = (one: (typeof all)[number]): boolean => one.record.cut !== null && !isHit(one);
   return {
     requests: all.length,
     cut: all.filter(isCut).length,
-    idleKeepAliveCut: all.filter(({ by, record }) => isReloadHit(record, by)).length,
+    idleKeepAliveCut: all.filter(isHit).length,
     classes: [...new Set(all.map(({ record }) => record.class))].sort().map((name) => {
       const ofClass = all.filter(({ record }) => record.class === name);
       const ms = ofClass.filter(({ record }) => record.cut === null).map(({ record }) => record.ms);

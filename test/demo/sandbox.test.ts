@@ -71,7 +71,7 @@ describe('under load of every class', () => {
           await swap(sandbox);
         }
         const records = await load.stop();
-        expect(cuts(records, by)).toEqual([]);
+        expect(cuts(records, by, sandbox.account())).toEqual([]);
         expect(new Set(records.map((record) => record.class)).size).toBe(7);
         const answered = records.filter(({ cut }) => cut === null);
         expect(new Set(answered.map((record) => record.by?.split('/')[0]))).toEqual(
@@ -94,7 +94,7 @@ describe('under load of every class', () => {
         await until(() => load.underWay('slow') > 0);
         await end(sandbox, await moveOver(sandbox), 'SIGTERM');
         const records = await load.stop();
-        expect(cuts(records, 'symlink').map((record) => record.class)).toContain('slow');
+        expect(cuts(records, 'symlink', sandbox.account()).map((record) => record.class)).toContain('slow');
         const finishing = (slot: string): string[] =>
           records
             .filter(({ class: kind, by }) => kind === 'finish' && by?.startsWith(slot))
@@ -114,7 +114,7 @@ it('what is queued behind a full pool is sent and counted', { timeout: 30_000 },
     const load = await send(sandbox, { burst: { every: 60_000, takes: 100, requests: 10 } });
     await until(() => load.records.length === 10);
     const records = await load.stop();
-    expect(cuts(records, 'symlink')).toEqual([]);
+    expect(cuts(records, 'symlink', sandbox.account())).toEqual([]);
     expect(Math.max(...records.map(({ ms }) => ms))).toBeGreaterThan(400);
   });
 });

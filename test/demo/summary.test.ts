@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LoadRecord } from '../../src/demo/load.js';
-import { cuts, isReloadHit, percentile, summarize } from '../../src/demo/summary.js';
+import { cuts, isReloadHit, percentile, summarize, type Account } from '../../src/demo/summary.js';
 
 const record = (over: Partial<LoadRecord> = {}): LoadRecord => ({
   class: 'fast',
@@ -13,7 +13,9 @@ const record = (over: Partial<LoadRecord> = {}): LoadRecord => ({
   received: 0,
   ...over,
 });
-const hit = record({ class: 'idle-keep-alive', cut: { why: 'closed', detail: '' }, reused: true });
+const cut = { why: 'closed', detail: '' } as const;
+const hit = record({ class: 'idle-keep-alive', id: 'idle-1', start: 5_400, ms: 30, cut, reused: true });
+const account: Account = { reloads: [1_000, 5_000], read: new Set(['fast-1']) };
 
 it.each([
   [[], 50, 0],
@@ -26,9 +28,13 @@ it.each([
 });
 
 describe('a request that nginx’s reload hit is counted apart', () => {
-  it('with a rewrite, on an idle connection, before a byte came', () => {
-    expect(isReloadHit(hit, 'rewrite')).toBe(true);
-    expect(cuts([hit], 'rewrite')).toEqual([]);
+  it.each([
+    ['held over a distance', hit],
+    ['used every now and then', { ...hit, class: 'fast', id: 'fast-2', ms: 0.4 }],
+    ['reset instead of closed', { ...hit, cut: { why: 'reset', detail: '' } }],
+  ] as const)('with a rewrite, on a kept connection that was %s, before a byte came', (_, one) => {
+    expect(isReloadHit(one, 'rewrite', account)).toBe(true);
+    expect(cuts([one], 'rewrite', account)).toEqual([]);
   });
 
   it.each([
@@ -36,17 +42,21 @@ describe('a request that nginx’s reload hit is counted apart', () => {
     ['on a new connection', { ...hit, reused: false }, 'rewrite'],
     ['after the answer had begun', { ...hit, received: 1 }, 'rewrite'],
     ['when the answer was a 502', { ...hit, cut: { why: 'status', detail: '502' } }, 'rewrite'],
-    ['in a class that is not idle', { ...hit, class: 'fast' }, 'rewrite'],
+    ['when a worker had read it', { ...hit, id: 'fast-1' }, 'rewrite'],
+    ['when its body was under way', { ...hit, class: 'upload' }, 'rewrite'],
+    ['when it was over before any reload', { ...hit, start: 4_900 }, 'rewrite'],
+    ['when it was over long after it', { ...hit, ms: 800 }, 'rewrite'],
+    ['when it was sent in its second but over later', { ...hit, start: 5_900, ms: 300 }, 'rewrite'],
   ] as const)('but %s it is cut', (_, one, by) => {
-    expect(cuts([one], by)).toEqual([one]);
+    expect(cuts([one], by, account)).toEqual([one]);
   });
 });
 
 it('the summary counts every request once, by class, and times the answered ones', () => {
   const lost = record({ cut: { why: 'reset', detail: '' }, ms: 999 });
   const runs = [
-    { by: 'rewrite', records: [record(), record({ ms: 3.26 }), hit] },
-    { by: 'symlink', records: [lost, hit] },
+    { by: 'rewrite', account, records: [record(), record({ ms: 3.26 }), hit] },
+    { by: 'symlink', account, records: [lost, hit] },
   ] as const;
   expect(summarize(runs)).toEqual({
     requests: 5,

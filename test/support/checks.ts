@@ -20,6 +20,8 @@ export interface Allowance {
   log: RegExp[];
   /** Requests that were to be cut. */
   cut: (record: LoadRecord) => boolean;
+  /** A symlink switch that reloads all the same, because nginx keeps connections to the pool. */
+  reloads: boolean;
   /** A deploy that is not finished: it drains, or a person has to look. */
   openJournal: boolean;
   bothSlots: boolean;
@@ -36,6 +38,7 @@ export const nothingAllowed = (): Allowance => ({
   // a retired socket's name is gone while an old worker may still try it: that is the point, it goes to the other slot
   log: [/connect\(\) to unix:\S+ failed \(2: No such file or directory\) while connecting to upstream/],
   cut: () => false,
+  reloads: false,
   openJournal: false,
   bothSlots: false,
   orphans: false,
@@ -52,7 +55,8 @@ export async function checkLoad(
   allow: Allowance,
 ): Promise<string[]> {
   const records = await load.stop();
-  const lost = cuts(records, by).filter((record) => !allow.cut(record));
+  const reloads = allow.reloads ? 'rewrite' : by;
+  const lost = cuts(records, reloads, sandbox.account()).filter((record) => !allow.cut(record));
   const begun = records.filter(
     (record) => record.class === 'finish' && record.cut === null && !allow.cut(record),
   );
