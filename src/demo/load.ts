@@ -10,16 +10,14 @@ import { Connection, type Cut, type Exchange, type Outgoing } from './connection
 import { openDistance, type Distance } from './distance.js';
 import type { Response } from './response.js';
 
-export const LOAD_CLASSES = [
-  'fast', //            GET, every other one on a kept connection, the rest on a new one
-  'slow', //            a GET that takes seconds
-  'upload', //          a POST whose body trickles in
-  'post', //            POST after POST without a pause, each on a new connection
-  'idle-keep-alive', // connections held over a distance, now and then a request
-  'finish', //          work after fastcgi_finish_request
-  'burst', //           more requests at once than there are workers
-] as const;
-export type LoadClass = (typeof LOAD_CLASSES)[number];
+export type LoadClass =
+  | 'fast' //            GET, every other one on a kept connection, the rest on a new one
+  | 'slow' //            a GET that takes seconds
+  | 'upload' //          a POST whose body trickles in
+  | 'post' //            POST after POST without a pause, each on a new connection
+  | 'idle-keep-alive' // connections held over a distance, now and then a request
+  | 'finish' //          work after fastcgi_finish_request
+  | 'burst'; //          more requests at once than there are workers
 
 /** What to send. A class that is left out is not sent. Rates are per second, spans in ms. */
 export interface LoadPlan {

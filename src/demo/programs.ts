@@ -6,12 +6,7 @@ import { join } from 'node:path';
 import { fail, ok, type Result } from '../event.js';
 import { exists, list } from '../system/files.js';
 
-export const PROGRAM_FOLDERS: readonly string[] = [
-  '/usr/local/sbin',
-  '/usr/sbin',
-  '/usr/local/bin',
-  '/usr/bin',
-];
+const FOLDERS: readonly string[] = ['/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin'];
 
 export interface Programs {
   readonly nginx: string;
@@ -20,7 +15,7 @@ export interface Programs {
 }
 
 /** `demo-needs` lists what is missing. */
-export function findPrograms(folders = PROGRAM_FOLDERS): Result<Programs> {
+export function findPrograms(folders = FOLDERS): Result<Programs> {
   const nginx = folders.map((folder) => join(folder, 'nginx')).find((path) => exists(path));
   const fpm = folders
     .flatMap((folder) => {

@@ -26,7 +26,7 @@ export async function moveOver(sandbox: Sandbox): Promise<Slot> {
 }
 
 /** The slot that the site's configuration names. */
-export function activeSlot(sandbox: Sandbox): Slot {
+function activeSlot(sandbox: Sandbox): Slot {
   const { link, upstream, address, switch: by } = sandbox.site();
   if (by === 'rewrite') {
     const text = readFileSync(upstream, 'utf8');

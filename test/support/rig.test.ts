@@ -63,7 +63,9 @@ describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
   });
 
   it('a pool that still runs beside the one that serves', async () => {
-    const found = await findings(async (rig) => void (await moveOver(rig.sandbox)));
+    const found = await findings(async (rig) => {
+      await moveOver(rig.sandbox);
+    });
     expect(found).toBe('both slots of demo run');
   });
 
