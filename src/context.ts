@@ -7,12 +7,11 @@ import { loadConfig } from './config.js';
 import type { Config } from './config.js';
 import type { Interruption } from './deploy/deploy.js';
 import { JournalStore } from './deploy/journal.js';
-import type { Drivers, Lock } from './drivers.js';
+import type { Drivers, Lock, VerifyDriver } from './drivers.js';
 import { ok, SLOTS } from './event.js';
-import type { Emit, Event, EventBody, LockHolder, ProcessId, Result } from './event.js';
+import type { Emit, Event, LockHolder, ProcessId, Result } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
 import { createSymlink } from './nginx/symlink.js';
-import { createVerify } from './nginx/verify.js';
 import { createPool } from './pool/driver.js';
 import { createProbe } from './pool/probe.js';
 import { now, timestamp } from './system/clock.js';
@@ -72,7 +71,7 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
 
   let deploy: string | null = null;
   const stamped: Emit = (body) => {
-    emit(stamp(body, config.app, deploy));
+    emit({ ...body, time: timestamp(), app: config.app, ...(deploy === null ? {} : { deploy }) });
   };
 
   const pool = await createPool({ fs, config, folder, root });
@@ -89,7 +88,7 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
     pool: pool.value,
     proxy,
     probe,
-    verify: config.verify === undefined ? null : createVerify({ ...config.verify, timeout: config.probe.timeout }),
+    verify: await verifyOf(config),
     lockProxy: async () => {
       const key = await proxy.lockKey();
       return key.ok ? locks.takeProxy(key.value, config.nginx.reloadTimeout) : key;
@@ -121,16 +120,15 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
   });
 }
 
+/** node's http and https take a while to load, and not every app has a URL. */
+async function verifyOf({ verify, probe }: Config): Promise<VerifyDriver | null> {
+  if (verify === undefined) return null;
+  const { createVerify } = await import('./nginx/verify.js');
+  return createVerify({ ...verify, timeout: probe.timeout });
+}
+
 /** An app's journals alone: for commands that ask neither pools nor nginx. */
 export const openPast = (
   { app, file }: { readonly app: string; readonly file: string },
   { env, uid }: Surroundings,
 ): Past => ({ file, store: new JournalStore(join(places(env, uid).state, app)) });
-
-/** Gives an event its time, app and deploy. */
-export const stamp = (body: EventBody, app: string | null, deploy: string | null): Event => ({
-  ...body,
-  time: timestamp(),
-  app,
-  ...(deploy === null ? {} : { deploy }),
-});

@@ -91,15 +91,10 @@ export interface PoolDriver {
   load(slot: Slot, life: PoolLife): Result<PoolLoad>;
 
   /**
-   * Refuses (`slot-alive`, `slot-foreign`, `pidfile-refused`) unless a start cannot
-   * meet another life of this slot. Changes nothing.
-   */
-  mayStart(slot: Slot): Result<void>;
-
-  /**
    * Starts the pool so that it outlives us and inherits nothing, and waits until its
-   * master is identified and holds the listening socket. A failed start leaves nothing
-   * of its own behind.
+   * master is identified and holds the listening socket. Refuses (`slot-alive`,
+   * `slot-foreign`, `pidfile-refused`) while it could meet another life of this slot. A failed
+   * start leaves nothing of its own behind.
    */
   start(slot: Slot): Promise<Result<PoolLife>>;
 

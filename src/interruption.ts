@@ -19,7 +19,9 @@ export const SIGNALLED: Readonly<Record<StopSignal, 129 | 130 | 143>> = {
  * A HUP that comes because the terminal is gone is no wish, for nobody asked for anything;
  * one that somebody sends is.
  */
-export function listenForSignals(leave: (code: number) => void): Interruption {
+export function listenForSignals(
+  leave: (code: number) => void,
+): Interruption & { readonly terminalLost: boolean } {
   const controller = new AbortController();
   const hadTerminal = hasTerminal();
   let requested: StopSignal | null = null;
@@ -36,6 +38,9 @@ export function listenForSignals(leave: (code: number) => void): Interruption {
       return requested;
     },
     signal: controller.signal,
+    get terminalLost() {
+      return hadTerminal && !hasTerminal();
+    },
   };
 }
 

@@ -7,13 +7,7 @@ import type { CommandResult } from '../event.js';
 import { exitOf, outcomeOf } from './outcome.js';
 
 /** `program`: swap-pool's own bundle, which the demo runs as a user would; the templates stand beside its folder. */
-export async function demo({
-  surroundings,
-  program,
-}: {
-  readonly surroundings: Surroundings;
-  readonly program: string;
-}): Promise<CommandResult> {
+export async function demo(surroundings: Surroundings, program: string): Promise<CommandResult> {
   const { emit, interruption } = surroundings;
   const templates = join(program, '..', '..', 'templates');
   const { report, failure } = await runDemo({ emit, interruption, deploy: spawnDeploy(program), templates });

@@ -1,12 +1,15 @@
 /** Past deploys, newest first. */
-import type { Past } from '../context.js';
+import type { AppFile } from '../config/apps.js';
+import { openPast } from '../context.js';
+import type { Surroundings } from '../context.js';
 import type { DeployState } from '../deploy/state.js';
 import type { CommandResult, HistoryEntry, Timings } from '../event.js';
 import { refusal } from './outcome.js';
 
-export function history(apps: readonly Past[]): CommandResult {
+export function history(surroundings: Surroundings, files: readonly AppFile[]): CommandResult {
   const entries: HistoryEntry[] = [];
-  for (const { store, file } of apps) {
+  for (const one of files) {
+    const { store, file } = openPast(one, surroundings);
     const owned = store.inspect(file);
     if (!owned.ok) return refusal('history', owned.failure);
     for (const state of store.newestFirst()) {

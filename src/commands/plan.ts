@@ -15,10 +15,6 @@ function warningsOf(app: App, { proxy, slots, command }: Situation, decision: St
   const own: Warning[] = [];
   if (command === 'rollback' && decision.arriving === null) own.push({ reason: 'rollback-runs-now' });
   if (command === 'deploy' && from === null) own.push({ reason: 'nothing-serves', slot: to });
-  if (leaving?.state === 'orphaned') {
-    const pids = leaving.life?.workers.map((id) => id.pid) ?? [];
-    own.push({ reason: 'slot-orphaned', slot: leaving.slot, pids });
-  }
   if (decision.clear !== null) {
     own.push({ reason: 'standby-running', slot: to, pid: decision.clear.master?.pid ?? null });
   }

@@ -2,7 +2,11 @@
 import { activeSlot } from '../deploy/plan.js';
 import { pastPivot, standsAt } from '../deploy/state.js';
 import type { DeployState } from '../deploy/state.js';
+import type { AppFile } from '../config/apps.js';
+import { openApp } from '../context.js';
 import type { App } from '../context.js';
+import type { Session } from '../session.js';
+import { waitUntil } from '../system/clock.js';
 import type { SlotView } from '../drivers.js';
 import { SLOTS } from '../event.js';
 import type {
@@ -17,26 +21,40 @@ import type {
 } from '../event.js';
 import { survey } from './survey.js';
 
-/** One app as it is asked about: opened, or the reason why it could not be. */
-export type Asked =
-  | { readonly ok: true; readonly app: App }
-  | { readonly ok: false; readonly name: string; readonly failure: Failure };
-
-export async function status(asked: readonly Asked[]): Promise<CommandResult> {
+/** Looks once. Exit 0 when every app asked about is served, else 1. */
+export async function status(
+  { surroundings }: Pick<Session, 'surroundings'>,
+  files: readonly AppFile[],
+): Promise<CommandResult> {
   const apps: AppStatus[] = [];
   let nginx: ProxyStatus | null = null;
-  for (const one of asked) {
-    if (!one.ok) {
-      apps.push(unknown(one.name, one.failure));
+  for (const { app, file } of files) {
+    const opened = await openApp(file, surroundings);
+    if (!opened.ok) {
+      apps.push(unknown(app, opened.failure));
       continue;
     }
-    apps.push(await statusOf(one.app));
-    nginx ??= await one.app.drivers.proxy.status();
+    apps.push(await statusOf(opened.value));
+    nginx ??= await opened.value.drivers.proxy.status();
   }
   const missing = apps.filter((app) => !app.served).map((app) => app.app);
   const base = { command: 'status', apps, nginx } as const;
   if (missing.length === 0) return { ...base, exit: 0 };
   return { ...base, exit: 1, failure: { reason: 'not-serving', apps: missing } };
+}
+
+/** Looks again every second and shows it, until a signal comes; the last look is the result. */
+export async function watch(session: Session, files: readonly AppFile[]): Promise<CommandResult> {
+  let latest = await status(session, files);
+  await waitUntil(
+    async () => {
+      session.show(latest);
+      latest = await status(session, files);
+      return undefined;
+    },
+    { deadline: Infinity, signal: session.surroundings.interruption.signal, pace: () => 1000 },
+  );
+  return latest;
 }
 
 async function statusOf(app: App): Promise<AppStatus> {

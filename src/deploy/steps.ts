@@ -54,8 +54,6 @@ async function start(deploy: Deploy): Promise<Result<Applied>> {
       return cleared;
     }
   }
-  const allowed = drivers.pool.mayStart(slot);
-  if (!allowed.ok) return allowed;
   const started = await drivers.pool.start(slot);
   if (!started.ok) return started;
   deploy.arriving = started.value;

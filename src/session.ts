@@ -1,0 +1,123 @@
+/**
+ * One call of swap-pool, from its first event to its result: whom it is about, who hears of it,
+ * and how it ends. Knows no argv and no exit code's bearer; cli.ts does.
+ */
+import { userInfo } from 'node:os';
+import { refusal } from './commands/outcome.js';
+import { selectApp, selectApps } from './config/apps.js';
+import type { AppFile } from './config/apps.js';
+import type { App, Surroundings } from './context.js';
+import type { Interruption } from './deploy/deploy.js';
+import type { CommandName, CommandResult, EventBody } from './event.js';
+import { timestamp } from './system/clock.js';
+import { places } from './system/places.js';
+import { createReporter } from './ui/reporter.js';
+
+/** What the command line says besides the command. */
+export interface Given {
+  readonly name: CommandName | null;
+  /** `-c FILE` */
+  readonly file?: string | undefined;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly verbose: boolean;
+  readonly color: boolean;
+  readonly interruption: Interruption;
+}
+
+/** What a command's runner gets. */
+export interface Session {
+  readonly surroundings: Surroundings;
+  /** Runs with the one app that is meant, opened. */
+  withApp(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
+  /** Runs with the files of the app that is meant, or of all. */
+  withFiles(
+    app: string | undefined,
+    run: (files: readonly AppFile[]) => Promise<CommandResult>,
+  ): Promise<CommandResult>;
+  /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
+  withEach(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
+  /** Shows a result that is not the last one. */
+  show(result: CommandResult): void;
+}
+
+/**
+ * Runs a command, reports what happens, and gives back its result, which is also the last thing
+ * reported. A throw is a bug of ours and becomes one in the result.
+ */
+export async function hold(
+  given: Given,
+  run: (session: Session) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const reporter = await createReporter({
+    ...given,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    isTty: process.stdout.isTTY,
+    env: process.env,
+  });
+  let app: string | null = null;
+  let deploy: string | null = null;
+  const say = (body: EventBody, about = app): void => {
+    reporter.emit({ ...body, time: timestamp(), app: about, ...(deploy === null ? {} : { deploy }) });
+  };
+  const surroundings: Surroundings = {
+    env: process.env,
+    uid: process.getuid?.() ?? -1,
+    who: process.env['SUDO_USER'] ?? userInfo().username,
+    command: `swap-pool ${given.name ?? ''}`,
+    interruption: given.interruption,
+    emit: (event) => {
+      deploy = event.deploy ?? null;
+      reporter.emit(event);
+    },
+  };
+  const { name, file } = given;
+  const folder = places(surroundings.env, surroundings.uid).config;
+  const open = async (one: AppFile, act: (app: App) => Promise<CommandResult>): Promise<CommandResult> => {
+    const { openApp } = await import('./context.js');
+    const opened = await openApp(one.file, surroundings);
+    return opened.ok ? act(opened.value) : refusal(name, opened.failure);
+  };
+  const session: Session = {
+    surroundings,
+    withApp: async (wanted, act) => {
+      const found = selectApp({ folder, name: wanted, file });
+      if (!found.ok) return refusal(name, found.failure);
+      app = found.value.app;
+      return open(found.value, act);
+    },
+    withFiles: async (wanted, act) => {
+      const found = selectApps({ folder, name: wanted, file });
+      if (!found.ok) return refusal(name, found.failure);
+      if (found.value.length === 1) app = found.value[0]?.app ?? null;
+      return act(found.value);
+    },
+    withEach: (wanted, act) =>
+      session.withFiles(wanted, async (files) => {
+        let worst: CommandResult | null = null;
+        for (const one of files) {
+          deploy = null;
+          const result = await open(one, act);
+          if (files.length > 1 && result.failure !== undefined) {
+            say({ type: 'failure', failure: result.failure }, one.app);
+          }
+          if (worst !== null && result.exit <= worst.exit) continue;
+          worst = result;
+          app = one.app;
+        }
+        return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
+      }),
+    show: (result) => {
+      say({ type: 'result', result });
+    },
+  };
+  const result = await run(session).catch((error: unknown): CommandResult => {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { command: name, outcome: 'refused', exit: 70, failure: { reason: 'bug', detail } };
+  });
+  if (result.failure !== undefined) say({ type: 'failure', failure: result.failure });
+  say({ type: 'result', result });
+  reporter.close();
+  return result;
+}
