@@ -106,7 +106,9 @@ function missingModules() {
     maxBuffer: 64 * 1024 * 1024,
   });
   if (status === 0) return null;
-  return { what: `npm ci failed:\n${stdout || ''}${stderr || ''}`.trimEnd(), exit: 1 };
+  // npm adds its whole manual to some errors
+  const told = `${stdout || ''}${stderr || ''}`.trimEnd().split('\n').slice(0, 25).join('\n');
+  return { what: `npm ci failed:\n${told}`, exit: 1 };
 }
 
 /**

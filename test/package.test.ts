@@ -112,6 +112,18 @@ describe('the lock file', () => {
     expect(JSON.stringify(readJson('package-lock.json'))).not.toMatch(/"resolved"|https?:\/\/registry/);
   });
 
+  it('names every platform of what it names, or npm ci refuses it', () => {
+    const { packages } = readJson('package-lock.json') as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
+    const lacking = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter(
+        (name) => !(`node_modules/${name}` in packages) && !(`${path}/node_modules/${name}` in packages),
+      ),
+    );
+    expect(lacking).toEqual([]);
+  });
+
   it('is the one of this package.json', () => {
     const { packages } = readJson('package-lock.json') as {
       packages: Record<string, { version: string; devDependencies: unknown }>;
