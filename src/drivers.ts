@@ -158,7 +158,7 @@ export interface ProxyView {
   /** What runs now, as far as it is proven (`differing` empty, running). */
   readonly proof: ProxyProof | null;
   /** Workers that are shutting down: they finish requests under a configuration of the past. */
-  readonly older: readonly ProcessId[];
+  readonly older: readonly OlderWorker[];
   readonly warnings: readonly Warning[];
   /** What a switch to the other slot would change. */
   readonly changes: readonly FileChange[];
@@ -174,12 +174,18 @@ export interface SwitchIntent {
   readonly named: Slot | null;
 }
 
+/** A proxy worker of a generation before: it finishes its requests under an older configuration. */
+export interface OlderWorker extends ProcessId {
+  /** Its configuration is known to send a request on to the other slot when its own is gone. */
+  readonly forgiving?: boolean;
+}
+
 /** Journalled once the switch is proven. */
 export interface SwitchEvidence {
   readonly files: readonly string[];
   readonly proof: ProxyProof;
   /** Proxy workers that may still send requests to the slot that was left. */
-  readonly older: readonly ProcessId[];
+  readonly older: readonly OlderWorker[];
 }
 
 /** Whether a request can still come to the slot that was left. */
@@ -222,7 +228,7 @@ export interface ProxySwitch {
   serving(intent: SwitchIntent | null): Promise<Result<Serving>>;
 
   /** Drain proof, point 1, for the slot that was left; `older` are the workers of SwitchEvidence. */
-  wayIn(left: Slot, older: readonly ProcessId[]): Promise<Result<WayIn>>;
+  wayIn(left: Slot, older: readonly OlderWorker[]): Promise<Result<WayIn>>;
 
   /** How many workers run and retire; null when it cannot be found out. */
   status(): Promise<ProxyStatus | null>;

@@ -1,5 +1,5 @@
 /** From a decision to a journal: the last thing that can refuse, and from then on everything is written down. */
-import type { Drivers, PoolLife } from '../drivers.js';
+import type { Drivers, OlderWorker, PoolLife } from '../drivers.js';
 import { ok } from '../event.js';
 import type { Emit, ProcessId, Result } from '../event.js';
 import { timestamp } from '../system/clock.js';
@@ -68,7 +68,7 @@ export function takeUp(host: Host, state: DeployState, cutNow: boolean): Result<
 function deployOf(
   host: Host,
   journal: Journal,
-  clear: { readonly life: PoolLife; readonly older: readonly ProcessId[] } | null,
+  clear: { readonly life: PoolLife; readonly older: readonly OlderWorker[] } | null,
   cutNow: boolean,
 ): Deploy {
   const state = journal.state();

@@ -1,6 +1,6 @@
 /** One deploy under way: what its steps read, and the few things they find out on the way. */
-import type { Drivers, PoolLife, SwitchEvidence } from '../drivers.js';
-import type { Connections, Emit, ProcessId, Slot, StepName, StopSignal } from '../event.js';
+import type { Drivers, OlderWorker, PoolLife, SwitchEvidence } from '../drivers.js';
+import type { Connections, Emit, Slot, StepName, StopSignal } from '../event.js';
 import type { Journal } from './journal.js';
 import type { Opened } from './state.js';
 
@@ -22,7 +22,7 @@ export interface Deploy {
   readonly leaving: PoolLife | null;
   arriving: PoolLife | null;
   /** A pool found in the standby slot, and the proxy workers that may still send requests to it. */
-  readonly clear: { readonly life: PoolLife; readonly older: readonly ProcessId[] } | null;
+  readonly clear: { readonly life: PoolLife; readonly older: readonly OlderWorker[] } | null;
   /** Set by recovery: when a start began whose end nobody saw, ms since the epoch. */
   readonly unseenStart: number | null;
   /** Set while the proxy is proven to point at `to`. */
@@ -42,7 +42,7 @@ export interface Superseded {
   /** Past the pivot: there is nothing left to drain for it. May be called again. */
   finish(): void;
   /** Reverted: it goes on draining, and these proxy workers, too, may send requests there. */
-  handBack(older: readonly ProcessId[]): void;
+  handBack(older: readonly OlderWorker[]): void;
 }
 
 /** The slot a deploy leaves. Its steps are only in plans that have one. */

@@ -7,9 +7,9 @@
  *
  * The pool that a revert takes down goes the same way as the pool that a deploy leaves.
  */
-import type { Drivers, PoolLife, PoolLoad } from '../drivers.js';
+import type { Drivers, OlderWorker, PoolLife, PoolLoad } from '../drivers.js';
 import { fail, ok } from '../event.js';
-import type { Connections, Emit, Failure, ProcessId, Result, Slot } from '../event.js';
+import type { Connections, Emit, Failure, Result, Slot } from '../event.js';
 import { now, waitUntil } from '../system/clock.js';
 
 export interface Draining {
@@ -19,7 +19,7 @@ export interface Draining {
   readonly slot: Slot;
   readonly life: PoolLife;
   /** Proxy workers that may still send requests there. */
-  readonly older: readonly ProcessId[];
+  readonly older: readonly OlderWorker[];
 }
 
 export type DrainEnd =

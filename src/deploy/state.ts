@@ -3,7 +3,7 @@
  * gives the same state, and a journal that breaks off anywhere gives a state too, because
  * a process can be killed between any two records.
  */
-import type { PoolLife, ProxyProof, SwitchEvidence, SwitchIntent } from '../drivers.js';
+import type { OlderWorker, PoolLife, ProxyProof, SwitchEvidence, SwitchIntent } from '../drivers.js';
 import type {
   Connections,
   Failure,
@@ -93,7 +93,7 @@ export interface Kept {
 export interface Older {
   readonly type: 'older';
   readonly time: string;
-  readonly older: readonly ProcessId[];
+  readonly older: readonly OlderWorker[];
 }
 
 /** The last record. */

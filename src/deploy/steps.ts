@@ -5,9 +5,9 @@
  * Compensatable steps can be undone; the pivot decides; retriable steps are repeated until
  * they hold. Every revert and every retriable apply may be called again after a crash.
  */
-import type { PoolLife } from '../drivers.js';
+import type { OlderWorker, PoolLife } from '../drivers.js';
 import { fail, ok } from '../event.js';
-import type { ProcessId, Result, Slot, StepName, StepNote } from '../event.js';
+import type { Result, Slot, StepName, StepNote } from '../event.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
 import { atRisk, drain, retire, stillServing } from './drain.js';
@@ -193,7 +193,7 @@ async function takeDown(
   deploy: Deploy,
   slot: Slot,
   life: PoolLife,
-  older: readonly ProcessId[],
+  older: readonly OlderWorker[],
   signal: AbortSignal,
 ): Promise<Result<void>> {
   const { drivers, emit } = deploy;

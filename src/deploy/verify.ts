@@ -4,9 +4,9 @@
  * one that nginx cannot even reach.
  */
 import { randomBytes } from 'node:crypto';
-import type { Drivers, PoolActivity, PoolLife, VerifyDriver } from '../drivers.js';
+import type { Drivers, OlderWorker, PoolActivity, PoolLife, VerifyDriver } from '../drivers.js';
 import { fail, ok } from '../event.js';
-import type { Failure, ProcessId, Result, Slot, WrongAnswer } from '../event.js';
+import type { Failure, Result, Slot, WrongAnswer } from '../event.js';
 import { waitUntil } from '../system/clock.js';
 
 export interface Verifying {
@@ -16,7 +16,7 @@ export interface Verifying {
   readonly to: Slot;
   readonly arriving: PoolLife;
   /** Proxy workers that still finish requests under the old configuration. */
-  readonly older: readonly ProcessId[];
+  readonly older: readonly OlderWorker[];
 }
 
 export type SeenBy = 'nonce' | 'count' | 'activity' | 'no-traffic';

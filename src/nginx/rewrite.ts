@@ -4,7 +4,7 @@
  */
 import { fail, ok } from '../event.js';
 import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../event.js';
-import type { ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import type { OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { removeTemporaries } from '../system/files.js';
 import { backupPairs } from './backup.js';
 import { hashOf, loadTree, testCommand } from './config-tree.js';
@@ -24,8 +24,6 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   const { addresses } = options;
   const { only } = options.nginx;
   const running = createRunning(options);
-  /** Old workers whose configuration is known to send a request on to the other slot when theirs is gone. */
-  const forgiving: ProcessId[] = [];
 
   interface Named extends Reading {
     readonly found: Found;
@@ -116,7 +114,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
         cause: failure,
       });
     }
-    return ok(evidence([], named.hash, generation.value));
+    return ok(evidence([], named.hash, generation.value, []));
   }
 
   async function exchange(named: Named, master: ProcessId, to: Slot): Promise<Result<SwitchEvidence>> {
@@ -143,14 +141,9 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     if (!tree.ok) return takeBack(versions.value, to, tree.failure);
     const generation = await running.reload({ ...named, tree: tree.value }, master);
     if (generation.ok) {
-      if (isForgiving(named, before)) forgiving.push(...before);
-      return ok(
-        evidence(
-          versions.value.map(({ path }) => path),
-          hashOf(tree.value),
-          generation.value,
-        ),
-      );
+      const forgiving = isForgiving(named, before) ? before : [];
+      const files = versions.value.map(({ path }) => path);
+      return ok(evidence(files, hashOf(tree.value), generation.value, forgiving));
     }
     const { failure } = generation;
     switch (failure.reason) {
@@ -177,8 +170,14 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return complete && known?.hash === hash && sameProcesses(known.workers, workers);
   }
 
-  function evidence(files: readonly string[], hash: string, { workers, older }: Generation): SwitchEvidence {
-    return { files, proof: running.prove(hash, workers), older };
+  function evidence(
+    files: readonly string[],
+    hash: string,
+    { workers, older }: Generation,
+    forgiving: readonly ProcessId[],
+  ): SwitchEvidence {
+    const marked = older.map((id) => (contains(forgiving, id) ? { ...id, forgiving: true } : id));
+    return { files, proof: running.prove(hash, workers), older: marked };
   }
 
   /**
@@ -213,9 +212,9 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return ok(follows === 'intent' ? (intended?.named ?? 'unclear') : 'unclear');
   }
 
-  function wayIn(_left: Slot, older: readonly ProcessId[]): Promise<Result<WayIn>> {
+  function wayIn(_left: Slot, older: readonly OlderWorker[]): Promise<Result<WayIn>> {
     const retiring = running.alive(older);
-    return Promise.resolve(ok({ open: retiring.some((id) => !contains(forgiving, id)), retiring }));
+    return Promise.resolve(ok({ open: retiring.some(({ forgiving }) => forgiving !== true), retiring }));
   }
 
   return { kind: 'rewrite', survey, intent, point, serving, wayIn, ...running.shared };

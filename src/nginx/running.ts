@@ -81,7 +81,7 @@ interface Running {
   /** Notes what a reload has proven. */
   prove(hash: string, workers: readonly ProcessId[]): ProxyProof;
   /** Those that still live. */
-  alive(ids: readonly ProcessId[]): readonly ProcessId[];
+  alive<Id extends ProcessId>(ids: readonly Id[]): readonly Id[];
   /** Which configuration the workers run, for recovery: that of the intent, that on the disk, or it cannot be told. */
   follows(reading: Reading, intent: SwitchIntent | null): Promise<'intent' | 'disk' | 'unclear'>;
   /** Whether every worker was surely born after a moment, ms since the epoch; so is one that has yet to start. */
