@@ -90,8 +90,10 @@ describe('under load of every class', () => {
     async () => {
       await withSandbox(symlink, async (sandbox) => {
         await moveOver(sandbox);
-        const load = await send(sandbox, EVERYTHING);
-        await until(() => load.underWay('slow') > 0);
+        const long = { every: 1_000, takes: 3_000 };
+        const load = await send(sandbox, { ...EVERYTHING, slow: long, finish: long });
+        // later requests were answered, so the first slow one has been with the old pool for a while
+        await until(() => load.underWay('slow') > 0 && load.records.length > 20);
         await end(sandbox, await moveOver(sandbox), 'SIGTERM');
         const records = await load.stop();
         expect(cuts(records, 'symlink', sandbox.account()).map((record) => record.class)).toContain('slow');

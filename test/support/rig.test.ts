@@ -38,8 +38,8 @@ describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
 
   it('requests that were cut', async () => {
     const found = await findings(async (rig) => {
-      const load = await rig.load(SHORT);
-      await rig.until(() => load.underWay('slow') > 0);
+      const load = await rig.load({ ...SHORT, slow: { every: 1_000, takes: 3_000 } });
+      await rig.until(() => load.underWay('slow') > 0 && load.records.length > 20);
       await moveOver(rig.sandbox);
       await rig.signalPool('blue', 'SIGTERM');
     });
