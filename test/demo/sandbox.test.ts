@@ -169,9 +169,12 @@ it('close() ends orphaned workers and a pool whose pidfile is gone', { timeout: 
   await withSandbox({ sites }, async (sandbox) => {
     await sandbox.startPool('blue');
     await sandbox.startPool('green');
+    const workers = (): number =>
+      sandbox.residents().filter(({ command }) => command.startsWith('php-fpm: pool')).length;
+    await until(() => workers() === 16);
     await end(sandbox, 'blue', 'SIGKILL');
     rmSync(sandbox.site().pidfile.green);
-    expect(sandbox.residents().filter(({ command }) => command.startsWith('php-fpm: pool'))).toHaveLength(16);
+    expect(workers()).toBe(16);
   });
 });
 

@@ -58,7 +58,12 @@ describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
   });
 
   it('orphaned workers', async () => {
-    const found = await findings((rig) => rig.signalPool('blue', 'SIGKILL'));
+    const found = await findings(async (rig) => {
+      const workers = (): number =>
+        rig.sandbox.residents().filter(({ command }) => command === 'php-fpm: pool demo').length;
+      await rig.until(() => workers() === 6);
+      await rig.signalPool('blue', 'SIGKILL');
+    });
     expect(found).toMatch(/^(orphaned process \d+: php-fpm: pool demo\n?){6}$/);
   });
 
