@@ -5,7 +5,6 @@
  */
 import type {
   Connections,
-  Failure,
   FileChange,
   PidfileState,
   ProcessId,
@@ -18,6 +17,7 @@ import type {
   Warning,
   WrongAnswer,
 } from './event.js';
+import type { Lock } from './system/lock.js';
 import type { User } from './system/user.js';
 
 // ---------------------------------------------------------------- the pool
@@ -42,6 +42,8 @@ export interface SlotView {
   readonly working: number;
   readonly idle: number;
   readonly pidfile: PidfileState;
+  /** Set when its pidfile names a living master of another configuration: a start would overwrite that one's file. */
+  readonly rival?: { readonly path: string; readonly suspect: Suspect };
   /** Set when `foreign` and the holder could be found. */
   readonly holder: Suspect | null;
   /** The listener lives, but its socket's name was taken away (retired). */
@@ -148,6 +150,8 @@ export interface ProxyProof {
 export interface ProxyView {
   /** The slot that the configuration (or the link) names; null: the link is missing or dangling. */
   readonly active: Slot | null;
+  /** Its main configuration file. */
+  readonly config: string;
   readonly running: boolean;
   readonly status: ProxyStatus;
   /**
@@ -255,10 +259,6 @@ export interface VerifyDriver {
 
 // ---------------------------------------------------------------- keys and drawers
 
-export interface Lock {
-  release(): void;
-}
-
 /** What deploy/ asks of the composition root: the drivers of one app. */
 export interface Drivers {
   readonly pool: PoolDriver;
@@ -270,5 +270,3 @@ export interface Drivers {
   readonly drain: { readonly timeout: number; readonly onTimeout: 'keep' | 'stop' };
   readonly verifyTimeout: number;
 }
-
-export type { Failure };

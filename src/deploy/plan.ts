@@ -4,7 +4,7 @@
  */
 import type { PoolLife, ProxyView, SlotView } from '../drivers.js';
 import { fail, ok, otherSlot, SLOTS } from '../event.js';
-import type { Result, Slot, StepName } from '../event.js';
+import type { Failed, Result, Slot, StepName } from '../event.js';
 import type { Opened } from './state.js';
 
 export interface Situation {
@@ -66,7 +66,7 @@ export function decide(situation: Situation): Result<Decision> {
     }
   }
   if (command === 'rollback') return rollBack(situation, active);
-  if (!serves) return ok(bringUp(active, proxy.active === null));
+  if (!serves) return rival(view) ?? ok(bringUp(active, proxy.active === null));
   if (proxy.active === null) return ok({ ...bringUp(active, true), steps: ['probe', 'switch'] });
   if (command === 'start') return ok({ kind: 'serves', slot: active });
   return swap(situation, active);
@@ -74,18 +74,21 @@ export function decide(situation: Situation): Result<Decision> {
 
 function swap({ proxy, slots }: Situation, active: Slot): Result<Decision> {
   const standby = slots[otherSlot(active)];
-  if (!proxy.running) return fail({ reason: 'nginx-not-running', config: '' });
+  if (!proxy.running) return fail({ reason: 'nginx-not-running', config: proxy.config });
   if (standby.state === 'foreign') return foreign(standby);
-  return ok({
-    kind: 'steps',
-    from: active,
-    to: standby.slot,
-    steps: ALL,
-    leaving: slots[active].life,
-    arriving: null,
-    clear: standby.life,
-    supersedes: null,
-  });
+  return (
+    rival(standby) ??
+    ok({
+      kind: 'steps',
+      from: active,
+      to: standby.slot,
+      steps: ALL,
+      leaving: slots[active].life,
+      arriving: null,
+      clear: standby.life,
+      supersedes: null,
+    })
+  );
 }
 
 function rollBack(situation: Situation, active: Slot): Result<Decision> {
@@ -120,3 +123,9 @@ const bringUp = (slot: Slot, link: boolean): Steps => ({
 
 const foreign = (view: SlotView): Result<never> =>
   fail({ reason: 'slot-foreign', slot: view.slot, address: view.address, holder: view.holder });
+
+/** A start there would overwrite the file that a living master of somebody else goes by. */
+const rival = ({ slot, life, rival: found }: SlotView): Failed | null =>
+  life !== null || found === undefined
+    ? null
+    : fail({ reason: 'pidfile-refused', slot, state: 'other-master', ...found });

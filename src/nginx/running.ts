@@ -61,7 +61,7 @@ export interface Reading {
 }
 
 /** The part of a ProxyView that both switches see alike. */
-type Observed = Pick<ProxyView, 'running' | 'status' | 'differing' | 'proof' | 'older'>;
+type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'>;
 
 interface Running {
   /** Finds nginx and reads its configuration. */
@@ -122,9 +122,9 @@ export function createRunning(options: ProxyOptions): Running {
 
   async function observe(reading: Reading, last: ProxyProof | null): Promise<Result<Observed>> {
     agreed = null;
-    const { master } = reading.nginx;
+    const { config, master } = reading.nginx;
     if (master === null)
-      return ok({ running: false, status: STOPPED, differing: [], proof: null, older: [] });
+      return ok({ config, running: false, status: STOPPED, differing: [], proof: null, older: [] });
     const checked = await check(reading, master);
     if (!checked.ok) return checked;
     const workers = readWorkers(fs, master);
@@ -134,6 +134,7 @@ export function createRunning(options: ProxyOptions): Running {
     const differing = recorded ? [] : younger(reading.tree, oldest(serving));
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({
+      config,
       running: true,
       status: statusOf(master, workers),
       differing,
