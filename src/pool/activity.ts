@@ -85,7 +85,8 @@ export class ActivityMeter {
     const status = parseFullStatus(Buffer.from(reply.value.body).toString('utf8'));
     if (status === null) return null;
     const isOurs = (uri: string): boolean => own && uri.split('?', 1)[0] === statusPath;
-    return { ...status, uris: status.uris.filter((uri) => !isOurs(uri)) };
+    // FPM writes "-" for a worker that had no request yet
+    return { ...status, uris: status.uris.filter((uri) => uri !== '-' && !isOurs(uri)) };
   }
 
   /**

@@ -13,7 +13,7 @@ import { ActivityMeter } from './activity.js';
 import { advice } from './advice.js';
 import { findBinary } from './binary.js';
 import { fingerprint } from './fingerprint.js';
-import { childrenOf, connectionsOf, loadOf, look, present, residents, staff } from './life.js';
+import { childrenOf, connectionsOf, loadOf, look, masterNow, present, residents, staff } from './life.js';
 import type { Staff } from './life.js';
 import { readLog } from './log.js';
 import type { StartLog } from './log.js';
@@ -41,6 +41,8 @@ export interface Pools extends PoolDriver {
   readonly addresses: Readonly<Record<Slot, Address>>;
   /** The slots as FPM reads their configuration. */
   readonly slots: Readonly<Record<Slot, FpmSlot>>;
+  /** What start() refuses for, asked without starting. Changes nothing. */
+  mayStart(slot: Slot): Result<void>;
 }
 
 /** Starting takes about 20 ms; a configuration with hundreds of static workers some seconds. */
@@ -84,8 +86,8 @@ function drive(options: PoolOptions, slots: Readonly<Record<Slot, FpmSlot>>): Po
     addresses: { blue: slots.blue.address, green: slots.green.address },
     address: (slot) => spell(slots[slot].address),
     observe,
-    load: (slot, life) => loadOf(fs, slots[slot], life),
     mayStart: (slot) => mayStart(fs, slots[slot]),
+    load: (slot, life) => loadOf(fs, slots[slot], life),
     start: (slot) =>
       startPool(fs, slots[slot], {
         folder,
@@ -109,7 +111,12 @@ function drive(options: PoolOptions, slots: Readonly<Record<Slot, FpmSlot>>): Po
     unretire: (slot) => restoreSocket(fs, slots[slot]),
     stop: async (slot, life, told) => {
       const people = (): readonly ProcessId[] => peopleOf(fs, slots[slot], life);
-      const stopped = await stopLife(fs, life, { slot, timeout: config.stop.timeout, told, people });
+      const master = masterNow(fs, slots[slot], life);
+      const stopped = await stopLife(
+        fs,
+        { ...life, master },
+        { slot, timeout: config.stop.timeout, told, people },
+      );
       if (!stopped.ok) return stopped;
       const swept = sweepFiles(fs, slots[slot]);
       return swept.ok ? stopped : swept;
@@ -173,6 +180,9 @@ function observeSlot(fs: Procfs, slot: FpmSlot, last: number): Result<SlotView> 
     working,
     idle,
     pidfile: state,
+    ...(slot.pidfile === null || pidfile.rival === null
+      ? {}
+      : { rival: { path: slot.pidfile, suspect: pidfile.rival } }),
     holder: who.kind === 'foreign' ? who.holder : null,
     retired: file === 'retired' && who.kind !== 'none',
     warnings,
@@ -198,13 +208,13 @@ function stateOf(
 function peopleOf(fs: Procfs, slot: FpmSlot, life: PoolLife): readonly ProcessId[] {
   const sockets = connectionsOf(fs, slot);
   const inodes = new Set(sockets.ok ? sockets.value.listeners : []);
-  return present(fs, slot, life, inodes).filter((id) => isAlive(fs, id));
+  return present(fs, slot, life, masterNow(fs, slot, life), inodes).filter((id) => isAlive(fs, id));
 }
 
 function staffOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Staff | null {
   const sockets = connectionsOf(fs, slot);
   if (!sockets.ok) return null;
   const inodes = new Set(sockets.value.listeners);
-  const crew = staff(fs, present(fs, slot, life, inodes), inodes);
+  const crew = staff(fs, present(fs, slot, life, masterNow(fs, slot, life), inodes), inodes);
   return crew.ok ? crew.value : null;
 }

@@ -118,15 +118,34 @@ export const childrenOf = (fs: Procfs, master: ProcessId): ProcessId[] =>
   isAlive(fs, master) ? children(fs, master.pid).flatMap((pid) => identify(fs, pid) ?? []) : [];
 
 /**
- * Everyone of a life who can still be at work: the master's children as they are now, and
- * those that were recorded. Without a living master also who else of FPM holds the socket:
- * workers that were born after the record and lost their master since.
+ * The master of a life as it is now: the recorded one, or the one it made of itself. USR2 and HUP
+ * make a daemonized FPM run itself again: another pid, but the very sockets, handed down. null when
+ * there is none: it ended, or the life was orphaned from the first.
  */
-export function present(fs: Procfs, slot: FpmSlot, life: PoolLife, inodes: ReadonlySet<number>): ProcessId[] {
+export function masterNow(fs: Procfs, slot: FpmSlot, life: PoolLife): ProcessId | null {
+  if (life.master === null || isAlive(fs, life.master)) return life.master;
+  const seen = look(fs, slot.address);
+  if (!seen.ok) return null;
+  const found = residents(fs, slot, seen.value.listeners, []);
+  return found.ok && found.value.kind === 'pool' ? found.value.master : null;
+}
+
+/**
+ * Everyone of a life who can still be at work: the children of `master` (masterNow) as they are, and
+ * those that were recorded. Without a master also who else of FPM holds the socket: workers that
+ * were born after the record and lost their master since.
+ */
+export function present(
+  fs: Procfs,
+  slot: FpmSlot,
+  life: PoolLife,
+  master: ProcessId | null,
+  inodes: ReadonlySet<number>,
+): ProcessId[] {
   const found = new Map<number, ProcessId>();
   for (const id of life.workers) if (isAlive(fs, id)) found.set(id.pid, id);
-  if (life.master !== null && isAlive(fs, life.master)) {
-    for (const id of childrenOf(fs, life.master)) found.set(id.pid, id);
+  if (master !== null) {
+    for (const id of childrenOf(fs, master)) found.set(id.pid, id);
   } else if (inodes.size > 0) {
     const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
     for (const pid of holders(fs, fpms, inodes)) {
@@ -162,7 +181,8 @@ export function loadOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Result<PoolLo
   const first = connectionsOf(fs, slot);
   if (!first.ok) return first;
   const inodes = new Set(first.value.listeners);
-  const people = present(fs, slot, life, inodes);
+  const master = masterNow(fs, slot, life);
+  const people = present(fs, slot, life, master, inodes);
   const seen = staff(fs, people, inodes);
   if (!seen.ok) return seen;
   let connections: Connections = first.value.connections;
@@ -171,7 +191,7 @@ export function loadOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Result<PoolLo
     if (!second.ok) return second;
     connections = second.value.connections;
   }
-  const alive = people.length > 0 || (life.master !== null && isAlive(fs, life.master));
+  const alive = people.length > 0 || master !== null;
   return ok({ connections, working: seen.value.working, alive });
 }
 

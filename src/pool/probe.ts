@@ -17,7 +17,7 @@ export interface ProbeOptions {
   readonly config: { readonly probe: ProbeSettings };
   readonly pool: Pools;
   /** Whom the proxy's workers run as; null when that is unknown (the proxy does not run). */
-  readonly proxyUser: () => User | null;
+  readonly proxyUser: () => Promise<User | null>;
 }
 
 /** What is asked, and what is wrong with an answer; null: it is right. */
@@ -38,7 +38,7 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
   return {
     probe: async (slot) => {
       const began = now();
-      const user = proxyUser();
+      const user = await proxyUser();
       const question = questionFor(pool.slots[slot], probe);
       const left = (): number => probe.timeout - (now() - began);
       let row = 0;
@@ -48,7 +48,8 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
 
       while (left() > 0) {
         tries += 1;
-        const wrong = await askOnce(pool, slot, question, user, left());
+        const budget = left();
+        const wrong = await askOnce(pool, slot, question, user, budget);
         if (wrong === 'died') return fail({ reason: 'pool-died', slot, log: pool.log(slot) });
         if (wrong === null) {
           row += 1;
@@ -56,7 +57,8 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
           continue;
         }
         row = 0;
-        last = wrong;
+        // the little that was left of the time says less than the answer before
+        if (wrong.kind !== 'timeout' || tries === 1 || budget > probe.timeout / 2) last = wrong;
         // modes do not heal by waiting; once more, because FPM sets them a moment after it binds
         if (wrong.kind === 'permission') refusals += 1;
         if (refusals > 1 || left() <= 0) break;

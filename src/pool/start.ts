@@ -15,7 +15,7 @@ import { close, exists, makeFolder, openNull, openOutput } from '../system/files
 import { argv, inheritableDescriptors, isAlive, pids, sameProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { listeningInodes } from '../system/sockets.js';
-import { childrenOf, connectionsOf, look, residents } from './life.js';
+import { childrenOf, connectionsOf, look, residents, staff } from './life.js';
 import { markLog, readLog } from './log.js';
 import type { StartLog } from './log.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
@@ -129,7 +129,10 @@ export async function startPool(
   const seen = await waitUntil(() => lifeOf(fs, slot) ?? (started().length === 0 ? 'gone' : undefined), {
     deadline: Math.max(0, timeout - (now() - began)),
   });
-  if (seen.kind === 'seen' && seen.value !== 'gone') return ok(seen.value);
+  if (seen.kind === 'seen' && seen.value !== 'gone') {
+    await waitUntil(() => (isManned(fs, slot) ? true : undefined), { deadline: MANNING });
+    return ok(lifeOf(fs, slot) ?? seen.value);
+  }
   return failed((words) =>
     seen.kind === 'seen'
       ? { reason: 'pool-died', slot: slot.slot, log: words }
@@ -166,6 +169,23 @@ export function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
   const inodes = new Set(seen.value.listeners);
   return { master, workers: childrenOf(fs, master).filter(({ pid }) => holds(fs, pid, inodes)) };
 }
+
+/**
+ * Whether the first workers are all there and wait, or somebody is being served already. FPM
+ * forks them once it listens; a life is recorded, and its workers' context switches are counted,
+ * from when they are complete.
+ */
+function isManned(fs: Procfs, slot: FpmSlot): boolean {
+  const life = lifeOf(fs, slot);
+  const seen = connectionsOf(fs, slot);
+  if (life === undefined || !seen.ok) return true;
+  const { accepted, queued } = seen.value.connections;
+  const crew = staff(fs, life.workers, new Set(seen.value.listeners));
+  return !crew.ok || accepted + queued > 0 || crew.value.idle >= slot.startWorkers;
+}
+
+/** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
+const MANNING = 500;
 
 async function launchFpm(
   fs: Procfs,

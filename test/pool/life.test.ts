@@ -1,0 +1,358 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import type { PoolLoad } from '../../src/drivers.js';
+import { children, identify, isAlive } from '../../src/system/proc.js';
+import { FPM, Rig, fs, isRoot, mkdir, reason, value, withRig } from './rig.js';
+
+const DYNAMIC =
+  'pm = dynamic\npm.max_children = 4\npm.start_servers = 2\npm.min_spare_servers = 1\npm.max_spare_servers = 3';
+const NONE = { accepted: 0, queued: 0 };
+
+const load = (rig: Rig, life: Parameters<Rig['pool']['load']>[1]): PoolLoad =>
+  value(rig.pool.load('blue', life));
+
+describe('a slot is what its socket says', () => {
+  it('stopped, without a word of warning, before anything ran', () =>
+    withRig({}, (rig) => {
+      expect(value(rig.pool.observe('blue'))).toEqual({
+        slot: 'blue',
+        state: 'stopped',
+        address: `unix:${rig.path('blue.sock')}`,
+        life: null,
+        connections: NONE,
+        working: 0,
+        idle: 0,
+        pidfile: 'missing',
+        holder: null,
+        retired: false,
+        warnings: [],
+      });
+      return Promise.resolve();
+    }));
+
+  it.each([
+    ['static', 'pm = static\npm.max_children = 2', 2],
+    ['dynamic', DYNAMIC, 2],
+    ['ondemand', 'pm = ondemand\npm.max_children = 2', 0],
+  ])('running, with %s workers that are idle', (_, pool, workers) =>
+    withRig({ pool }, async (rig) => {
+      const life = await rig.start();
+      await rig.until(() => value(rig.pool.observe('blue')).idle === workers);
+      const view = value(rig.pool.observe('blue'));
+      expect(view).toMatchObject({
+        state: 'running',
+        working: 0,
+        idle: workers,
+        pidfile: 'ok',
+        warnings: [],
+        life: { master: life.master },
+      });
+      expect(life.master?.boot).toBe(fs.bootId);
+      expect(value(rig.pool.observe('green')).state).toBe('stopped');
+    }),
+  );
+
+  it('both-slots-run-under-one-title-and-are-told-apart', () =>
+    withRig({}, async (rig) => {
+      const blue = await rig.start('blue');
+      const green = await rig.start('green');
+      expect(blue.master).not.toEqual(green.master);
+      const other = value(await rig.create());
+      expect(value(other.observe('blue')).life?.master).toEqual(blue.master);
+      expect(value(other.observe('green')).life?.master).toEqual(green.master);
+    }));
+
+  it('the-holder-is-found-without-a-pidfile', () =>
+    withRig({ pidfile: '' }, async (rig) => {
+      const life = await rig.start();
+      const view = value(value(await rig.create()).observe('blue'));
+      expect(view).toMatchObject({ state: 'running', pidfile: 'none', life: { master: life.master } });
+    }));
+
+  it('a-relative-config-in-the-title-is-still-ours', () =>
+    withRig({}, async (rig) => {
+      spawnSync(FPM, ['-D', '-y', 'fpm.conf'], {
+        cwd: rig.folder,
+        env: { SWAP_POOL_SLOT: 'blue' },
+        stdio: 'ignore',
+      });
+      // its title does not hold the folder: the rig finds its workers, and their master by them
+      const view = value(rig.pool.observe('blue'));
+      expect(view.state).toBe('running');
+      expect(view.life?.master).not.toBeNull();
+      if (view.life) value(await rig.pool.stop('blue', view.life, () => undefined));
+    }));
+
+  it('orphaned after SIGKILL to its master', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      process.kill(life.master?.pid ?? 0, 'SIGKILL');
+      await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
+      const view = value(rig.pool.observe('blue'));
+      expect(view).toMatchObject({ life: { master: null }, idle: 2, working: 0, pidfile: 'dead' });
+      expect(view.warnings.map((warning) => warning.reason)).toEqual(['pidfile', 'slot-orphaned']);
+      expect(await rig.ask('ok')).toMatchObject({ ok: true });
+      expect(rig.pool.mayStart('blue')).toMatchObject({
+        failure: { reason: 'slot-alive', pids: view.life?.workers.map(({ pid }) => pid) },
+      });
+      expect(reason(await rig.pool.start('blue'))).toBe('slot-alive');
+      // their master is nobody's: the recorded life of before still counts them
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+      if (view.life === null) throw new Error('no life');
+      const stopped = await rig.pool.stop('blue', view.life, () => undefined);
+      expect(stopped).toEqual({ ok: true, value: { signal: 'SIGQUIT' } });
+      expect(value(rig.pool.observe('blue'))).toMatchObject({
+        state: 'stopped',
+        pidfile: 'missing',
+        warnings: [],
+      });
+    }));
+
+  it.each(['SIGUSR2', 'SIGHUP'] as const)('running-under-a-new-master-after %s', (signal) =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      process.kill(life.master?.pid ?? 0, signal);
+      await rig.until(() => life.master !== null && !isAlive(fs, life.master));
+      await rig.until(() => value(rig.pool.observe('blue')).idle === 2);
+      const view = value(rig.pool.observe('blue'));
+      expect(view).toMatchObject({ state: 'running', pidfile: 'ok' });
+      expect(view.life?.master).not.toEqual(life.master);
+      // the life that was recorded goes on in it
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+      expect(value(await rig.pool.stop('blue', life, () => undefined))).toEqual({ signal: 'SIGQUIT' });
+      expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'stopped', warnings: [] });
+      expect(rig.processes()).toEqual([]);
+    }),
+  );
+
+  it('orphans-of-a-subreaper-are-orphans-too', () =>
+    withRig({}, async (rig) => {
+      // systemd --user, tini and docker's init adopt orphans: their parent is not pid 1 then
+      const python = `
+import ctypes, os, subprocess, sys, time
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+subprocess.run(["${FPM}", "-D", "-y", "${rig.path('fpm.conf')}"], env={"SWAP_POOL_SLOT": "blue"})
+print("up", flush=True)
+sys.stdin.read()`;
+      const reaper = spawn('python3', ['-c', python], { stdio: ['pipe', 'pipe', 'inherit'] });
+      try {
+        await new Promise((resolve) => reaper.stdout.once('data', resolve));
+        const life = value(rig.pool.observe('blue')).life;
+        process.kill(life?.master?.pid ?? 0, 'SIGKILL');
+        await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
+        const orphans = value(rig.pool.observe('blue')).life?.workers ?? [];
+        expect(orphans.map(({ pid }) => children(fs, reaper.pid ?? 0).includes(pid))).toEqual([true, true]);
+      } finally {
+        for (const pid of rig.processes()) if (pid !== reaper.pid) process.kill(pid, 'SIGKILL');
+        reaper.stdin.end();
+        reaper.kill('SIGKILL');
+      }
+    }));
+
+  it('foreign, when another program listens there', () =>
+    withRig({}, async (rig) => {
+      const server = createServer().listen(rig.path('blue.sock'));
+      await new Promise((resolve) => server.once('listening', resolve));
+      try {
+        const view = value(rig.pool.observe('blue'));
+        expect(view).toMatchObject({ state: 'foreign', life: null, holder: { pid: process.pid } });
+        expect(rig.pool.mayStart('blue')).toMatchObject({
+          failure: { reason: 'slot-foreign', holder: { pid: process.pid } },
+        });
+        rmSync(rig.path('blue.sock'));
+        // no file to be seen, but the kernel knows what the listener was bound to
+        expect(reason(await rig.pool.start('blue'))).toBe('slot-foreign');
+        expect(reason(rig.pool.sweep('blue'))).toBe('ok');
+      } finally {
+        await new Promise((resolve) => server.close(resolve));
+      }
+      expect(reason(rig.pool.mayStart('blue'))).toBe('ok');
+    }));
+
+  it('foreign, when an FPM of another configuration listens there', () =>
+    withRig({}, async (rig) => {
+      const other = rig.write('other.conf', rig.fpmConfig({ pidfile: 'DIR/other.pid' }));
+      expect(rig.startByHand(other)).toBe(0);
+      const view = value(rig.pool.observe('blue'));
+      expect(view.state).toBe('foreign');
+      expect(view.holder).toMatchObject({ command: `php-fpm: master process (${other})` });
+      expect(reason(await rig.pool.start('blue'))).toBe('slot-foreign');
+    }));
+
+  it('foreign, when two lives share its path, one of them unreachable', () =>
+    withRig({ pidfile: '' }, async (rig) => {
+      await rig.start();
+      rmSync(rig.path('blue.sock'));
+      expect(rig.startByHand()).toBe(0);
+      expect(value(value(await rig.create()).observe('blue')).state).toBe('foreign');
+    }));
+
+  it('stopped-with-a-warning, when nobody listens at a socket file', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      for (const { pid } of [life.master, ...life.workers].flatMap((id) => id ?? []))
+        process.kill(pid, 'SIGKILL');
+      await rig.until(() => value(rig.pool.observe('blue')).life === null);
+      expect(value(rig.pool.observe('blue'))).toMatchObject({
+        state: 'stale-pidfile',
+        pidfile: 'dead',
+        warnings: [
+          { reason: 'pidfile', state: 'dead' },
+          { reason: 'socket-file-stale', path: rig.path('blue.sock') },
+        ],
+      });
+      // both are swept by the next start
+      await rig.start();
+      expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', warnings: [] });
+    }));
+
+  it('a-live-slot-answers-to-/var/run-and-/run-alike', () =>
+    withRig({}, async (rig) => {
+      const real = mkdir(rig.path('run'));
+      spawnSync('ln', ['-s', real, rig.path('var-run')]);
+      rig.write('fpm.conf', rig.fpmConfig({ listen: 'DIR/var-run/${SWAP_POOL_SLOT}.sock' }));
+      rig.pool = value(await rig.create());
+      await rig.start();
+      rig.write('fpm.conf', rig.fpmConfig({ listen: 'DIR/run/${SWAP_POOL_SLOT}.sock' }));
+      const other = value(await rig.create());
+      expect(value(other.observe('blue'))).toMatchObject({ state: 'running', idle: 2 });
+      expect(reason(other.mayStart('blue'))).toBe('slot-alive');
+    }));
+
+  it('a-master-whose-configuration-was-replaced-is-still-ours', () =>
+    withRig({}, async (rig) => {
+      await rig.start();
+      rig.write('new.conf', `${rig.fpmConfig()}; edited\n`);
+      renameSync(rig.path('new.conf'), rig.path('fpm.conf'));
+      expect(value(rig.pool.observe('blue')).state).toBe('running');
+    }));
+});
+
+describe('a drain sees every request that is under way', () => {
+  it('accepted, queued and at work', () =>
+    withRig(
+      { pool: 'pm.status_path = /st\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock' },
+      async (rig) => {
+        const life = await rig.start();
+        expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+        const asked = [1, 2, 3, 4].map(() => rig.ask('busy', 't=0.8'));
+        await rig.until(
+          () => load(rig, life).connections.accepted === 2 && load(rig, life).connections.queued === 2,
+        );
+        expect(load(rig, life)).toEqual({ connections: { accepted: 2, queued: 2 }, working: 2, alive: true });
+        // workers of the status page are none of the pool's
+        await rig.pool.activity('blue', life);
+        expect(value(rig.pool.observe('blue'))).toMatchObject({ working: 2, idle: 0 });
+        expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
+        await rig.until(() => load(rig, life).working === 0);
+        expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+      },
+    ));
+
+  it('work-after-fastcgi_finish_request-with-no-connection-left', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      expect(await rig.ask('finish', 't=0.7')).toMatchObject({ ok: true });
+      await rig.until(() => load(rig, life).connections.accepted === 0);
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 1, alive: true });
+      await rig.until(() => load(rig, life).working === 0);
+    }));
+
+  it('workers-born-after-the-record', () =>
+    withRig({ pool: 'pm = ondemand\npm.max_children = 3' }, async (rig) => {
+      const life = await rig.start();
+      expect(life.workers).toEqual([]);
+      const asked = [1, 2].map(() => rig.ask('busy', 't=0.5'));
+      await rig.until(() => load(rig, life).working === 2);
+      await Promise.all(asked);
+    }));
+
+  it('orphans-that-were-born-after-the-record', () =>
+    withRig({ pool: 'pm = ondemand\npm.max_children = 3' }, async (rig) => {
+      const life = await rig.start();
+      const asked = rig.ask('busy', 't=0.8');
+      await rig.until(() => load(rig, life).working === 1);
+      process.kill(life.master?.pid ?? 0, 'SIGKILL');
+      await rig.until(() => life.master !== null && !isAlive(fs, life.master));
+      expect(load(rig, life)).toMatchObject({ working: 1, alive: true });
+      expect(await asked).toMatchObject({ ok: true });
+      value(await rig.pool.stop('blue', life, () => undefined));
+      expect(value(rig.pool.observe('blue')).state).toBe('stopped');
+    }));
+
+  it('the-pools-of-the-same-master', () =>
+    withRig(
+      {
+        pool: `[second]\n${isRoot ? 'user = www-data\n' : ''}listen = DIR/second-\${SWAP_POOL_SLOT}.sock\npm = static\npm.max_children = 1`,
+        slot: { section: 'second' },
+      },
+      async (rig) => {
+        const life = value(await rig.pool.start('blue'));
+        expect(life.workers).toHaveLength(3);
+        const first = rig.pool.slots.blue.others[0];
+        if (first?.kind !== 'unix') throw new Error('no such pool');
+        const { request, scriptParams } = await import('../../src/fastcgi/client.js');
+        const params = scriptParams({ file: rig.path('busy.php'), uri: '/busy.php?t=0.6' });
+        const asked = request({ address: first.path, params, timeoutMs: 5000 });
+        await rig.until(() => load(rig, life).working === 1);
+        expect(load(rig, life).connections).toEqual({ accepted: 1, queued: 0 });
+        expect(await asked).toMatchObject({ ok: true });
+      },
+    ));
+
+  it('and-nobody-when-all-are-gone', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      value(await rig.pool.stop('blue', life, () => undefined));
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: false });
+      expect(identify(fs, life.master?.pid ?? 0)).toBeNull();
+    }));
+});
+
+describe('pools on TCP', () => {
+  // below the range from which the kernel takes ports for clients
+  const port = 20_000 + (process.pid % 10_000);
+  it.each([
+    ['HOST:PORT', '127.0.0.1:', `127.0.0.1:${String(port)}`],
+    ['PORT', '', `127.0.0.1:${String(port)}`],
+    ['[V6]:PORT', '[::1]:', `[::1]:${String(port)}`],
+    ['localhost:PORT', 'localhost:', null],
+  ])('%s', (_, host, address) =>
+    withRig({ listen: `${host}\${PORT}`, slot: { env: { PORT: String(port) } }, pidfile: '' }, () =>
+      Promise.resolve(),
+    ).then(
+      () => expect.unreachable('one port for both slots'),
+      (error: unknown) => {
+        expect(String(error)).toContain('slots-share');
+        return withTcp(host, port, address);
+      },
+    ),
+  );
+});
+
+async function withTcp(host: string, port: number, address: string | null): Promise<void> {
+  const rig = await Rig.open();
+  try {
+    const { pool } = rig.config;
+    const at = (each: number) => ({ ...pool.blue, env: { PORT: String(each) } });
+    writeFileSync(rig.path('fpm.conf'), rig.fpmConfig({ listen: `${host}\${PORT}` }));
+    rig.config = { ...rig.config, pool: { blue: at(port), green: at(port + 1) } };
+    rig.pool = value(await rig.create());
+    if (address !== null) expect(rig.pool.address('blue')).toBe(address);
+    const life = await rig.start();
+    expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', idle: 2, connections: NONE });
+    expect(value(rig.pool.observe('green')).state).toBe('stopped');
+    const asked = [1, 2, 3].map(() => rig.ask('busy', 't=0.6'));
+    await rig.until(() => load(rig, life).connections.queued === 1);
+    expect(load(rig, life)).toEqual({ connections: { accepted: 2, queued: 1 }, working: 2, alive: true });
+    expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
+    expect(reason(rig.pool.retire('blue'))).toBe('ok');
+    expect(reason(rig.pool.mayStart('blue'))).toBe('slot-alive');
+    value(await rig.pool.stop('blue', life, () => undefined));
+    expect(value(rig.pool.observe('blue')).state).toBe('stopped');
+  } finally {
+    await rig.close();
+  }
+}
