@@ -33,9 +33,14 @@ const builtin = (names) => `^(node:)?(${names})(/|$)`;
 module.exports = {
   forbidden: [
     // ------------------------------------------------------------ rooms
-    only('cli', '^src/cli\\.ts$', [
-      '^src/(commands|ui)/',
-      '^src/(context|interruption|duration)\\.ts$',
+    only('cli', '^src/cli\\.ts$', ['^src/commands/', '^src/(session|interruption|duration)\\.ts$', EVENT]),
+    only('session', '^src/session\\.ts$', [
+      '^src/commands/outcome\\.ts$',
+      '^src/config/apps\\.ts$',
+      '^src/context\\.ts$',
+      '^src/deploy/deploy\\.ts$',
+      '^src/system/(clock|places)\\.ts$',
+      '^src/ui/reporter\\.ts$',
       EVENT,
     ]),
     only('interruption', '^src/interruption\\.ts$', ['^src/deploy/deploy\\.ts$', EVENT]),
@@ -47,7 +52,9 @@ module.exports = {
     ]),
     only('commands', '^src/commands/', [
       '^src/(commands|deploy|doctor|init|demo)/',
-      '^src/context\\.ts$',
+      '^src/(context|session)\\.ts$',
+      '^src/config/apps\\.ts$',
+      '^src/system/clock\\.ts$',
       DRIVERS,
       EVENT,
     ]),
@@ -70,12 +77,12 @@ module.exports = {
     only('config', '^src/config[./]', [
       '^src/config[./]',
       '^src/duration\\.ts$',
-      '^src/system/files\\.ts$',
+      '^src/system/(files|trust)\\.ts$',
       EVENT,
     ]),
     only('system', '^src/system/', ['^src/system/', EVENT]),
     only('ui', '^src/ui/', ['^src/ui/', EVENT]),
-    only('drivers', DRIVERS, [EVENT]),
+    only('drivers', DRIVERS, ['^src/system/', EVENT]),
     only('event', EVENT, []),
     {
       name: 'demo-is-no-front-door',
@@ -99,7 +106,7 @@ module.exports = {
         path: OURS,
         pathNot: [
           '^src/(commands|config|demo|deploy|doctor|fastcgi|init|nginx|pool|system|ui)/',
-          '^src/(cli|config|context|drivers|duration|event|interruption)\\.ts$',
+          '^src/(cli|config|context|drivers|duration|event|interruption|session)\\.ts$',
         ],
       },
     },
@@ -109,8 +116,18 @@ module.exports = {
       name: 'types-only',
       comment: 'drivers.ts is the shape of the sockets in the wall; commands get a context, they make none',
       severity: 'error',
-      from: { path: OURS, pathNot: ['^src/cli\\.ts$'] },
+      from: { path: OURS, pathNot: ['^src/session\\.ts$'] },
       to: { path: ['^src/(drivers|context)\\.ts$'], dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'session-for-cli',
+      comment: 'commands see a session, they hold none; drivers.ts and config/apps.ts lend their types alone',
+      severity: 'error',
+      from: { path: ['^src/commands/', DRIVERS] },
+      to: {
+        path: ['^src/session\\.ts$', '^src/config/apps\\.ts$', '^src/system/(?!clock\\.ts$)'],
+        dependencyTypesNot: ['type-only'],
+      },
     },
 
     // ------------------------------------------------------------ purity

@@ -2,9 +2,8 @@
  * The front door: argv in, exit code out. The only file that knows commander and sets
  * process.exitCode. What a command does not need is not loaded for it.
  */
-import { closeSync, openSync } from 'node:fs';
 import type { CommandName, CommandResult } from './event.js';
-import { listenForSignals } from './interruption.js';
+import { blankStandardStreams, listenForSignals } from './interruption.js';
 import type { Session } from './session.js';
 
 declare const __VERSION__: string;
@@ -117,7 +116,7 @@ async function main(argv: readonly string[]): Promise<void> {
   command('history', 'past deploys', (session, app) =>
     session.withFiles(app, async (files) => {
       const { history } = await import('./commands/history.js');
-      return history(session.surroundings, files);
+      return history(session, files);
     }),
   ).argument('[app]');
   command(
@@ -141,17 +140,5 @@ async function main(argv: readonly string[]): Promise<void> {
       const { refusal } = await import('./commands/outcome.js');
       return refusal(null, { reason: 'usage', detail });
     });
-  }
-}
-
-/** node ends with SIGABRT instead of our exit code when it cannot give back a terminal that is gone. */
-function blankStandardStreams(): void {
-  for (const fd of [0, 1, 2]) {
-    try {
-      closeSync(fd);
-    } catch {
-      // closed already
-    }
-    openSync('/dev/null', 'r+');
   }
 }

@@ -12,15 +12,6 @@ import { appSchema } from './config/schema.js';
 import { factsThroughLinks, readBytes } from './system/files.js';
 import { untrustedPart } from './system/trust.js';
 
-export type {
-  Config,
-  NginxConfig,
-  PoolConfig,
-  ProbeConfig,
-  SwitchConfig,
-  VerifyConfig,
-} from './config/resolve.js';
-
 /**
  * Reads an app's YAML. `file` is absolute and named APP.yaml (config/apps.ts sees to it).
  * Fails with `config-invalid`, or, when `root` (we act as root), with `unsafe-path` for the

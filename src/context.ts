@@ -4,10 +4,11 @@
  */
 import { join } from 'node:path';
 import { loadConfig } from './config.js';
-import type { Config } from './config.js';
+import type { AppFile } from './config/apps.js';
+import type { Config } from './config/resolve.js';
 import type { Interruption } from './deploy/deploy.js';
 import { JournalStore } from './deploy/journal.js';
-import type { Drivers, Lock, VerifyDriver } from './drivers.js';
+import type { Drivers, VerifyDriver } from './drivers.js';
 import { ok, SLOTS } from './event.js';
 import type { Emit, Event, LockHolder, ProcessId, Result } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
@@ -15,6 +16,7 @@ import { createSymlink } from './nginx/symlink.js';
 import { createPool } from './pool/driver.js';
 import { createProbe } from './pool/probe.js';
 import { now, timestamp } from './system/clock.js';
+import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
 import { places } from './system/places.js';
 import { identify, procfs, startedAt } from './system/proc.js';
@@ -128,7 +130,7 @@ async function verifyOf({ verify, probe }: Config): Promise<VerifyDriver | null>
 }
 
 /** An app's journals alone: for commands that ask neither pools nor nginx. */
-export const openPast = (
-  { app, file }: { readonly app: string; readonly file: string },
-  { env, uid }: Surroundings,
-): Past => ({ file, store: new JournalStore(join(places(env, uid).state, app)) });
+export const openPast = ({ app, file }: AppFile, { env, uid }: Surroundings): Past => ({
+  file,
+  store: new JournalStore(join(places(env, uid).state, app)),
+});

@@ -103,6 +103,7 @@ export interface PoolDriver {
   /**
    * For a start whose end nobody saw (we were killed): waits until no start of this slot
    * can still be under way, then looks. `since`: when the start began, ms since the epoch.
+   * Fails with `start-timeout` while one goes on.
    */
   settle(slot: Slot, since: number): Promise<Result<SlotView>>;
 

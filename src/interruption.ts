@@ -7,7 +7,7 @@ import type { Interruption } from './deploy/deploy.js';
 import type { StopSignal } from './event.js';
 
 /** 128 + the signal's number, as shells report it. */
-export const SIGNALLED: Readonly<Record<StopSignal, 129 | 130 | 143>> = {
+const SIGNALLED: Readonly<Record<StopSignal, 129 | 130 | 143>> = {
   SIGHUP: 129,
   SIGINT: 130,
   SIGTERM: 143,
@@ -51,5 +51,17 @@ function hasTerminal(): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** node ends with SIGABRT instead of our exit code when it cannot give back a terminal that is gone. */
+export function blankStandardStreams(): void {
+  for (const fd of [0, 1, 2]) {
+    try {
+      closeSync(fd);
+    } catch {
+      // closed already
+    }
+    openSync('/dev/null', 'r+');
   }
 }

@@ -6,9 +6,9 @@ import { userInfo } from 'node:os';
 import { refusal } from './commands/outcome.js';
 import { selectApp, selectApps } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
-import type { App, Surroundings } from './context.js';
+import type { App, Past, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
-import type { CommandName, CommandResult, EventBody } from './event.js';
+import type { CommandName, CommandResult, EventBody, Result } from './event.js';
 import { timestamp } from './system/clock.js';
 import { places } from './system/places.js';
 import { createReporter } from './ui/reporter.js';
@@ -37,6 +37,10 @@ export interface Session {
   ): Promise<CommandResult>;
   /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
   withEach(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
+  /** Opens one app; its pools are asked what they are. */
+  open(file: AppFile): Promise<Result<App>>;
+  /** One app's journals alone, for commands that ask neither pools nor nginx. */
+  past(file: AppFile): Promise<Past>;
   /** Shows a result that is not the last one. */
   show(result: CommandResult): void;
 }
@@ -74,9 +78,12 @@ export async function hold(
   };
   const { name, file } = given;
   const folder = places(surroundings.env, surroundings.uid).config;
-  const open = async (one: AppFile, act: (app: App) => Promise<CommandResult>): Promise<CommandResult> => {
+  const open = async (one: AppFile): Promise<Result<App>> => {
     const { openApp } = await import('./context.js');
-    const opened = await openApp(one.file, surroundings);
+    return openApp(one.file, surroundings);
+  };
+  const runIn = async (one: AppFile, act: (app: App) => Promise<CommandResult>): Promise<CommandResult> => {
+    const opened = await open(one);
     return opened.ok ? act(opened.value) : refusal(name, opened.failure);
   };
   const session: Session = {
@@ -85,7 +92,7 @@ export async function hold(
       const found = selectApp({ folder, name: wanted, file });
       if (!found.ok) return refusal(name, found.failure);
       app = found.value.app;
-      return open(found.value, act);
+      return runIn(found.value, act);
     },
     withFiles: async (wanted, act) => {
       const found = selectApps({ folder, name: wanted, file });
@@ -98,7 +105,7 @@ export async function hold(
         let worst: CommandResult | null = null;
         for (const one of files) {
           deploy = null;
-          const result = await open(one, act);
+          const result = await runIn(one, act);
           if (files.length > 1 && result.failure !== undefined) {
             say({ type: 'failure', failure: result.failure }, one.app);
           }
@@ -108,6 +115,11 @@ export async function hold(
         }
         return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
       }),
+    open,
+    past: async (one) => {
+      const { openPast } = await import('./context.js');
+      return openPast(one, surroundings);
+    },
     show: (result) => {
       say({ type: 'result', result });
     },

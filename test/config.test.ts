@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Config, loadConfig } from '../src/config.js';
+import { loadConfig } from '../src/config.js';
+import type { Config } from '../src/config/resolve.js';
 
 let dir: string;
 beforeEach(() => {

@@ -20,8 +20,6 @@ const OFFENCES: readonly Offence[] = [
   ['cli', 'src/cli.ts', 'src/nginx/reload.ts'],
   ['cli', 'src/cli.ts', 'src/config/apps.ts', 'import()'],
   ['session', 'src/session.ts', 'src/nginx/reload.ts'],
-  ['session-for-cli', 'src/commands/deploy.ts', 'src/session.ts'],
-  ['session', 'src/session.ts', 'src/nginx/reload.ts'],
   ['session-for-cli', 'src/commands/status.ts', 'src/session.ts'],
   ['session-for-cli', 'src/drivers.ts', 'src/system/lock.ts'],
   ['interruption', 'src/interruption.ts', 'src/system/clock.ts'],

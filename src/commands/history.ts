@@ -1,15 +1,17 @@
 /** Past deploys, newest first. */
 import type { AppFile } from '../config/apps.js';
-import { openPast } from '../context.js';
-import type { Surroundings } from '../context.js';
 import type { DeployState } from '../deploy/state.js';
 import type { CommandResult, HistoryEntry, Timings } from '../event.js';
+import type { Session } from '../session.js';
 import { refusal } from './outcome.js';
 
-export function history(surroundings: Surroundings, files: readonly AppFile[]): CommandResult {
+export async function history(
+  session: Pick<Session, 'past'>,
+  files: readonly AppFile[],
+): Promise<CommandResult> {
   const entries: HistoryEntry[] = [];
   for (const one of files) {
-    const { store, file } = openPast(one, surroundings);
+    const { store, file } = await session.past(one);
     const owned = store.inspect(file);
     if (!owned.ok) return refusal('history', owned.failure);
     for (const state of store.newestFirst()) {

@@ -3,7 +3,6 @@ import { activeSlot } from '../deploy/plan.js';
 import { pastPivot, standsAt } from '../deploy/state.js';
 import type { DeployState } from '../deploy/state.js';
 import type { AppFile } from '../config/apps.js';
-import { openApp } from '../context.js';
 import type { App } from '../context.js';
 import type { Session } from '../session.js';
 import { waitUntil } from '../system/clock.js';
@@ -23,15 +22,15 @@ import { survey } from './survey.js';
 
 /** Looks once. Exit 0 when every app asked about is served, else 1. */
 export async function status(
-  { surroundings }: Pick<Session, 'surroundings'>,
+  session: Pick<Session, 'open'>,
   files: readonly AppFile[],
 ): Promise<CommandResult> {
   const apps: AppStatus[] = [];
   let nginx: ProxyStatus | null = null;
-  for (const { app, file } of files) {
-    const opened = await openApp(file, surroundings);
+  for (const file of files) {
+    const opened = await session.open(file);
     if (!opened.ok) {
-      apps.push(unknown(app, opened.failure));
+      apps.push(unknown(file.app, opened.failure));
       continue;
     }
     apps.push(await statusOf(opened.value));

@@ -39,7 +39,7 @@ const PROGRESS_EVERY = 200;
 export async function drain(draining: Draining): Promise<DrainEnd> {
   const { drivers, slot, life, older, emit } = draining;
   const began = now();
-  let first: Connections | null = null;
+  let first = null as Connections | null;
   let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, alive: true };
   let retiring = 0;
   let told = false;
@@ -109,7 +109,7 @@ export async function retire(draining: Draining): Promise<Result<void>> {
   return fail(stillServing(slot, drivers.drain.timeout, last, 0));
 }
 
-export const isIdle = (load: PoolLoad): boolean =>
+const isIdle = (load: PoolLoad): boolean =>
   !load.alive || (load.connections.accepted === 0 && load.connections.queued === 0 && load.working === 0);
 
 /** An upper bound of the requests that a signal now would end. */

@@ -47,7 +47,7 @@ async function ask(
   const base = await drivers.pool.activity(to, arriving);
   let wrong = 0;
   let unseen = 0;
-  let answer: WrongAnswer | null = null;
+  let answer = null as WrongAnswer | null;
 
   const once = async (): Promise<Result<{ readonly by: SeenBy }> | undefined> => {
     const nonce = randomBytes(8).toString('hex');
@@ -100,15 +100,15 @@ function growth(before: PoolActivity, after: PoolActivity): 'count' | 'activity'
 }
 
 /**
- * The old pool gets no new requests. What waits in its backlog still counts up, and so do the
- * requests of proxy workers of the generation before; those the drain waits for.
+ * The old pool gets no new requests. What waits in its backlog has arrived before; requests of
+ * proxy workers of the generation before still come, and those the drain waits for.
  */
 async function oldIsLeft({ drivers, from, leaving, older }: Verifying): Promise<Result<void>> {
   const way = await drivers.proxy.wayIn(from, older);
   if (!way.ok) return way;
   if (way.value.retiring.length > 0) return ok(undefined);
-  let first: number | null = null;
-  let last: number | null = null;
+  let first = null as number | null;
+  let last = null as number | null;
   const waited = await waitUntil(
     async () => {
       const load = drivers.pool.load(from, leaving);
@@ -117,9 +117,11 @@ async function oldIsLeft({ drivers, from, leaving, older }: Verifying): Promise<
       const { accepted } = await drivers.pool.activity(from, leaving);
       // a pool that keeps no count is judged by the drain proof alone
       if (accepted === null) return ok(undefined);
-      first ??= accepted;
-      const quiet = last === accepted && load.value.connections.queued === 0;
-      last = accepted;
+      // what waits has arrived already: a long backlog is for the drain to wait for
+      const arrived = load.value.connections.queued + accepted;
+      first ??= arrived;
+      const quiet = last === arrived;
+      last = arrived;
       return quiet ? ok(undefined) : undefined;
     },
     { deadline: drivers.verifyTimeout, pace: () => QUIET },

@@ -81,7 +81,7 @@ export function request(asked: Request): Promise<Reply> {
       socket = open(asked.address, as);
     } catch (error) {
       // Without a code it is no refusal of the system: we could not become root again.
-      if (codeOf(error) === undefined) reject(error);
+      if (codeOf(error) === undefined) reject(error instanceof Error ? error : new Error(String(error)));
       settle(wrong(wrongOf(error, as)));
       return;
     }

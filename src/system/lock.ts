@@ -6,12 +6,16 @@
  * The file is never unlinked: somebody could hold the old one while another makes a new.
  */
 import { basename } from 'node:path';
-import type { Lock } from '../drivers.js';
 import { fail, ok } from '../event.js';
 import type { LockHolder, Result } from '../event.js';
 import { timestamp } from './clock.js';
 import { run } from './exec.js';
 import { close, exists, openLockFile, readText, writeWhole } from './files.js';
+
+/** Held until it is released, or its process ends. */
+export interface Lock {
+  release(): void;
+}
 
 const FLOCKS = ['/usr/bin/flock', '/bin/flock'];
 

@@ -1,8 +1,8 @@
 /** The three kinds of lock, where they stand, and in which order they are taken. */
-import type { Lock } from '../drivers.js';
 import { ok } from '../event.js';
 import type { LockHolder, Result } from '../event.js';
 import { lockHolder, takeLock } from './lock.js';
+import type { Lock } from './lock.js';
 import { appLock, lockFolder, proxyLock, slotLock } from './places.js';
 import type { Places } from './places.js';
 import type { Address } from './sockets.js';
