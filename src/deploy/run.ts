@@ -5,6 +5,7 @@
 import { ok } from '../event.js';
 import type { Failure, Outcome, Result, StepName, Timings } from '../event.js';
 import { now, timestamp } from '../system/clock.js';
+import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
 import { pastPivot } from './state.js';
 import type { Entry } from './state.js';
@@ -133,10 +134,11 @@ function strand(deploy: Deploy, failure: Failure): Ending {
   return { outcome: 'stranded', failure };
 }
 
-/** Past the pivot: the new slot serves, what is left to do is left to `recover`. */
+/** Past the pivot: the new slot serves, what is left to do is left to `recover`. A signal has interrupted nothing. */
 function keep(deploy: Deploy, failure: Failure): Ending {
   record(deploy, { type: 'kept', time: timestamp(), reason: failure.reason });
-  return { outcome: 'draining', failure };
+  if (failure.reason !== 'interrupted') return { outcome: 'draining', failure };
+  return { outcome: 'draining', failure: { reason: 'still-draining', slot: leftSlot(deploy) } };
 }
 
 /** Once something has been done, a journal that cannot be written is told, and the way to safety goes on. */

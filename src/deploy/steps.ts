@@ -69,8 +69,24 @@ async function probe(deploy: Deploy): Promise<Result<Applied>> {
     if (!named.ok) return named;
   }
   const answered = await deploy.drivers.probe.probe(slot);
-  if (!answered.ok) return answered;
+  if (!answered.ok) {
+    const { failure } = answered;
+    // the first question without an answer takes all the time that is left
+    if (failure.reason === 'probe-failed' && failure.answer.kind === 'timeout') deploy.unanswered = 1;
+    return answered;
+  }
+  const alive = hasItsMaster(deploy, slot);
+  if (!alive.ok) return alive;
   return ok({ note: { kind: 'answers', ...answered.value }, record: {} });
+}
+
+/** Workers answer on without their master, but nobody would look after the pool that is to serve. */
+function hasItsMaster({ drivers, arriving }: Deploy, slot: Slot): Result<void> {
+  if (arriving === null || arriving.master === null) return ok(undefined);
+  const view = drivers.pool.observe(slot);
+  if (!view.ok) return view;
+  if (view.value.state === 'running') return ok(undefined);
+  return fail({ reason: 'pool-died', slot, log: drivers.pool.log(slot) });
 }
 
 async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
@@ -173,13 +189,18 @@ async function takeStandbyDown(deploy: Deploy): Promise<Result<Applied>> {
   const { drivers, unseenStart } = deploy;
   const slot = deploy.opened.to;
   let life = deploy.arriving;
+  let older = deploy.unswitched?.older ?? [];
   if (life === null && unseenStart !== null) {
     const view = await drivers.pool.settle(slot, unseenStart);
     if (!view.ok) return view;
     life = view.value.life;
+    // it may be the pool that the start was to replace: proxy workers of the past may still use it
+    const proxy = life === null ? null : await drivers.proxy.survey(null);
+    if (proxy?.ok === false) return proxy;
+    older = proxy?.value.older ?? older;
   }
   if (life !== null) {
-    const down = await takeDown(deploy, slot, life, deploy.unswitched?.older ?? [], NEVER);
+    const down = await takeDown(deploy, slot, life, older, NEVER);
     if (!down.ok) return down;
   }
   const swept = drivers.pool.sweep(slot);
@@ -200,7 +221,8 @@ async function takeDown(
   const load = drivers.pool.load(slot, life);
   if (!load.ok) return load;
   if (load.value.alive) {
-    const ended = await drain({ drivers, emit, signal, slot, life, older });
+    const { unanswered } = deploy;
+    const ended = await drain({ drivers, emit, signal, slot, life, older, unanswered });
     if (ended.kind === 'failed') return fail(ended.failure);
     if (ended.kind === 'interrupted') {
       return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
@@ -242,4 +264,5 @@ const waits = (deploy: Deploy, slot: Slot, life: PoolLife): Parameters<typeof re
   slot,
   life,
   older: [],
+  unanswered: slot === deploy.opened.to ? deploy.unanswered : 0,
 });

@@ -2,7 +2,7 @@
  * The pools of one app, started directly and run by php-fpm: ties this room's parts
  * together to what a deploy asks of a pool.
  */
-import { ok } from '../event.js';
+import { fail, ok } from '../event.js';
 import type { ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView } from '../drivers.js';
 import { wallClock, waitUntil } from '../system/clock.js';
@@ -96,7 +96,7 @@ function drive(options: PoolOptions, slots: Readonly<Record<Slot, FpmSlot>>): Po
         onLog: (log) => logs.set(slot, log),
       }),
     settle: async (slot, since) => {
-      await waitUntil(
+      const waited = await waitUntil(
         () => {
           if (isStarting(fs, slots[slot], root)) return undefined;
           const view = observe(slot);
@@ -105,6 +105,11 @@ function drive(options: PoolOptions, slots: Readonly<Record<Slot, FpmSlot>>): Po
         },
         { deadline: SETTLE_MOST },
       );
+      // stopped, or starved: it may still come up, so nobody may say that it did not
+      if (waited.kind !== 'seen') {
+        const address = spell(slots[slot].address);
+        return fail({ reason: 'start-timeout', slot, address, ms: SETTLE_MOST, log: '' });
+      }
       return observe(slot);
     },
     retire: (slot) => retireSocket(fs, slots[slot]),

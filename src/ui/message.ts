@@ -200,7 +200,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'still-draining':
       return {
-        message: say`The ${failure.slot} pool still drains from the deploy before.`,
+        message: say`The ${failure.slot} pool still drains: a deploy is not finished.`,
         hint: `${run('recover', app)} waits for it, ${run('recover', app, '--now')} ends it with requests in flight.`,
       };
     case 'unobservable':

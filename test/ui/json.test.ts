@@ -64,7 +64,7 @@ describe('a result', () => {
       exit: 1,
       failure: {
         reason: 'still-draining',
-        message: 'The blue pool still drains from the deploy before.',
+        message: 'The blue pool still drains: a deploy is not finished.',
         hint: '`swap-pool recover` waits for it, `swap-pool recover --now` ends it with requests in flight.',
       },
     });
