@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { waitUntil } from '../../src/system/clock.js';
 
-export const PROGRAM = resolve('dist/swap-pool.cjs');
+const PROGRAM = resolve('dist/swap-pool.cjs');
 const DIE_AT = resolve('test/support/die-at.cjs');
 
 /** One line of `--json`; its keys are what a test looks for. */
@@ -24,6 +24,11 @@ export interface Run {
   readonly result: Line;
 }
 
+/** After the Nth record of the journal, before the one that follows, or after the Kth change between the two. */
+export type DeathPoint =
+  | { readonly when: 'written' | 'next'; readonly record: number }
+  | { readonly when: 'act'; readonly record: number; readonly change: number };
+
 export interface CommandOptions {
   /** Over PATH, LANG and the sandbox's own; undefined takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -32,8 +37,8 @@ export interface CommandOptions {
   readonly json?: boolean;
   /** Nobody reads stdout: it is closed as soon as the program runs. */
   readonly closeStdout?: boolean;
-  /** SIGKILL to itself after the Nth record of the journal, or before the one that follows. */
-  readonly dieAt?: { readonly when: 'written' | 'next'; readonly record: number };
+  /** SIGKILL to itself at a point of its journal: see die-at.cjs. */
+  readonly dieAt?: DeathPoint;
   /** Another program than the bundle, as argv. */
   readonly program?: readonly string[];
 }
@@ -61,7 +66,7 @@ export class Command {
       env: {
         PATH: '/usr/bin:/bin',
         LANG: 'C.UTF-8',
-        ...(dieAt === undefined ? {} : { RIG_DIE: `${dieAt.when}:${dieAt.record}` }),
+        ...(dieAt === undefined ? {} : { RIG_DIE: Object.values(dieAt).join(':') }),
         ...options.env,
       },
     });

@@ -147,9 +147,11 @@ export class Rig {
   // ---------------------------------------------------------------- load
 
   /** Sends load until the end of the test; every request of it has to be answered. */
-  async load(plan: LoadPlan = SHORT, name?: string): Promise<Load> {
-    const site = this.site(name);
-    const load = await Load.start({ port: site.port, host: `${site.name}.test`, plan });
+  async load(plan: LoadPlan = SHORT, of?: string): Promise<Load> {
+    const site = this.site(of);
+    const host = `${site.name}.test`;
+    const name = this.loads.length === 0 ? {} : { name: String(this.loads.length + 1) };
+    const load = await Load.start({ port: site.port, host, plan, ...name });
     this.loads.push({ load, site });
     return load;
   }
@@ -214,9 +216,12 @@ export class Rig {
     const loads = await Promise.all(
       this.loads.map(({ load, site }) => checkLoad(this.sandbox, load, site.switch, this.allow)),
     );
+    return [...running, ...loads.flat(), ...(await this.disorder())];
+  }
+
+  /** The checks that need no end of the load: for every time a test has brought things in order. */
+  async disorder(): Promise<string[]> {
     return [
-      ...running,
-      ...loads.flat(),
       ...(await checkProcesses(this.sandbox, this.allow)),
       ...checkNginxLog(this.sandbox, this.allow),
       ...checkFiles(this.sandbox, this.before, this.allow),

@@ -1,0 +1,178 @@
+/** kill -9 where something is being put right already: a revert, a recovery, a rollback; and of a start that goes on. */
+import { describe, expect, it } from 'vitest';
+import { otherSlot } from '../../src/event.js';
+import { identify, procfs, signalProcess } from '../../src/system/proc.js';
+import {
+  deathAt,
+  deaths,
+  expectClean,
+  mend,
+  nameOf,
+  openJournals,
+  recordsOf,
+  TRAFFIC,
+} from '../support/deaths.js';
+import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+
+const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
+const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
+
+describe.each(['symlink', 'rewrite'] as const)('by %s', { timeout: 150_000 }, (by) => {
+  const options: RigOptions = { switch: by, site: { workers: 12 }, timeout: 140_000 };
+
+  const withTraffic = (
+    act: (rig: Rig, expectNoCut: (what: string) => void) => Promise<void>,
+  ): Promise<void> =>
+    withRig(options, async (rig) => {
+      await rig.deployed();
+      const load = await rig.load(TRAFFIC);
+      await rig.until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
+      await act(rig, (what) => {
+        expect(load.cut, what).toBe(0);
+      });
+    });
+
+  it('kill -9 of a deploy that takes itself back cuts nothing, and is mended', async () => {
+    const undone = [
+      ...DEPLOY.slice(0, numberOf('intent verify')),
+      ...['intent revert switch', 'evidence revert switch', 'intent revert start', 'evidence revert start'],
+    ];
+    await withTraffic(async (rig, expectNoCut) => {
+      let serving = await expectClean(rig);
+      let turn = by === 'symlink' ? 0 : 1;
+      for (let record = numberOf('intent verify') + 1; record <= undone.length; record += 1) {
+        const standby = otherSlot(serving);
+        rig.breakVerify(standby);
+        for await (const { words } of deaths(record, (dieAt) => rig.deploy([], { dieAt }))) {
+          const point = `died after ${undone[record - 1] ?? ''}: ${words ?? 'it lived'}`;
+          expect(rig.journals().at(-1)?.records.map(nameOf), point).toEqual(undone.slice(0, record));
+          turn += 1;
+          if (turn % 2 === 0) {
+            expect((await mend(rig, 'recover')).result, point).toMatchObject({ outcome: 'reverted' });
+          } else {
+            rig.breakVerify(standby, false);
+            expect((await mend(rig, 'deploy')).result, point).toMatchObject({ from: serving, to: standby });
+            // and back, so that the next one leaves the same slot
+            expect(await rig.deploy()).toMatchObject({ exit: 0 });
+            rig.breakVerify(standby);
+          }
+          serving = await expectClean(rig, serving);
+          expectNoCut(point);
+        }
+        rig.breakVerify(standby, false);
+      }
+    });
+  });
+
+  it.each([
+    ['nothing had been done', 'opened', 'written'],
+    ['the pool ran', 'evidence start', 'written'],
+    ['the switch had begun', 'intent switch', 'written'],
+    ['the switch was done', 'intent switch', 'next'],
+    ['the switch was proven', 'evidence switch', 'written'],
+    ['the old pool drained', 'intent drain', 'written'],
+    ['the old pool was retired', 'evidence retire', 'written'],
+  ] as const)('a recovery that is killed again and again ends what died when %s', async (_, record, when) => {
+    await withTraffic(async (rig, expectNoCut) => {
+      const died = { when, record: numberOf(record) };
+      await deathAt(died, (dieAt) => rig.deploy([], { dieAt }));
+      const recover = (dieAt: Parameters<typeof deathAt>[0]) => rig.run(['recover', 'demo'], { dieAt });
+      for (let number = 1; openJournals(rig) > 0; number += 1) {
+        await deathAt({ when: 'written', record: number }, recover);
+        if (openJournals(rig) === 0) break;
+        await deathAt({ when: 'act', record: number, change: 1 }, recover);
+      }
+      expect((await mend(rig, 'recover')).result).toMatchObject({ outcome: 'unchanged' });
+      await expectClean(rig);
+      expectNoCut('in the end');
+    });
+  });
+
+  it.each(['recover', 'deploy'] as const)(
+    'a pool that comes up after its deploy has died is waited for by %s, and taken down',
+    async (way) => {
+      await withTraffic(async (rig) => {
+        const serving = await expectClean(rig);
+        const { words } = await deathAt(
+          { when: 'act', record: numberOf('intent start'), change: 1 },
+          (dieAt) => rig.deploy([], { dieAt, env: { RIG_FREEZE: '1' } }),
+        );
+        expect(words).toMatch(/^run .* -D /);
+        expect(rig.isListening(otherSlot(serving))).toBe(false);
+        const mending = rig.spawn([way, 'demo']);
+        await mending.until(
+          ({ type, step, revert }) => type === 'step-started' && step === 'start' && revert === true,
+        );
+        thaw(rig);
+        const { exit, events } = await mending.end;
+        expect(exit).toBe(0);
+        const started = events.find(({ type, revert }) => type === 'step-done' && revert === true);
+        expect(started).toMatchObject({ step: 'start' });
+        await expectClean(rig, way === 'recover' ? serving : otherSlot(serving));
+      });
+    },
+  );
+
+  it('a start that does not come to an end is no start that failed: it stays open until it has ended', async () => {
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      await deathAt({ when: 'act', record: numberOf('intent start'), change: 1 }, (dieAt) =>
+        rig.deploy([], { dieAt, env: { RIG_FREEZE: '1' } }),
+      );
+      const refused = await rig.run(['recover', 'demo']);
+      expect(refused).toMatchObject({ exit: 1, result: { outcome: 'refused' } });
+      expect(openJournals(rig)).toBe(1);
+      thaw(rig);
+      await mend(rig, 'recover');
+      await expectClean(rig, serving);
+    });
+  });
+
+  const ROLLBACK = recordsOf(['probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
+  it('kill -9 of a rollback onto a slot that still drains cuts nothing, and is mended', async () => {
+    await withTraffic(async (rig, expectNoCut) => {
+      // so that there is always something to drain
+      await rig.load({ slow: { every: 300, takes: 1000 } });
+      let serving = await expectClean(rig);
+      let turn = by === 'symlink' ? 0 : 1;
+      // the record that closes the deploy which drained stands between the pivot and the drain
+      const last = ROLLBACK.indexOf('evidence verify') + 2;
+      for (let record = 1; record <= last; record += 1) {
+        const rollback = async (dieAt: Parameters<typeof deathAt>[0]) => {
+          await leaveDraining(rig);
+          return rig.run(['rollback', 'demo'], { dieAt });
+        };
+        for await (const { words } of deaths(record, rollback)) {
+          const point = `died after ${ROLLBACK[record - 1] ?? ''} (${record}): ${words ?? 'it lived'}`;
+          turn += 1;
+          const way = turn % 2 === 0 ? 'recover' : 'deploy';
+          const mended = await mend(rig, way);
+          const served = way === 'deploy' ? mended.result['from'] : await rig.answering();
+          if (record < ROLLBACK.indexOf('intent switch') + 1) expect(served, point).toBe(otherSlot(serving));
+          if (record > ROLLBACK.indexOf('evidence verify')) expect(served, point).toBe(serving);
+          serving = await expectClean(rig, String(way === 'deploy' ? mended.result['to'] : served));
+          expectNoCut(point);
+        }
+      }
+    });
+  });
+});
+
+/** Lets a pool's program go on that was stopped right after its start. */
+function thaw(rig: Rig): void {
+  const frozen = rig.sandbox.residents().filter(({ command }) => command.includes(' -D -y '));
+  expect(frozen).toHaveLength(1);
+  for (const { id } of frozen) {
+    expect(identify(procfs(), id.pid)).toEqual(id);
+    signalProcess(procfs(), id, 'SIGCONT');
+  }
+}
+
+/** A deploy that is asked to stop while the old pool drains: the new one serves, the old one is kept. */
+async function leaveDraining(rig: Rig): Promise<void> {
+  const deploy = rig.spawnDeploy();
+  await deploy.untilStep('drain');
+  deploy.kill('SIGTERM');
+  const { exit, stderr } = await deploy.end;
+  expect(exit, stderr).toBe(5);
+}
