@@ -35,13 +35,12 @@ export function createLocks(
       const held: Lock[] = [first.value];
       // two addresses on one TCP port share a lock; one order for all callers
       const paths = [...new Set(addresses.map((address) => slotLock(folder.value, address)))].sort();
-      for (const taken of await Promise.all(
-        paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self })),
-      )) {
-        if (taken.ok) held.push(taken.value);
-        else return released(held, taken);
-      }
-      return ok(all(held));
+      const taken = await Promise.all(paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self })));
+      for (const lock of taken) if (lock.ok) held.push(lock.value);
+      const refused = taken.find((lock) => !lock.ok);
+      if (refused === undefined) return ok(all(held));
+      all(held).release();
+      return refused;
     },
     takeProxy: async (key, wait) => {
       const folder = lockFolder(where.locks, uid);
@@ -56,8 +55,3 @@ const all = (held: readonly Lock[]): Lock => ({
     for (const lock of [...held].reverse()) lock.release();
   },
 });
-
-function released<T>(held: readonly Lock[], failed: T): T {
-  all(held).release();
-  return failed;
-}
