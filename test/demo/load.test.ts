@@ -123,7 +123,8 @@ describe('a request is not cut', () => {
     const plan = { idle: { clients: 2, every: 200, delay: 10 } };
     const records = await record(port, plan, 6);
     expect(records.filter(({ cut }) => cut !== null)).toEqual([]);
-    expect(records.every(({ ms }) => ms >= 20)).toBe(true);
+    // there and back; node's timers count in whole milliseconds of a cached clock, so each may be one early
+    expect(Math.min(...records.map(({ ms }) => ms))).toBeGreaterThanOrEqual(18);
   });
 });
 
