@@ -54,6 +54,8 @@ export interface LoadOptions {
   /** The Host header. */
   readonly host: string;
   readonly plan: LoadPlan;
+  /** Stands in every id, to tell the requests of several loads on one site apart. */
+  readonly name?: string;
   readonly timeoutMs?: number;
   /** No request is sent after so many, or so late. */
   readonly most?: number;
@@ -269,7 +271,8 @@ export class Load {
 
   private nextId(kind: LoadClass): string {
     this.count += 1;
-    return `${kind}-${this.count}`;
+    const { name } = this.options;
+    return name === undefined ? `${kind}-${this.count}` : `${kind}-${name}-${this.count}`;
   }
 
   private track(work: Promise<unknown>): void {

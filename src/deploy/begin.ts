@@ -88,6 +88,7 @@ function deployOf(
     unseenStart: unseen ? Date.parse(state.since) : null,
     switched,
     unswitched,
+    unanswered: 0,
     drained,
     cutting,
     cut,

@@ -29,6 +29,8 @@ export interface Deploy {
   switched: SwitchEvidence | null;
   /** Set when a switch was reverted: who may still send requests to `to`. */
   unswitched: SwitchEvidence | null;
+  /** Questions of the probe that the arriving pool never answered. */
+  unanswered: number;
   drained: Connections | null;
   /** The drain's deadline passed and the configuration says stop: what is served will be cut. */
   cutting: boolean;

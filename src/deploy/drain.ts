@@ -20,6 +20,8 @@ export interface Draining {
   readonly life: PoolLife;
   /** Proxy workers that may still send requests there. */
   readonly older: readonly OlderWorker[];
+  /** Questions of our own that it never answered: its workers may be at them for ever, and nobody waits. */
+  readonly unanswered?: number;
 }
 
 export type DrainEnd =
@@ -37,7 +39,7 @@ const PROGRESS_EVERY = 200;
 
 /** Points 1 and 2, bounded by `drain.timeout`. */
 export async function drain(draining: Draining): Promise<DrainEnd> {
-  const { drivers, slot, life, older, emit } = draining;
+  const { drivers, slot, life, older, emit, unanswered = 0 } = draining;
   const began = now();
   let first = null as Connections | null;
   let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, alive: true };
@@ -56,7 +58,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     first ??= last.connections;
     retiring = way.value.open ? way.value.retiring.length : 0;
     cost = now() - looked;
-    if (isIdle(last) && !way.value.open) return ok(true);
+    if (isIdle(last, unanswered) && !way.value.open) return ok(true);
     if (now() - shown >= PROGRESS_EVERY) {
       shown = now();
       emit({
@@ -68,7 +70,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
         retiring,
       });
     }
-    if (!told && isIdle(last) && way.value.open && now() - began > TELL_OTHERS_AFTER) {
+    if (!told && isIdle(last, unanswered) && way.value.open && now() - began > TELL_OTHERS_AFTER) {
       told = true;
       const pids = way.value.retiring.map((id) => id.pid);
       emit({ type: 'warning', warning: { reason: 'waits-for-other-sites', retiring, pids } });
@@ -92,7 +94,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
  * ENOENT before anything was sent, and goes to the other slot.
  */
 export async function retire(draining: Draining): Promise<Result<void>> {
-  const { drivers, slot, life, signal } = draining;
+  const { drivers, slot, life, signal, unanswered = 0 } = draining;
   const gone = drivers.pool.retire(slot);
   if (!gone.ok) return gone;
   let last: PoolLoad | null = null;
@@ -101,7 +103,7 @@ export async function retire(draining: Draining): Promise<Result<void>> {
       const load = drivers.pool.load(slot, life);
       if (!load.ok) return load;
       last = load.value;
-      return isIdle(load.value) ? ok(undefined) : undefined;
+      return isIdle(load.value, unanswered) ? ok(undefined) : undefined;
     },
     { deadline: drivers.drain.timeout, signal },
   );
@@ -109,8 +111,9 @@ export async function retire(draining: Draining): Promise<Result<void>> {
   return fail(stillServing(slot, drivers.drain.timeout, last, 0));
 }
 
-const isIdle = (load: PoolLoad): boolean =>
-  !load.alive || (load.connections.accepted === 0 && load.connections.queued === 0 && load.working === 0);
+/** A connection lives until its script ends, even when the client has gone: ours cannot be told from others'. */
+const isIdle = ({ alive, connections, working }: PoolLoad, unanswered: number): boolean =>
+  !alive || (connections.accepted + connections.queued <= unanswered && working <= unanswered);
 
 /** An upper bound of the requests that a signal now would end. */
 export const atRisk = (load: PoolLoad): number =>

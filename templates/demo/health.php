@@ -5,7 +5,7 @@ require __DIR__ . '/reply.php';
 $how = @file_get_contents(dirname(__DIR__) . '/work/broken-' . getenv('SWAP_POOL_SLOT'));
 match (trim((string) $how)) {
     'status' => reply("broken\n", 500),
-    'body' => reply("broken\n"),
+    'body' => reply("wrong\n"),
     'fatal' => no_such_function(),
     'hang' => work(60_000),
     'exit' => posix_kill(getmypid(), 9),
