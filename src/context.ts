@@ -112,6 +112,7 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
         config.app,
         SLOTS.map((slot) => addresses[slot]),
         wait,
+        surroundings.interruption.signal,
       ),
     lockHolder: () => locks.holder(config.app),
     enter: (id) => {

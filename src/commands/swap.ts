@@ -27,7 +27,10 @@ export async function swap(app: App, options: SwapOptions): Promise<CommandResul
   const claimed = app.store.claim(app.config.file);
   if (!claimed.ok) return refusal(command, claimed.failure);
   const lock = await app.lock(options.waitLock);
-  if (!lock.ok) return refusal(command, lock.failure);
+  if (!lock.ok) {
+    const { requested } = app.interruption;
+    return refusal(command, requested === null ? lock.failure : { reason: 'interrupted', signal: requested });
+  }
   try {
     return await locked(app, options);
   } finally {

@@ -19,6 +19,15 @@ export interface Lock {
 
 const FLOCKS = ['/usr/bin/flock', '/bin/flock'];
 
+export interface LockRequest {
+  /** ms; 0: not at all. */
+  readonly wait: number;
+  /** Ends the wait early. */
+  readonly signal?: AbortSignal;
+  readonly command: string;
+  readonly user: string;
+}
+
 /**
  * Takes the lock at `path`, waiting up to `wait` ms (0: not at all). `locked` when somebody
  * else has it, with what the holder wrote about itself; `state-unwritable` when the file
@@ -27,7 +36,7 @@ const FLOCKS = ['/usr/bin/flock', '/bin/flock'];
 export async function takeLock(
   path: string,
   kind: 'app' | 'nginx' | 'slot',
-  { wait, command, user }: { readonly wait: number; readonly command: string; readonly user: string },
+  { wait, signal, command, user }: LockRequest,
 ): Promise<Result<Lock>> {
   const flock = FLOCKS.find((candidate) => exists(candidate));
   if (flock === undefined) return fail({ reason: 'binary-missing', searched: FLOCKS });
@@ -35,10 +44,12 @@ export async function takeLock(
   if (!opened.ok) return fail({ reason: 'state-unwritable', path, code: opened.code });
   const fd = opened.value;
   const how = wait > 0 ? ['-w', String(wait / 1000)] : ['-n'];
-  const ran = await run([flock, ...how, '3'], { descriptor: fd });
+  const ran = await run([flock, ...how, '3'], { descriptor: fd, signal });
   if (ran.status !== 0) {
     close(fd);
-    if (ran.status === 1) return fail({ reason: 'locked', lock: kind, path, holder: lockHolder(path) });
+    if (ran.status === 1 || signal?.aborted === true) {
+      return fail({ reason: 'locked', lock: kind, path, holder: lockHolder(path) });
+    }
     return fail({ reason: 'bug', detail: `${basename(flock)}: ${ran.failure ?? ran.stderr}` });
   }
   const holder: LockHolder = { pid: process.pid, user, command, since: timestamp() };

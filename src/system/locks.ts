@@ -9,10 +9,15 @@ import type { Address } from './sockets.js';
 
 export interface Locks {
   /**
-   * The app's lock, waited for up to `wait` ms, and then those of its slots' real addresses,
+   * The app's lock, waited for up to `wait` ms or until `signal`, and then those of its slots' real addresses,
    * not waited for: whoever holds one of them under another name is at the same pools.
    */
-  takeApp(app: string, addresses: readonly Address[], wait: number): Promise<Result<Lock>>;
+  takeApp(
+    app: string,
+    addresses: readonly Address[],
+    wait: number,
+    signal: AbortSignal,
+  ): Promise<Result<Lock>>;
   /** The lock of one proxy. */
   takeProxy(key: string, wait: number): Promise<Result<Lock>>;
   /** Who has the app's lock, or had it last and died. */
@@ -25,12 +30,12 @@ export function createLocks(
 ): Locks {
   const self = { user: who, command };
   return {
-    takeApp: async (app, addresses, wait) => {
+    takeApp: async (app, addresses, wait, signal) => {
       const run = lockFolder(where.run, uid);
       if (!run.ok) return run;
       const folder = lockFolder(where.locks, uid);
       if (!folder.ok) return folder;
-      const first = await takeLock(appLock(run.value, app), 'app', { wait, ...self });
+      const first = await takeLock(appLock(run.value, app), 'app', { wait, signal, ...self });
       if (!first.ok) return first;
       const held: Lock[] = [first.value];
       // two addresses on one TCP port share a lock; one order for all callers
