@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { waitUntil } from '../../src/system/clock.js';
 
-const PROGRAM = resolve('dist/swap-pool.cjs');
+export const PROGRAM = resolve('dist/swap-pool.cjs');
 const DIE_AT = resolve('test/support/die-at.cjs');
 
 /** One line of `--json`; its keys are what a test looks for. */

@@ -1,0 +1,252 @@
+/** What a signal, a reader that goes away and a terminal that is lost do to a deploy, and what they do not. */
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { otherSlot } from '../../src/event.js';
+import type { LoadPlan } from '../../src/demo/load.js';
+import { procfs, readStat } from '../../src/system/proc.js';
+import { PROGRAM } from '../support/command.js';
+import { expectClean, mend, nameOf, openJournals, TRAFFIC } from '../support/deaths.js';
+import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+
+const SIGNALS = [
+  ['SIGHUP', 129],
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const;
+
+/** Always a request of the old pool under way, so that a drain waits. */
+const LASTING: LoadPlan = { ...TRAFFIC, slow: { every: 300, takes: 1500 } };
+
+const options = (by: 'symlink' | 'rewrite' = 'symlink'): RigOptions => ({
+  switch: by,
+  site: { workers: 16 },
+});
+
+async function withTraffic(
+  act: (rig: Rig) => Promise<void>,
+  { by = 'symlink', plan = TRAFFIC }: { by?: 'symlink' | 'rewrite'; plan?: LoadPlan } = {},
+): Promise<void> {
+  await withRig(options(by), async (rig) => {
+    await rig.deployed();
+    const load = await rig.load(plan);
+    await rig.until(() => load.underWay('slow') > 0);
+    await act(rig);
+  });
+}
+
+/** Waits until the second deploy has written a record. */
+const reached = (rig: Rig, record: string): Promise<void> =>
+  rig.until(() => rig.journals().length === 2 && did(rig).includes(record));
+
+/** What the last deploy did, by its journal. */
+const did = (rig: Rig): string[] => rig.journals().at(-1)?.records.map(nameOf) ?? [];
+
+describe('before the pivot', () => {
+  it.each(SIGNALS)(
+    '%s lets the current act finish, reverts, and is the exit code %i',
+    async (signal, exit) => {
+      await withTraffic(async (rig) => {
+        const serving = await expectClean(rig);
+        rig.breakSlot(otherSlot(serving), 'status');
+        const deploy = rig.spawnDeploy();
+        await deploy.untilStep('probe');
+        deploy.kill(signal);
+        rig.breakSlot(otherSlot(serving), null);
+        const run = await deploy.end;
+        expect(run, run.stderr).toMatchObject({
+          exit,
+          result: { outcome: 'interrupted', exit, failure: { reason: 'interrupted' } },
+        });
+        // the probe, which was under way, came to its end; nothing was begun after it
+        expect(did(rig).slice(3, 6)).toEqual(['intent probe', 'evidence probe', 'intent revert start']);
+        await expectClean(rig, serving);
+      });
+    },
+  );
+
+  it('a switch that is under way is finished, then reverted', async () => {
+    await withTraffic(
+      async (rig) => {
+        const serving = await expectClean(rig);
+        const deploy = rig.spawnDeploy();
+        await deploy.untilStep('switch');
+        deploy.kill('SIGTERM');
+        expect(await deploy.end).toMatchObject({ exit: 143, result: { outcome: 'interrupted' } });
+        expect(did(rig).slice(5, 9)).toEqual([
+          'intent switch',
+          'evidence switch',
+          'intent revert switch',
+          'evidence revert switch',
+        ]);
+        await expectClean(rig, serving);
+      },
+      { by: 'rewrite' },
+    );
+  });
+
+  it('a wait for the lock ends at once', async () => {
+    await withTraffic(
+      async (rig) => {
+        const first = rig.spawnDeploy();
+        await first.untilStep('start');
+        const second = rig.spawnDeploy(['--wait-lock', '1h']);
+        await rig.until(() => waitsForFlock(second.pid));
+        second.kill('SIGINT');
+        expect(await second.end).toMatchObject({ exit: 130, result: { outcome: 'interrupted' } });
+        expect(first.running).toBe(true);
+        expect(await first.end).toMatchObject({ exit: 0 });
+        expect(rig.journals()).toHaveLength(2);
+        await expectClean(rig);
+      },
+      { plan: LASTING },
+    );
+  });
+});
+
+describe('past the pivot', () => {
+  it.each(SIGNALS)('%s reverts nothing: the drain is left to `recover`, exit 5', async (signal) => {
+    await withTraffic(
+      async (rig) => {
+        const serving = await expectClean(rig);
+        const deploy = rig.spawnDeploy();
+        await deploy.untilStep('drain');
+        deploy.kill(signal);
+        const run = await deploy.end;
+        expect(run, run.stderr).toMatchObject({
+          exit: 5,
+          result: { outcome: 'draining', exit: 5, failure: { reason: 'still-draining' } },
+        });
+        expect(run.stderr).not.toMatch(/revert/i);
+        expect(await rig.answering()).toBe(otherSlot(serving));
+        expect(rig.isListening(serving)).toBe(true);
+        const { result } = await rig.run(['status', 'demo']);
+        expect(result).toMatchObject({
+          exit: 0,
+          apps: [{ active: otherSlot(serving), slots: { [serving]: { state: 'draining' } } }],
+        });
+        await mend(rig, 'recover');
+        await expectClean(rig, otherSlot(serving));
+      },
+      { plan: LASTING },
+    );
+  });
+});
+
+describe('a second signal', () => {
+  it.each([
+    ['probe', 'SIGTERM', 'SIGINT'],
+    ['drain', 'SIGINT', 'SIGTERM'],
+  ] as const)('leaves at once in %s, and the journal stays', async (step, signal, other) => {
+    await withTraffic(
+      async (rig) => {
+        const serving = await expectClean(rig);
+        if (step === 'probe') rig.breakSlot(otherSlot(serving), 'status');
+        const deploy = rig.spawnDeploy();
+        await deploy.untilStep(step);
+        // while it is stopped both arrive, and it has had no moment to heed the first
+        deploy.kill('SIGSTOP');
+        deploy.kill(signal);
+        deploy.kill(other);
+        deploy.kill('SIGCONT');
+        expect((await deploy.end).exit).toBeOneOf([130, 143]);
+        expect(openJournals(rig)).toBe(1);
+        rig.breakSlot(otherSlot(serving), null);
+        await mend(rig, 'recover');
+        await expectClean(rig, step === 'probe' ? serving : otherSlot(serving));
+      },
+      { plan: step === 'drain' ? LASTING : TRAFFIC },
+    );
+  });
+});
+
+describe('nobody who looks on can stop a deploy', () => {
+  it.each([
+    ['JSON', true],
+    ['lines', false],
+  ])('a reader of its %s that goes away', async (_, json) => {
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      expect(await rig.deploy([], { closeStdout: true, json })).toMatchObject({ exit: 0 });
+      await expectClean(rig, otherSlot(serving));
+    });
+  });
+
+  it('a terminal that is lost', async () => {
+    await withTraffic(
+      async (rig) => {
+        const serving = await expectClean(rig);
+        const terminal = inTerminal(rig);
+        const node = await terminal.program();
+        await reached(rig, 'intent drain');
+        // with `script` goes the other end of the terminal: the kernel sends HUP to who is in its foreground
+        terminal.command.kill('SIGKILL');
+        await terminal.command.end;
+        await rig.until(() => readStat(procfs(), node) === null);
+        expect(did(rig).at(-1)).toBe('closed');
+        await expectClean(rig, otherSlot(serving));
+      },
+      { plan: LASTING },
+    );
+  });
+
+  it('a terminal that is lost before the switch', async () => {
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      rig.breakSlot(otherSlot(serving), 'status');
+      const terminal = inTerminal(rig);
+      const node = await terminal.program();
+      await reached(rig, 'intent probe');
+      terminal.command.kill('SIGKILL');
+      await terminal.command.end;
+      rig.breakSlot(otherSlot(serving), null);
+      await rig.until(() => readStat(procfs(), node) === null);
+      await expectClean(rig, otherSlot(serving));
+    });
+  });
+
+  it('a HUP that somebody sends while the terminal is there is heard', async () => {
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      rig.breakSlot(otherSlot(serving), 'status');
+      const terminal = inTerminal(rig);
+      const node = await terminal.program();
+      await reached(rig, 'intent probe');
+      process.kill(node, 'SIGHUP');
+      rig.breakSlot(otherSlot(serving), null);
+      expect((await terminal.command.end).exit).toBe(129);
+      expect(did(rig)).toContain('evidence revert start');
+      await expectClean(rig, serving);
+    });
+  });
+});
+
+/** A deploy in the foreground of a terminal of its own (util-linux' script). */
+function inTerminal(rig: Rig): { command: ReturnType<Rig['spawn']>; program: () => Promise<number> } {
+  const pidfile = rig.sandbox.path('work', 'deploy.pid');
+  const words = [process.execPath, PROGRAM, 'deploy', rig.site().name].map((word) => `'${word}'`).join(' ');
+  const command = rig.spawn([], {
+    program: ['/usr/bin/script', '-qec', `echo $$ > '${pidfile}'; exec ${words}`, '/dev/null'],
+    json: false,
+    env: { TERM: 'xterm', SHELL: '/bin/sh' },
+  });
+  return {
+    command,
+    program: async () => {
+      await rig.until(() => existsSync(pidfile) && readFileSync(pidfile, 'utf8').endsWith('\n'));
+      return Number(readFileSync(pidfile, 'utf8'));
+    },
+  };
+}
+
+/** Whether a swap-pool waits for a lock. */
+const waitsForFlock = (pid: number): boolean =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    .split(' ')
+    .filter(Boolean)
+    .some((child) => {
+      try {
+        return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('flock\0-w');
+      } catch {
+        return false;
+      }
+    });
