@@ -25,8 +25,11 @@ export async function look(app: App, command: Command, draining: DeployState | n
     return ok({ situation: situation.value, decision: decision.value });
   }
   app.emit({ type: 'warning', warning: { reason: 'running-differs', files: decision.value.files } });
-  const answered = await app.drivers.probe.probe(decision.value.slot);
-  if (!answered.ok) return answered;
+  const { life, retired } = situation.value.slots[decision.value.slot];
+  if (life !== null && !retired) {
+    const answered = await app.drivers.probe.probe(decision.value.slot);
+    if (!answered.ok) return answered;
+  }
   const lock = await app.drivers.lockProxy();
   if (!lock.ok) return lock;
   const proof = await app.drivers.proxy.reload();

@@ -37,7 +37,7 @@ export type Decision =
   | Steps
   /** The slot that should serve does. */
   | { readonly kind: 'serves'; readonly slot: Slot }
-  /** Files differ from what the proxy runs; its slot is alive: probe it, reload, look again. */
+  /** Files differ from what the proxy runs; their slot is alive, or none is: probe it, reload, look again. */
   | { readonly kind: 'reload-first'; readonly slot: Slot; readonly files: readonly string[] };
 
 const ALL: readonly StepName[] = ['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop'];
@@ -59,11 +59,14 @@ export function decide(situation: Situation): Result<Decision> {
 
   const serves = view.life !== null && !view.retired;
   if (proxy.differing.length > 0) {
-    if (serves && command !== 'start')
-      return ok({ kind: 'reload-first', slot: active, files: proxy.differing });
+    const { differing: files } = proxy;
     if (!serves && other.life !== null) {
-      return fail({ reason: 'disk-differs-from-running', files: proxy.differing, slot: active });
+      return fail({ reason: 'disk-differs-from-running', files, slot: active });
     }
+    // with nobody alive the files decide what is brought up: the proxy has to send its requests there
+    const first = ok({ kind: 'reload-first', slot: active, files } as const);
+    if (!serves) return rival(view) ?? first;
+    if (command !== 'start') return first;
   }
   if (command === 'rollback') return rollBack(situation, active);
   if (!serves) return rival(view) ?? ok(bringUp(active, proxy.active === null));
