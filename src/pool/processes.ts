@@ -7,6 +7,7 @@ import type { ProcessId, Suspect } from '../event.js';
 import { isSameFile } from '../system/files.js';
 import {
   argv,
+  commandName,
   executable,
   identify,
   inOurNamespace,
@@ -101,8 +102,8 @@ export function holds(fs: Procfs, pid: number, inodes: ReadonlySet<number>): boo
 
 /** A cheap look at a process's name. FPM titles its command line, not its `comm` (15 characters). */
 export function looksLikeFpm(fs: Procfs, pid: number, binary = 'php-fpm'): boolean {
-  const comm = readStat(fs, pid)?.comm;
-  return comm !== undefined && (comm.startsWith('php-fpm') || comm === basename(binary).slice(0, 15));
+  const comm = commandName(fs, pid);
+  return comm !== null && (comm.startsWith('php-fpm') || comm === basename(binary).slice(0, 15));
 }
 
 /** A process as a message names it. */

@@ -53,6 +53,12 @@ export function startArgv(slot: FpmSlot, root: boolean): readonly string[] {
  * listener bound to an address of the slot (file or no file), and no master of it may be on its way out.
  */
 export function mayStart(fs: Procfs, slot: FpmSlot): Result<void> {
+  const free = isFree(fs, slot);
+  return free.ok ? ok(undefined) : free;
+}
+
+/** mayStart(); gives back the FPMs that run the same configuration and are none of this slot's business. */
+function isFree(fs: Procfs, slot: FpmSlot): Result<readonly FpmProcess[]> {
   const { slot: name } = slot;
   for (const address of boundAddresses(slot)) {
     const seen = look(fs, address);
@@ -66,7 +72,11 @@ export function mayStart(fs: Procfs, slot: FpmSlot): Result<void> {
     const alive = who.kind === 'pool' ? [who.master] : who.workers;
     return fail({ reason: 'slot-alive', ...where, pids: alive.map(({ pid }) => pid) });
   }
-  const half = unbound(fs, mastersRunning(fs, slot));
+  const others = mastersRunning(fs, slot, ['master', 'starting']);
+  const half = unbound(
+    fs,
+    others.filter(({ role }) => role === 'master'),
+  );
   if (half.length > 0) {
     const alive = half.map(({ id }) => id.pid);
     return fail({ reason: 'slot-alive', slot: name, address: spell(slot.address), pids: alive });
@@ -76,7 +86,7 @@ export function mayStart(fs: Procfs, slot: FpmSlot): Result<void> {
     const where = { slot: name, path: slot.pidfile, state: 'other-master' as const };
     return fail({ reason: 'pidfile-refused', ...where, suspect: pidfile.rival });
   }
-  return ok(undefined);
+  return ok(others);
 }
 
 /**
@@ -89,8 +99,9 @@ export async function startPool(
   { folder, timeout, root, onLog }: StartOptions,
 ): Promise<Result<PoolLife>> {
   const began = now();
-  const free = mayStart(fs, slot);
+  const free = isFree(fs, slot);
   if (!free.ok) return free;
+  const before = free.value;
   const swept = sweepFiles(fs, slot);
   if (!swept.ok) return swept;
 
@@ -102,7 +113,6 @@ export async function startPool(
   }
   const log = markLog(join(folder, `start-${slot.slot}.log`), slot.errorLog);
   onLog(log);
-  const before = mastersRunning(fs, slot, ['master', 'starting']);
   const ran = await launchFpm(fs, slot, command, log, timeout);
   if (!ran.ok) return ran;
 

@@ -101,7 +101,7 @@ describe('a probe', () => {
       const life = await rig.start();
       const began = now();
       const asked = probing(rig, { script: rig.path('busy.php'), uri: '/busy.php?t=15', timeout: 20_000 });
-      await rig.until(() => value(rig.pool.observe('blue')).working === 1);
+      await rig.until(() => value(rig.pool.observe('blue')).connections.accepted === 1);
       for (const { pid } of [...(life.master ? [life.master] : []), ...life.workers])
         process.kill(pid, 'SIGKILL');
       expect(await asked).toMatchObject({ failure: { reason: 'pool-died', slot: 'blue' } });
@@ -163,7 +163,7 @@ describe('a pool’s activity', () => {
       await rig.ask('ok', 'n=2');
       expect(await read(rig, life)).toMatchObject({ accepted: 2 });
       const asked = [1, 2].map(() => rig.ask('busy', 't=0.5'));
-      await rig.until(() => value(rig.pool.observe('blue')).working === 2);
+      await rig.until(() => value(rig.pool.observe('blue')).connections.accepted === 2);
       expect(await read(rig, life)).toMatchObject({ accepted: null, uris: [] });
       expect(value(rig.pool.load('blue', life)).connections).toEqual({ accepted: 2, queued: 0 });
       await Promise.all(asked);
@@ -391,7 +391,7 @@ describe('an ordinary user', () => {
         life: { ok: true },
         view: { value: { state: 'running', pidfile: 'ok', idle: 2, working: 0, warnings: [] } },
         probed: { ok: true },
-        load: { value: { alive: true, working: 0 } },
+        load: { value: { alive: true } },
         retired: { ok: true },
         restored: { ok: true },
         stopped: { value: { signal: 'SIGQUIT' } },

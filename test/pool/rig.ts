@@ -166,7 +166,7 @@ export async function elsewhere(
   rig: Rig,
   code: string,
   input: unknown,
-  before: readonly string[],
+  before: readonly [string, ...string[]],
 ): Promise<string> {
   const file = rig.path('elsewhere.cjs');
   await build({
@@ -177,11 +177,8 @@ export async function elsewhere(
     outfile: file,
     logLevel: 'silent',
   });
-  const [program, ...rest] = [...before, process.execPath, file, JSON.stringify(input)] as [
-    string,
-    ...string[],
-  ];
-  const child = spawn(program, rest, {
+  const [program, ...rest] = before;
+  const child = spawn(program, [...rest, process.execPath, file, JSON.stringify(input)], {
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,
     env: { PATH: '/usr/bin:/bin' },
