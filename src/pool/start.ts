@@ -144,7 +144,8 @@ export async function startPool(
     return ok(lifeOf(fs, slot) ?? seen.value);
   }
   return failed((words) =>
-    seen.kind === 'seen'
+    // ended by us because its time was over: that it is gone says nothing of it
+    seen.kind === 'seen' && ran.value.failure !== 'timeout'
       ? { reason: 'pool-died', slot: slot.slot, log: words }
       : {
           reason: 'start-timeout',

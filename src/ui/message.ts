@@ -465,7 +465,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'running-differs':
       return {
         message: `nginx runs an older configuration than the one on disk; a reload now puts ${count(warning.files.length, 'file')} live: ${list(warning.files)}.`,
-        hint: 'The files pass `nginx -t`, and the slot they name passes its probe. Whoever changed them should know.',
+        hint: 'The files pass `nginx -t`. Whoever changed them should know.',
       };
     case 'pidfile':
       return {
