@@ -5,6 +5,7 @@ import { lockHolder, takeLock } from './lock.js';
 import type { Lock } from './lock.js';
 import { appLock, lockFolder, proxyLock, slotLock } from './places.js';
 import type { Places } from './places.js';
+import { identify, isAlive, procfs, startedAt } from './proc.js';
 import type { Address } from './sockets.js';
 
 export interface Locks {
@@ -20,7 +21,7 @@ export interface Locks {
   ): Promise<Result<Lock>>;
   /** The lock of one proxy. */
   takeProxy(key: string, wait: number): Promise<Result<Lock>>;
-  /** Who has the app's lock, or had it last and died. */
+  /** Who has the app's lock. One who was killed has not, though its file still says so. */
   holder(app: string): LockHolder | null;
 }
 
@@ -51,8 +52,18 @@ export function createLocks(
       const folder = lockFolder(where.locks, uid);
       return folder.ok ? takeLock(proxyLock(folder.value, key), 'nginx', { wait, ...self }) : folder;
     },
-    holder: (app) => lockHolder(appLock(where.run, app)),
+    holder: (app) => {
+      const holder = lockHolder(appLock(where.run, app));
+      return holder !== null && lives(holder) ? holder : null;
+    },
   };
+}
+
+/** Whether the process that took the lock is there: the one with its pid, started before it took it. */
+function lives({ pid, since }: LockHolder): boolean {
+  const fs = procfs();
+  const id = identify(fs, pid);
+  return id !== null && isAlive(fs, id) && startedAt(fs, id) <= Date.parse(since);
 }
 
 const all = (held: readonly Lock[]): Lock => ({
