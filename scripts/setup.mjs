@@ -37,8 +37,12 @@ async function main(mode) {
   try {
     await buildIfStale();
   } catch (error) {
-    stop(`the build failed: ${error.message}`, 1);
+    return stop(`the build failed: ${error.message}`, 1);
   }
+  if (mode !== 'test') return;
+  const { fetchApplication } = await import('./application.mjs');
+  const missing = fetchApplication();
+  if (missing !== null) say(`no real application to test with, that test is left out (${missing})`);
 }
 
 /** Why swap-pool cannot run here at all; null when it can. */
