@@ -9,8 +9,9 @@ export async function history(
   session: Pick<Session, 'past'>,
   files: readonly AppFile[],
 ): Promise<CommandResult> {
-  const entries: HistoryEntry[] = [];
+  const apps: HistoryEntry[][] = [];
   for (const one of files) {
+    const entries: HistoryEntry[] = [];
     const { store, file } = await session.past(one);
     const owned = store.inspect(file);
     if (!owned.ok) return refusal('history', owned.failure);
@@ -18,10 +19,25 @@ export async function history(
       if (!state.ok) return refusal('history', state.failure);
       entries.push(toEntry(state.value));
     }
+    apps.push(entries);
   }
-  entries.sort((a, b) => (a.time < b.time ? 1 : -1));
-  return { command: 'history', exit: 0, history: entries };
+  return { command: 'history', exit: 0, history: merged(apps) };
 }
+
+/** One list by time. Each app's own keep their order: a clock may have been set back between two of them. */
+function merged(apps: readonly HistoryEntry[][]): readonly HistoryEntry[] {
+  const all: HistoryEntry[] = [];
+  for (;;) {
+    const heads = apps
+      .filter((entries) => entries.length > 0)
+      .sort((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1));
+    const newest = heads[0]?.shift();
+    if (newest === undefined) return all;
+    all.push(newest);
+  }
+}
+
+const timeOf = ([first]: readonly HistoryEntry[]): string => first?.time ?? '';
 
 function toEntry(state: DeployState): HistoryEntry {
   const { opened } = state;
