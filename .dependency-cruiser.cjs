@@ -146,7 +146,7 @@ module.exports = {
     door('door-ora-chalk', npm('ora|chalk'), ['^src/ui/tty\\.ts$']),
     door('door-yaml', npm('yaml'), ['^src/config/document\\.ts$']),
     door('door-zod', npm('zod'), ['^src/config[./]']),
-    door('door-child-process', builtin('child_process|cluster'), []),
+    door('door-child-process', builtin('child_process|cluster'), ['^src/system/exec\\.ts$']),
     door('door-fs', builtin('fs'), ['^src/(system|demo)/', '^src/interruption\\.ts$']),
     door('door-net', builtin('net|tls|http|https|http2|dgram|worker_threads'), [
       '^src/(system|demo)/',

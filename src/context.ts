@@ -12,13 +12,15 @@ import type { Drivers, VerifyDriver } from './drivers.js';
 import { ok, SLOTS } from './event.js';
 import type { Emit, Event, LockHolder, ProcessId, Result } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
+import { createSharedProof } from './nginx/shared-proof.js';
+import type { SharedProof } from './nginx/shared-proof.js';
 import { createSymlink } from './nginx/symlink.js';
 import { createPool } from './pool/driver.js';
 import { createProbe } from './pool/probe.js';
 import { now, timestamp } from './system/clock.js';
 import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
-import { places } from './system/places.js';
+import { places, proxyProof } from './system/places.js';
 import { identify, procfs, startedAt } from './system/proc.js';
 
 /** What the process was given: everything that is not the app's. */
@@ -79,7 +81,8 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
   const pool = await createPool({ fs, config, folder, root });
   if (!pool.ok) return pool;
   const addresses = pool.value.addresses;
-  const options = { procfs: fs, nginx: config.nginx, addresses, root };
+  const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
+  const options = { procfs: fs, nginx: config.nginx, addresses, root, shared };
   const proxy =
     config.switch.by === 'rewrite'
       ? createRewrite(options)

@@ -68,7 +68,7 @@ export async function hold(
   const surroundings: Surroundings = {
     env: process.env,
     uid: process.getuid?.() ?? -1,
-    who: process.env['SUDO_USER'] ?? userInfo().username,
+    who: process.env['SUDO_USER'] ?? callerName(),
     command: `swap-pool ${given.name ?? ''}`,
     interruption: given.interruption,
     emit: (event) => {
@@ -132,4 +132,13 @@ export async function hold(
   say({ type: 'result', result });
   reporter.close();
   return result;
+}
+
+/** The caller as the name service knows it, LDAP included; a uid that nobody named (a container's) stays a number. */
+function callerName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '?');
+  }
 }

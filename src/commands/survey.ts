@@ -17,33 +17,55 @@ export interface Look {
 
 /** Surveys and decides; makes the running proxy follow its files first, where they differ and that is safe. */
 export async function look(app: App, command: Command, draining: DeployState | null): Promise<Result<Look>> {
-  const situation = await survey(app, command, draining);
-  if (!situation.ok) return situation;
-  const decision = decide(situation.value);
-  if (!decision.ok) return decision;
-  if (decision.value.kind !== 'reload-first') {
-    return ok({ situation: situation.value, decision: decision.value });
+  const seen = await lookOnce(app, command, draining);
+  if (!seen.ok) return seen;
+  const { situation, decision } = seen.value;
+  if (decision.ok && decision.value.kind !== 'reload-first') {
+    return ok({ situation, decision: decision.value });
   }
-  app.emit({ type: 'warning', warning: { reason: 'running-differs', files: decision.value.files } });
-  const { life, retired } = situation.value.slots[decision.value.slot];
-  if (life !== null && !retired) {
-    const answered = await app.drivers.probe.probe(decision.value.slot);
-    if (!answered.ok) return answered;
-  }
+  if (!decision.ok && decision.failure.reason !== 'disk-differs-from-running') return decision;
+  // another app's switch may be half done: what differs is judged, and mended, under the proxy's lock alone
   const lock = await app.drivers.lockProxy();
   if (!lock.ok) return lock;
+  try {
+    return await settle(app, command, draining);
+  } finally {
+    lock.value.release();
+  }
+}
+
+async function settle(app: App, command: Command, draining: DeployState | null): Promise<Result<Look>> {
+  const seen = await lookOnce(app, command, draining);
+  if (!seen.ok) return seen;
+  const { situation, decision } = seen.value;
+  if (!decision.ok) return decision;
+  if (decision.value.kind !== 'reload-first') return ok({ situation, decision: decision.value });
+  const { files, slot } = decision.value;
+  app.emit({ type: 'warning', warning: { reason: 'running-differs', files } });
+  const { life, retired } = situation.slots[slot];
+  if (life !== null && !retired) {
+    const answered = await app.drivers.probe.probe(slot);
+    if (!answered.ok) return answered;
+  }
   const proof = await app.drivers.proxy.reload();
-  lock.value.release();
   if (!proof.ok) return proof;
-  const again = await survey(app, command, draining, proof.value);
+  const again = await lookOnce(app, command, draining, proof.value);
   if (!again.ok) return again;
-  const final = decide(again.value);
+  const final = again.value.decision;
   if (!final.ok) return final;
   // somebody edits faster than we reload
-  if (final.value.kind === 'reload-first') {
-    return fail({ reason: 'disk-differs-from-running', files: final.value.files, slot: final.value.slot });
-  }
-  return ok({ situation: again.value, decision: final.value });
+  if (final.value.kind === 'reload-first') return unsettled(final.value);
+  return ok({ situation: again.value.situation, decision: final.value });
+}
+
+const unsettled = ({ files, slot }: Extract<Decision, { kind: 'reload-first' }>): Result<never> =>
+  fail({ reason: 'disk-differs-from-running', files, slot });
+
+async function lookOnce(
+  ...asked: Parameters<typeof survey>
+): Promise<Result<{ readonly situation: Situation; readonly decision: Result<Decision> }>> {
+  const situation = await survey(...asked);
+  return situation.ok ? ok({ situation: situation.value, decision: decide(situation.value) }) : situation;
 }
 
 export async function survey(

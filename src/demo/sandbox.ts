@@ -12,7 +12,7 @@ import { fail, ok, type Result, type Slot } from '../event.js';
 import { now, waitUntil, wallClock } from '../system/clock.js';
 import { BASE_ENVIRONMENT, launch, run } from '../system/exec.js';
 import * as files from '../system/files.js';
-import { places, proxyLock, slotLock } from '../system/places.js';
+import { places, proxyLock, proxyProof, slotLock } from '../system/places.js';
 import {
   identify,
   inheritableDescriptors,
@@ -214,7 +214,10 @@ export class Sandbox {
   private removeLocks(): void {
     const { locks } = places({}, process.getuid?.() ?? -1);
     const nginx = files.realPath(this.path('nginx.conf'));
-    if (nginx.ok) files.removeFile(proxyLock(locks, nginx.value));
+    if (nginx.ok) {
+      files.removeFile(proxyLock(locks, nginx.value));
+      files.removeFile(proxyProof(locks, nginx.value));
+    }
     for (const address of this.sites.flatMap((site) => Object.values(site.address))) {
       if (!address.startsWith('unix:')) continue;
       files.removeFile(slotLock(locks, { kind: 'unix', path: canonicalPath(address.slice(5)) }));

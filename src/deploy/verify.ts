@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Drivers, OlderWorker, PoolActivity, PoolLife, VerifyDriver } from '../drivers.js';
 import { fail, ok } from '../event.js';
 import type { Failure, Result, Slot, WrongAnswer } from '../event.js';
-import { waitUntil } from '../system/clock.js';
+import { now, waitUntil } from '../system/clock.js';
 
 export interface Verifying {
   readonly drivers: Drivers;
@@ -28,14 +28,16 @@ const UNSEEN_ANSWERS = 5;
 /** How long a pool without a URL to ask is watched for requests of its own, ms. */
 const WATCHED = 40;
 /** How long the old pool must stay without a new request, ms. */
-const QUIET = 20;
+const QUIET = 10;
 
 /** How the new pool was seen to serve; a failure when it was not, or when the old one goes on being used. */
 export async function verify(verifying: Verifying): Promise<Result<{ readonly by: SeenBy }>> {
   const url = verifying.drivers.verify;
+  const old = watchOld(verifying);
+  await old.look();
   const seen = url === null ? await watch(verifying) : await ask(verifying, url);
   if (!seen.ok) return seen;
-  const left = await oldIsLeft(verifying);
+  const left = await old.isLeft();
   return left.ok ? seen : left;
 }
 
@@ -103,29 +105,46 @@ function growth(before: PoolActivity, after: PoolActivity): 'count' | 'activity'
  * The old pool gets no new requests. What waits in its backlog has arrived before; requests of
  * proxy workers of the generation before still come, and those the drain waits for.
  */
-async function oldIsLeft({ drivers, from, leaving, older }: Verifying): Promise<Result<void>> {
-  const way = await drivers.proxy.wayIn(from, older);
-  if (!way.ok) return way;
-  if (way.value.retiring.length > 0) return ok(undefined);
+function watchOld({ drivers, from, leaving, older }: Verifying): {
+  look(): Promise<Result<'growing' | 'quiet'>>;
+  isLeft(): Promise<Result<void>>;
+} {
   let first = null as number | null;
-  let last = null as number | null;
-  const waited = await waitUntil(
-    async () => {
-      const load = drivers.pool.load(from, leaving);
-      if (!load.ok) return load;
-      if (!load.value.alive) return ok(undefined);
-      const { accepted } = await drivers.pool.activity(from, leaving);
-      // a pool that keeps no count is judged by the drain proof alone
-      if (accepted === null) return ok(undefined);
-      // what waits has arrived already: a long backlog is for the drain to wait for
-      const arrived = load.value.connections.queued + accepted;
-      first ??= arrived;
-      const quiet = last === arrived;
-      last = arrived;
-      return quiet ? ok(undefined) : undefined;
-    },
-    { deadline: drivers.verifyTimeout, pace: () => QUIET },
-  );
-  if (waited.kind === 'seen') return waited.value;
-  return fail({ reason: 'old-pool-still-used', slot: from, requests: (last ?? 0) - (first ?? 0) });
+  let last = { arrived: null as number | null, at: -Infinity };
+
+  const look = async (): Promise<Result<'growing' | 'quiet'>> => {
+    const load = drivers.pool.load(from, leaving);
+    if (!load.ok) return load;
+    if (!load.value.alive) return ok('quiet');
+    const { accepted } = await drivers.pool.activity(from, leaving);
+    // a pool that keeps no count is judged by the drain proof alone
+    if (accepted === null) return ok('quiet');
+    // what waits has arrived already: a long backlog is for the drain to wait for
+    const arrived = load.value.connections.queued + accepted;
+    first ??= arrived;
+    if (last.arrived === arrived) return ok(now() - last.at >= QUIET ? 'quiet' : 'growing');
+    last = { arrived, at: now() };
+    return ok('growing');
+  };
+
+  const isLeft = async (): Promise<Result<void>> => {
+    const way = await drivers.proxy.wayIn(from, older);
+    if (!way.ok) return way;
+    if (way.value.retiring.length > 0) return ok(undefined);
+    const waited = await waitUntil(
+      async () => {
+        const looked = await look();
+        if (!looked.ok) return looked;
+        return looked.value === 'quiet' ? ok(undefined) : undefined;
+      },
+      { deadline: drivers.verifyTimeout, pace: () => Math.max(1, last.at + QUIET - now()) },
+    );
+    if (waited.kind === 'seen') return waited.value;
+    return fail({
+      reason: 'old-pool-still-used',
+      slot: from,
+      requests: (last.arrived ?? 0) - (first ?? 0),
+    });
+  };
+  return { look, isLeft };
 }

@@ -29,6 +29,7 @@ import { createFinder, pidIn } from './master.js';
 import type { Nginx, NginxKeys } from './master.js';
 import { reload, waitIdle } from './reload.js';
 import type { Generation, Reloading } from './reload.js';
+import type { SharedProof } from './shared-proof.js';
 import { MASTER_TITLE } from './title.js';
 import type { Tree } from './tree.js';
 import { readWorkers, sameProcesses } from './workers.js';
@@ -50,6 +51,8 @@ export interface ProxyOptions {
   readonly link?: string;
   /** Whether we act as root. */
   readonly root: boolean;
+  /** What all apps behind the nginx of this lock key know of it; without it each knows its own journal alone. */
+  readonly shared?: (key: string) => SharedProof;
 }
 
 /** One reading of the configuration of one nginx. */
@@ -95,10 +98,12 @@ export function createRunning(options: ProxyOptions): Running {
   const timeout = keys.reloadTimeout;
   const finder = createFinder({ fs, keys, root, timeout });
   let agreed: ProxyProof | null = null;
+  let shared: SharedProof | null = null;
 
   async function read(): Promise<Result<Reading>> {
     const nginx = await finder.locate();
     if (!nginx.ok) return nginx;
+    shared = options.shared?.(keyOf(nginx.value)) ?? null;
     const tree = loadTree(nginx.value);
     if (!tree.ok) return tree;
     if (nginx.value.master === null && mainValue(nginx.value, tree.value, 'master_process')?.[0] === 'off') {
@@ -129,8 +134,10 @@ export function createRunning(options: ProxyOptions): Running {
     if (!checked.ok) return checked;
     const workers = readWorkers(fs, master);
     const { serving, untitled, retiring } = workers;
-    const recorded =
-      last?.hash === reading.hash && sameProcesses(last.workers, serving) && untitled.length === 0;
+    const recorded = [last, shared?.read()].some(
+      (proof) =>
+        proof?.hash === reading.hash && sameProcesses(proof.workers, serving) && untitled.length === 0,
+    );
     const differing = recorded ? [] : younger(reading.tree, oldest(serving));
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({
@@ -192,13 +199,12 @@ export function createRunning(options: ProxyOptions): Running {
 
   async function lockKey(): Promise<Result<string>> {
     const nginx = await finder.locate();
-    if (!nginx.ok) return nginx;
-    const real = realPath(nginx.value.config);
-    return ok(real.ok ? real.value : nginx.value.config);
+    return nginx.ok ? ok(keyOf(nginx.value)) : nginx;
   }
 
   function prove(hash: string, workers: readonly ProcessId[]): ProxyProof {
     agreed = { hash, workers };
+    shared?.write(agreed);
     return agreed;
   }
 
@@ -230,6 +236,12 @@ export function createRunning(options: ProxyOptions): Running {
       return younger(reading.tree, oldest(serving)).length === 0 ? 'disk' : 'unclear';
     },
   };
+}
+
+/** One nginx is one configuration, whatever links lead to it. */
+function keyOf({ config }: Nginx): string {
+  const real = realPath(config);
+  return real.ok ? real.value : config;
 }
 
 const STOPPED: ProxyStatus = { pid: null, workers: 0, retiring: 0 };

@@ -243,7 +243,12 @@ const END_TIMEOUT = 2000;
 
 /** Masters that hold no listening socket at all: on their way in or out. Others belong to another slot. */
 function unbound(fs: Procfs, masters: readonly FpmProcess[]): FpmProcess[] {
-  if (masters.length === 0) return [];
-  const listening = listeningInodes(fs);
-  return masters.filter(({ id }) => !holds(fs, id.pid, listening) && isAlive(fs, id));
+  let left = masters;
+  // unix first: the TCP tables take the kernel milliseconds even when they are empty
+  for (const kind of ['unix', 'tcp'] as const) {
+    if (left.length === 0) return [];
+    const listening = listeningInodes(fs, kind);
+    left = left.filter(({ id }) => !holds(fs, id.pid, listening));
+  }
+  return left.filter(({ id }) => isAlive(fs, id));
 }

@@ -2,8 +2,10 @@
  * Every program that swap-pool runs is run here: an argv array, an absolute path,
  * an environment made from nothing, never a shell, PATH never searched.
  */
+import { spawn } from 'node:child_process';
 import { execa } from 'execa';
 import type { Options } from 'execa';
+import { after } from './clock.js';
 
 export interface Ran {
   /** null: ended by a signal, or could not be run at all. */
@@ -82,9 +84,11 @@ export interface LaunchOptions {
 /**
  * Runs a program that leaves a daemon behind, and waits for the program, not for the
  * daemon: own session, cwd /, and nothing of ours but the descriptor for its output.
- * execa would end it together with us; it must outlive us.
+ *
+ * Not by execa: it would end the program together with us, which it must outlive, and it takes
+ * quadratic time over a table of descriptors that a caller can make thousands long.
  */
-export async function launch(argv: readonly string[], options: LaunchOptions): Promise<Ran> {
+export function launch(argv: readonly string[], options: LaunchOptions): Promise<Ran> {
   const [file = '', ...rest] = argv;
   const stdio: ('ignore' | number)[] = [options.blank, options.output, options.output];
   // node cannot close a descriptor in a child, but it can put another file in its place
@@ -92,27 +96,23 @@ export async function launch(argv: readonly string[], options: LaunchOptions): P
     while (stdio.length <= fd) stdio.push('ignore');
     stdio[fd] = options.blank;
   }
-  const result = await execa(file, rest, {
-    reject: false,
-    extendEnv: false,
-    env: { ...options.env },
-    cwd: '/',
-    detached: true,
-    cleanup: false,
-    stdio: stdio as unknown as StdioOption,
-    timeout: options.timeout,
+  return new Promise((resolve) => {
+    const end = (status: number | null, failure: string | null): void => {
+      cancel();
+      resolve({ status, stdout: '', stderr: '', failure });
+    };
+    const child = spawn(file, rest, { env: { ...options.env }, cwd: '/', detached: true, stdio });
+    const cancel = after(options.timeout, () => {
+      child.kill('SIGTERM');
+      end(null, 'timeout');
+    });
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      end(null, error.code ?? error.message);
+    });
+    child.on('exit', (status, signal) => {
+      end(status, signal);
+    });
   });
-  return {
-    status: result.exitCode ?? null,
-    stdout: '',
-    stderr: '',
-    failure:
-      result.exitCode !== undefined
-        ? null
-        : result.timedOut
-          ? 'timeout'
-          : (result.signal ?? result.code ?? result.shortMessage ?? 'unknown'),
-  };
 }
 
 /** execa's types know no descriptor number above 2, execa itself does. */

@@ -63,4 +63,7 @@ export const slotLock = (folder: string, address: Address): string =>
 
 export const proxyLock = (folder: string, key: string): string => join(folder, `nginx-${digest(key)}.lock`);
 
+/** What was last proven of a proxy: beside its lock, which its writer holds. */
+export const proxyProof = (folder: string, key: string): string => join(folder, `nginx-${digest(key)}.proof`);
+
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);

@@ -6,8 +6,9 @@
  * A process that cannot be read is indistinguishable from one that is gone, but
  * for EACCES / EPERM (hidepid, another user's): functions say which they give.
  */
-import { closeSync, openSync, readFileSync, readSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readSync, readdirSync, readlinkSync } from 'node:fs';
 import type { ProcessId } from '../event.js';
+import { readKernelFile } from './kernel-file.js';
 
 export interface Stat {
   readonly pid: number;
@@ -37,7 +38,7 @@ export interface Procfs {
 
 /** Opens a procfs; `root` is its mount point. Throws when it is none: nothing can be done without /proc. */
 export function procfs(root = '/proc'): Procfs {
-  return { root, bootId: readFileSync(`${root}/sys/kernel/random/boot_id`, 'latin1').trim() };
+  return { root, bootId: readKernelFile(`${root}/sys/kernel/random/boot_id`).trim() };
 }
 
 /** The stat of a process, null when it does not exist (or may not be seen). Zombies have one. */
@@ -319,8 +320,9 @@ function bootTime(fs: Procfs): number {
 
 function read(path: string): string | null {
   try {
-    return readFileSync(path, 'latin1');
+    return readKernelFile(path);
   } catch {
+    // gone, or not to be seen; ESRCH when it ended between open and read
     return null;
   }
 }

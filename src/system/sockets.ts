@@ -3,9 +3,10 @@
  * TCP sockets. They show one network namespace: the reader's, or that of the pid
  * whose /proc/PID/net is read.
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Connections } from '../event.js';
+import { readKernelFile } from './kernel-file.js';
 import type { Procfs } from './proc.js';
 
 /** An address a pool can listen on. A unix path is canonical: the folder's links resolved, never the last part. */
@@ -49,15 +50,23 @@ export function canonicalPath(path: string): string {
 }
 
 /**
- * Inodes of every socket of this network namespace that listens, unix and TCP.
- * Throws when a table cannot be read.
+ * Inodes of every socket of this network namespace that listens. Throws when a table cannot be read.
  */
-export function listeningInodes(fs: Procfs): Set<number> {
+export function listeningInodes(fs: Procfs, kind: Address['kind']): Set<number> {
+  return kind === 'unix' ? listeningUnix(fs) : listeningTcp(fs);
+}
+
+function listeningUnix(fs: Procfs): Set<number> {
   const found = new Set<number>();
-  for (const line of readFileSync(`${fs.root}/self/net/unix`, 'latin1').split('\n').slice(1)) {
+  for (const line of readKernelFile(`${fs.root}/self/net/unix`).split('\n').slice(1)) {
     const [, , , flags = '0', , , inode] = line.split(/ +/, 7);
     if ((Number.parseInt(flags, 16) & ACCEPTS) !== 0) found.add(Number(inode));
   }
+  return found;
+}
+
+function listeningTcp(fs: Procfs): Set<number> {
+  const found = new Set<number>();
   for (const line of [...tcpLines(fs, 'tcp', 'self'), ...tcpLines(fs, 'tcp6', 'self')]) {
     const fields = line.trim().split(/\s+/, 10);
     if (Number.parseInt(fields[3] ?? '', 16) === LISTEN) found.add(Number(fields[9]));
@@ -71,7 +80,7 @@ const CONNECTING = 2; // SS_CONNECTING: in a backlog, no inode yet
 const CONNECTED = 3;
 
 function unixAt(fs: Procfs, path: string, netOf: number | 'self'): SocketView {
-  const text = readFileSync(`${fs.root}/${netOf}/net/unix`, 'latin1');
+  const text = readKernelFile(`${fs.root}/${netOf}/net/unix`);
   const name = Buffer.from(basename(path)).toString('latin1');
   const listeners: number[] = [];
   let accepted = 0;
@@ -132,7 +141,7 @@ function tcpAt(
 
 function tcpLines(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): string[] {
   try {
-    return readFileSync(`${fs.root}/${netOf}/net/${table}`, 'latin1').split('\n').slice(1);
+    return readKernelFile(`${fs.root}/${netOf}/net/${table}`).split('\n').slice(1);
   } catch (error) {
     if (table === 'tcp6') return []; // a kernel without IPv6 has no such table
     throw error;
