@@ -205,7 +205,7 @@ describe('status', () => {
     await withRig(on('symlink'), async (rig) => {
       await rig.deployed();
       await rig.load(FAST);
-      const slow = await slowly(rig, 2_500);
+      const slow = await slowly(rig, 4_000);
       const first = rig.spawnDeploy();
       await first.untilStep('drain');
       const app = appOf(await rig.run(['status']));
@@ -219,8 +219,8 @@ describe('status', () => {
       const { command, since } = app['lock'] as unknown as { command: string; since: string };
       expect(command).toMatch(/^swap-pool deploy/);
       expect(Date.parse(since)).toBeGreaterThan(Date.now() - 60_000);
-      for (const args of [['deploy'], ['rollback'], ['recover'], ['start']]) {
-        const second = await rig.run(args);
+      const others = ['deploy', 'rollback', 'recover', 'start'].map((verb) => rig.run([verb]));
+      for (const second of await Promise.all(others)) {
         expect(second).toMatchObject({
           exit: 3,
           result: { outcome: 'locked', exit: 3, failure: { reason: 'locked' } },
