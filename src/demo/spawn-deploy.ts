@@ -34,25 +34,33 @@ export const spawnDeploy =
   async ({ sandbox, app, signal, told }) => {
     const began = now();
     const command = [process.execPath, program, 'deploy', app, '--json', '--quiet'];
-    const ran = await run(command, { env: sandbox.env, signal, timeout: LONGEST_MS });
+    const onLine = (line: string): void => {
+      const event = eventOf(line);
+      if (event !== null) told(event);
+    };
+    const ran = await run(command, { env: sandbox.env, signal, timeout: LONGEST_MS, onLine });
     return readDeploy(ran.stdout, {
-      told,
       ms: now() - began,
       otherwise: `${command.join(' ')}: ${ran.failure ?? `exit ${ran.status ?? ''}`}\n${ran.stderr}`,
     });
   };
 
 /**
- * Reads the lines of a deploy's JSON. Its result and failure are not passed on: they are the
- * demo's own to tell. `otherwise` says what happened when there is no result.
+ * What one line of a deploy's JSON tells the demo's audience; null for its result and its
+ * failure, which are the demo's own to tell, and for what is no line of it.
  */
+export function eventOf(line: string): Event | null {
+  const parsed = parse(line);
+  if (parsed === null || parsed.type === 'result' || parsed.type === 'failure') return null;
+  // the demo's lines are about the demo, not about one deploy of it
+  const { deploy: _, ...event } = parsed;
+  return event;
+}
+
+/** How a deploy ended, by the lines of its JSON. `otherwise` says what happened when there is no result. */
 export function readDeploy(
   output: string,
-  {
-    told,
-    ms,
-    otherwise,
-  }: { readonly told: (event: Event) => void; readonly ms: number; readonly otherwise: string },
+  { ms, otherwise }: { readonly ms: number; readonly otherwise: string },
 ): DeployEnd {
   let failure: Failure | null = null;
   let end: DeployEnd | null = null;
@@ -64,10 +72,6 @@ export function readDeploy(
       end = { outcome, from, to, ms: parsed.ms?.total ?? ms, failure: null };
     } else if (parsed.type === 'failure') {
       failure = parsed.failure;
-    } else {
-      // the demo's lines are about the demo, not about one deploy of it
-      const { deploy: _, ...event } = parsed;
-      told(event);
     }
   }
   if (end?.outcome === 'done') return end;

@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly descriptor?: number;
   /** Ends the program early. */
   readonly signal?: AbortSignal | undefined;
+  /** Hears every whole line of its stdout as it comes. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** What every child gets, and all it gets of the ordinary environment. */
@@ -40,7 +42,7 @@ export const BASE_ENVIRONMENT: Readonly<Record<string, string>> = {
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const [file = '', ...rest] = argv;
-  const result = await execa(file, rest, {
+  const child = execa(file, rest, {
     reject: false,
     extendEnv: false,
     env: { ...BASE_ENVIRONMENT, ...options.env },
@@ -57,6 +59,8 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
+  if (options.onLine !== undefined) eachLine(child.stdout, options.onLine);
+  const result = await child;
   return {
     status: result.exitCode ?? null,
     stdout: text(result.stdout),
@@ -117,5 +121,14 @@ export function launch(argv: readonly string[], options: LaunchOptions): Promise
 
 /** execa's types know no descriptor number above 2, execa itself does. */
 type StdioOption = NonNullable<Options['stdio']>;
+
+function eachLine(stream: NodeJS.ReadableStream | null, tell: (line: string) => void): void {
+  let rest = '';
+  stream?.on('data', (chunk: Buffer | string) => {
+    const lines = (rest + chunk.toString()).split('\n');
+    rest = lines.pop() ?? '';
+    lines.forEach(tell);
+  });
+}
 
 const text = (output: unknown): string => (typeof output === 'string' ? output : '');

@@ -4,7 +4,13 @@ import type { Slot } from '../../src/event.js';
 import { otherSlot } from '../../src/event.js';
 import { runDemo } from '../../src/demo/demo.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
-import { readDeploy, spawnDeploy, type Deploy, type DeployEnd } from '../../src/demo/spawn-deploy.js';
+import {
+  eventOf,
+  readDeploy,
+  spawnDeploy,
+  type Deploy,
+  type DeployEnd,
+} from '../../src/demo/spawn-deploy.js';
 import { end, moveOver, swap } from '../support/bare-swap.js';
 
 const none = { requested: null, signal: new AbortController().signal };
@@ -121,11 +127,10 @@ describe('the demo', () => {
 
 describe('a deploy in a process of its own', () => {
   const read = (lines: readonly object[]): { end: DeployEnd; told: unknown[] } => {
-    const told: unknown[] = [];
-    const output = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+    const output = lines.map((line) => JSON.stringify(line));
     return {
-      end: readDeploy(output, { told: (event) => told.push(event), ms: 9, otherwise: 'exit 1' }),
-      told,
+      end: readDeploy(output.join('\n'), { ms: 9, otherwise: 'exit 1' }),
+      told: output.flatMap((line) => eventOf(line) ?? []),
     };
   };
   const step = { type: 'step-started', time: 't', app: 'demo', step: 'start', slot: 'green', revert: false };
