@@ -21,7 +21,7 @@ export interface Stranger {
 }
 
 /** Starts a program and waits until `ready` says that it is up. `last`: the signal that ends it, children and all. */
-export async function stranger(
+async function stranger(
   [file = '', ...words]: readonly string[],
   ready: (pid: number) => boolean = () => true,
   last: NodeJS.Signals = 'SIGKILL',
