@@ -41,11 +41,12 @@ const chalk = new Chalk({ level: 1 });
 
 /** The 16 colours that every terminal has. */
 export const COLORED: Style = {
-  bold: chalk.bold,
-  dim: chalk.dim,
-  red: chalk.red,
-  green: chalk.green,
-  yellow: chalk.yellow,
+  // chalk's own functions join all their arguments, and map() gives three
+  bold: (text) => chalk.bold(text),
+  dim: (text) => chalk.dim(text),
+  red: (text) => chalk.red(text),
+  green: (text) => chalk.green(text),
+  yellow: (text) => chalk.yellow(text),
 };
 
 export function createTty(options: TtyOptions): Reporter {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { DemoReport, HistoryEntry } from '../../src/event.js';
 import { PLAIN } from '../../src/ui/style.js';
+import { COLORED } from '../../src/ui/tty.js';
 import {
   align,
   demoLines,
@@ -87,6 +88,7 @@ it('history: one deploy a row', () => {
 2026-11-21 20:43:01Z  root  deploy   blue -> green  open                          -    0`,
   );
   expect(historyLines([entry, { ...entry, app: 'blog' }], PLAIN)[0]).toContain('app');
+  expect(bare(historyLines(entries, COLORED))).toBe(historyLines(entries, PLAIN).join('\n'));
   expect(historyLines([], PLAIN)).toEqual(['No deploy yet.']);
 });
 
@@ -116,7 +118,13 @@ fast      12,000    0  2 ms  11 ms  40 ms
 3 requests on idle keep-alive connections met nginx's own reload (rewrite only): not counted above.
 0 of 12,345 requests cut`,
   );
+  expect(bare(demoLines(demo, COLORED))).toBe(demoLines(demo, PLAIN).join('\n'));
 });
+
+/** Without its colours. */
+const bare = (lines: readonly string[]): string =>
+  // eslint-disable-next-line no-control-regex -- colours are what is taken away
+  lines.join('\n').replace(/\u001b\[\d+m/g, '');
 
 it('dry run: slots, steps, the change as a diff, programs, signals', () => {
   expect(planLines({ ...PLAN, dryRun: true }, 'shop', PLAIN).join('\n')).toBe(
