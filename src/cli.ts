@@ -11,12 +11,7 @@ declare const __VERSION__: string;
 type Options = Readonly<Record<string, unknown>>;
 type Run = (session: Session, app: string | undefined, options: Options) => Promise<CommandResult>;
 
-// answered before anything is loaded
-if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-V')) {
-  process.stdout.write(`${__VERSION__}\n`);
-} else {
-  void main(process.argv.slice(2));
-}
+void main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<void> {
   const { Command, CommanderError, InvalidArgumentError } = await import('commander');
