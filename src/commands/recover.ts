@@ -20,12 +20,12 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
     const open = app.store.open();
     if (!open.ok) return refusal('recover', open.failure);
     let last: CommandResult = { command: 'recover', outcome: 'unchanged', exit: 0 };
-    for (const state of open.value) {
-      // a newer one's end may have closed an older one
-      const still = app.store.read(state.opened.deploy);
-      if (!still.ok) return refusal('recover', still.failure);
-      if (still.value.some((entry) => entry.type === 'closed')) continue;
-      const ended = await end(app, state, options.now);
+    for (const { opened } of open.value) {
+      const state = app.store.state(opened.deploy);
+      if (!state.ok) return refusal('recover', state.failure);
+      // a newer one's end has closed it
+      if (state.value.phase === 'closed') continue;
+      const ended = await end(app, state.value, options.now);
       if (!ended.ok) return refusal('recover', ended.failure);
       last = ended.value;
       if (last.exit !== 0) return last;
@@ -78,9 +78,13 @@ export async function finishOpen(
 ): Promise<Result<DeployState | null>> {
   const open = app.store.open();
   if (!open.ok) return open;
-  for (const state of open.value) {
-    if (keepDrain && pastPivot(state) && standsAt(state) === 'drain') return ok(state);
-    const ended = await endOne(app, state, false);
+  for (const { opened } of open.value) {
+    const state = app.store.state(opened.deploy);
+    if (!state.ok) return state;
+    // a newer one's end has closed it
+    if (state.value.phase === 'closed') continue;
+    if (keepDrain && pastPivot(state.value) && standsAt(state.value) === 'drain') return state;
+    const ended = await endOne(app, state.value, false);
     if (!ended.ok) return ended;
     const { deploy, ending } = ended.value;
     if (deploy.journal.state().phase === 'closed') continue;

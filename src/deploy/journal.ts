@@ -112,6 +112,15 @@ export class JournalStore {
     return readEntries(this.pathOf(id));
   }
 
+  /** How a deploy stands now that has written its first record. */
+  state(id: string): Result<DeployState> {
+    const entries = this.read(id);
+    if (!entries.ok) return entries;
+    const state = replay(entries.value);
+    if (state !== null) return ok(state);
+    return fail({ reason: 'journal-unreadable', path: this.pathOf(id), detail: 'it has no first record' });
+  }
+
   /** The states of all deploys, newest first, read one by one as they are asked for. */
   *newestFirst(): Generator<Result<DeployState>> {
     for (const id of this.ids().reverse()) {
