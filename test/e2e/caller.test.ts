@@ -5,7 +5,7 @@ import { otherSlot } from '../../src/event.js';
 import type { ProcessId } from '../../src/event.js';
 import { identify, pids, procfs, readStat, signalProcess } from '../../src/system/proc.js';
 import { PROGRAM, type Command } from '../support/command.js';
-import { expectClean, mend } from '../support/deaths.js';
+import { expectClean, expectNoCut, mend } from '../support/deaths.js';
 import { SHORT, withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const fs = procfs();
@@ -25,7 +25,7 @@ describe('a job that is killed with all its processes', () => {
       expect(pool).not.toBeNull();
       expect(rig.sandbox.poolMaster(otherSlot(serving))).toBe(pool);
       await expectClean(rig, otherSlot(serving));
-      expect(load.cut).toBe(0);
+      expectNoCut(rig, load);
     });
   });
 
@@ -42,7 +42,7 @@ describe('a job that is killed with all its processes', () => {
       expect(await rig.answering()).toBe(otherSlot(serving));
       await mend(rig, 'recover');
       await expectClean(rig, otherSlot(serving));
-      expect(load.cut).toBe(0);
+      expectNoCut(rig, load);
     });
   });
 });

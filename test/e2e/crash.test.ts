@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { STEPS } from '../../src/deploy/steps.js';
 import { otherSlot, type StepName } from '../../src/event.js';
-import { deaths, expectClean, mend, nameOf, recordsOf, TRAFFIC } from '../support/deaths.js';
+import { deaths, expectClean, expectNoCut, mend, nameOf, recordsOf, TRAFFIC } from '../support/deaths.js';
 import { withRig, type RigOptions } from '../support/rig.js';
 
 const NAMES = Object.keys(STEPS) as StepName[];
@@ -47,7 +47,7 @@ describe.each(['symlink', 'rewrite'] as const)('kill -9 of a deploy by %s', { ti
           if (record < numberOf('intent switch')) expect(served, point).toBe(from);
           if (record >= numberOf('evidence verify')) expect(served, point).toBe(otherSlot(from));
           from = await expectClean(rig, String(way === 'deploy' ? mended.result['to'] : served));
-          expect(load.cut, point).toBe(0);
+          expectNoCut(rig, load, point);
         }
       }
     });

@@ -6,7 +6,7 @@ import { otherSlot, type LockHolder } from '../../src/event.js';
 import { appLock, places, slotLock } from '../../src/system/places.js';
 import { canonicalPath } from '../../src/system/sockets.js';
 import type { Command, Run } from '../support/command.js';
-import { expectClean, mend } from '../support/deaths.js';
+import { expectClean, expectNoCut, mend } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const SYMLINK: RigOptions = {
@@ -67,7 +67,7 @@ describe('while one deploy drains', { timeout: 120_000 }, () => {
       // the winner's and the first one's: who was refused has left no trace
       expect(rig.journals()).toHaveLength(2);
       await expectClean(rig, otherSlot(serving));
-      expect(load.cut).toBe(0);
+      expectNoCut(rig, load);
     });
   });
 

@@ -3,7 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { waitUntil } from '../../src/system/clock.js';
 
-export const PROGRAM = resolve('dist/swap-pool.cjs');
+/** The bundle; RIG_PROGRAM names another one, as an installed package's. */
+export const PROGRAM = resolve(process.env['RIG_PROGRAM'] ?? 'dist/swap-pool.cjs');
 const DIE_AT = resolve('test/support/die-at.cjs');
 
 /** One line of `--json`; its keys are what a test looks for. */
