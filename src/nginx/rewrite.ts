@@ -24,6 +24,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   const { addresses } = options;
   const { only } = options.nginx;
   const running = createRunning(options);
+  const pair = JSON.stringify([addresses.blue, addresses.green]);
 
   interface Named extends Reading {
     readonly found: Found;
@@ -51,6 +52,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const { pid } = observed.value.status;
     return ok({
       ...observed.value,
+      older: markForgiving(observed.value.older),
       active,
       warnings: warningsOf(tree, found),
       changes: changesOf(found),
@@ -163,6 +165,15 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return fail({ reason: 'stranded', detail: 'what nginx runs is unknown', cause: failure });
   }
 
+  /** What a worker was found to do when its pool is gone it does as long as it lives. */
+  function markForgiving(
+    older: readonly OlderWorker[],
+    now: readonly ProcessId[] = [],
+  ): readonly OlderWorker[] {
+    const known = [...now, ...running.forgiving(pair)];
+    return older.map((id) => (contains(known, id) ? { ...id, forgiving: true } : id));
+  }
+
   /** Whether the workers from before are known to run the files from before, which list each slot as the other's backup. */
   function isForgiving({ tree, found, hash }: Named, workers: readonly ProcessId[]): boolean {
     const { complete } = backupPairs(tree, found.references, addresses);
@@ -176,8 +187,13 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     { workers, older }: Generation,
     forgiving: readonly ProcessId[],
   ): SwitchEvidence {
-    const marked = older.map((id) => (contains(forgiving, id) ? { ...id, forgiving: true } : id));
-    return { files, proof: running.prove(hash, workers), older: marked };
+    const marked = markForgiving(older, forgiving);
+    const proof = running.prove(hash, workers);
+    running.forgive(
+      pair,
+      marked.filter((id) => id.forgiving === true).map(({ boot, pid, start }) => ({ boot, pid, start })),
+    );
+    return { files, proof, older: marked };
   }
 
   /**

@@ -83,6 +83,9 @@ interface Running {
   agreed(): ProxyProof | null;
   /** Notes what a reload has proven. */
   prove(hash: string, workers: readonly ProcessId[]): ProxyProof;
+  /** Workers that are known to forgive a missing pool of this pair of addresses, from deploys before. */
+  forgiving(pair: string): readonly ProcessId[];
+  forgive(pair: string, workers: readonly ProcessId[]): void;
   /** Those that still live. */
   alive<Id extends ProcessId>(ids: readonly Id[]): readonly Id[];
   /** Which configuration the workers run, for recovery: that of the intent, that on the disk, or it cannot be told. */
@@ -219,6 +222,8 @@ export function createRunning(options: ProxyOptions): Running {
     prove,
     bornAfter,
     agreed: () => agreed,
+    forgiving: (pair) => shared?.forgiving(pair) ?? [],
+    forgive: (pair, workers) => shared?.forgive(pair, workers),
     test: ({ nginx }) => test(nginx, timeout),
     waitIdle: async (reading, master) => waitIdle(await reloading(reading, master)),
     workers: (master) => readWorkers(fs, master),

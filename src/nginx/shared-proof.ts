@@ -10,35 +10,61 @@ import { createFile, readText, removeFile, rename } from '../system/files.js';
 export interface SharedProof {
   /** null: nothing proven, or not to be read. It is a claim about a hash and living workers, to be compared. */
   read(): ProxyProof | null;
-  /** Under the proxy's lock. What cannot be written is not told: it saves a reload, no more. */
+  /** Workers that were found to forgive a missing pool of this pair of addresses: they outlive many a deploy. */
+  forgiving(pair: string): readonly ProcessId[];
+  /** Both under the proxy's lock. What cannot be written is not told: it saves a reload or a wait, no more. */
   write(proof: ProxyProof): void;
+  forgive(pair: string, workers: readonly ProcessId[]): void;
 }
+
+interface Kept {
+  readonly proof: ProxyProof | null;
+  readonly forgiving: Readonly<Record<string, readonly ProcessId[]>>;
+}
+
+const NOTHING: Kept = { proof: null, forgiving: {} };
 
 /** `path`: in a folder that nobody else may write, gone with the boot like the workers it names. */
 export function createSharedProof(path: string): SharedProof {
+  const read = (): Kept => {
+    const text = readText(path);
+    return text.ok ? parse(text.value) : NOTHING;
+  };
+  const write = (kept: Kept): void => {
+    const next = `${path}.new`;
+    removeFile(next);
+    if (createFile(next, `${JSON.stringify(kept)}\n`, 0o600).ok) rename(next, path);
+  };
   return {
-    read: () => {
-      const text = readText(path);
-      return text.ok ? parse(text.value) : null;
-    },
+    read: () => read().proof,
+    forgiving: (pair) => read().forgiving[pair] ?? [],
     write: (proof) => {
-      const next = `${path}.new`;
-      removeFile(next);
-      if (createFile(next, `${JSON.stringify(proof)}\n`, 0o600).ok) rename(next, path);
+      write({ ...read(), proof });
+    },
+    forgive: (pair, workers) => {
+      const kept = read();
+      const same = workers.length === 0 && kept.forgiving[pair] === undefined;
+      if (!same) write({ ...kept, forgiving: { ...kept.forgiving, [pair]: workers } });
     },
   };
 }
 
-function parse(text: string): ProxyProof | null {
+function parse(text: string): Kept {
   try {
-    const { hash, workers } = JSON.parse(text) as Partial<ProxyProof>;
-    return typeof hash === 'string' && Array.isArray(workers) && workers.every(isProcess)
-      ? { hash, workers }
-      : null;
+    const { proof, forgiving = {} } = JSON.parse(text) as { proof?: ProxyProof | null; forgiving?: object };
+    return {
+      proof: proof && typeof proof.hash === 'string' && areProcesses(proof.workers) ? proof : null,
+      forgiving: Object.fromEntries(
+        Object.entries(forgiving).filter((entry): entry is [string, ProcessId[]] => areProcesses(entry[1])),
+      ),
+    };
   } catch {
-    return null;
+    return NOTHING;
   }
 }
 
-const isProcess = (one: Partial<ProcessId> | null): boolean =>
-  typeof one?.boot === 'string' && typeof one.pid === 'number' && typeof one.start === 'number';
+const areProcesses = (value: unknown): value is ProcessId[] =>
+  Array.isArray(value) &&
+  value.every(
+    (one: Partial<ProcessId> | null) => typeof one?.boot === 'string' && typeof one.pid === 'number',
+  );

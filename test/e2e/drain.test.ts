@@ -1,0 +1,153 @@
+/** Whom a drain waits for, whom it does not, and what happens when its time is over. */
+import { truncateSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { expect, it } from 'vitest';
+import type { Load } from '../../src/demo/load.js';
+import type { Sandbox } from '../../src/demo/sandbox.js';
+import { across, moment } from '../support/moments.js';
+import { withRig, type Rig } from '../support/rig.js';
+
+const MINUTE = { timeout: 70_000 };
+const SITE = { workers: 8 };
+
+/** nginx names one slot alone: its old workers could come back to the pool that is left. */
+const alone = (sandbox: Sandbox): void => {
+  const { address, upstream, name } = sandbox.site();
+  writeFileSync(upstream, `upstream ${name} {\n    server ${address.blue};\n}\n`);
+};
+
+/** A file that no socket buffer holds. */
+const big = (sandbox: Sandbox): void => {
+  const path = sandbox.path('www', 'big.bin');
+  writeFileSync(path, '');
+  truncateSync(path, 64 * 1024 * 1024);
+};
+
+/** Holds an nginx worker with a download that nobody goes on reading; no pool has a part in it. */
+async function withStuckDownload(rig: Rig, act: () => Promise<void>): Promise<void> {
+  const { port, name } = rig.site();
+  const socket: Socket = connect(port, '127.0.0.1');
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once('data', () => {
+        socket.pause();
+        resolve();
+      });
+      socket.write(`GET /big.bin HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`);
+    });
+    await act();
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Sends a load until three requests of it are under way, and no more. */
+async function threeOf(rig: Rig, kind: 'slow' | 'upload', takes: number): Promise<Load> {
+  const every = { every: 100, takes };
+  const load = await rig.load(kind === 'slow' ? { slow: every } : { upload: { ...every, bytes: 60_000 } });
+  await rig.until(() => load.underWay(kind) > 2);
+  void load.stop();
+  return load;
+}
+
+it('an old nginx worker that still reads an upload is waited for', MINUTE, async () => {
+  await withRig({ site: SITE, prepare: alone }, async (rig) => {
+    await rig.deployed();
+    await rig.load({ fast: { rate: 40 }, post: { clients: 1, takes: 5 } });
+    const uploads = await threeOf(rig, 'upload', 4_000);
+    const run = await rig.deploy();
+    expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, drain: { cut: 0 } });
+    const records = await uploads.stop();
+    const pointed = moment(run, 'step-done', 'switch');
+    expect(across(records, 'upload', pointed, pointed).length).toBeGreaterThan(2);
+    // they came to the pool that nginx had left when the last of their bodies was there
+    expect(records.filter(({ by }) => by?.startsWith('blue/')).length).toBeGreaterThan(2);
+    expect(moment(run, 'step-started', 'retire')).toBeGreaterThan(
+      Math.max(...records.map(({ start, ms }) => start + ms)) - 50,
+    );
+  });
+});
+
+it('with a backup in the upstream nobody waits for another site’s download', MINUTE, async () => {
+  await withRig({ site: SITE, prepare: big }, async (rig) => {
+    await rig.deployed();
+    await rig.load({ fast: { rate: 40 }, post: { clients: 1, takes: 5 } });
+    await withStuckDownload(rig, async () => {
+      for (const to of ['green', 'blue']) {
+        const run = await rig.deploy();
+        expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, to });
+        expect((run.result['ms'] as { drain: number }).drain).toBeLessThan(1_500);
+      }
+    });
+  });
+});
+
+it('without one it is waited for, told, and left to recover at the deadline', MINUTE, async () => {
+  const prepare = (sandbox: Sandbox): void => {
+    alone(sandbox);
+    big(sandbox);
+  };
+  const site = { ...SITE, yaml: 'drain: { timeout: 3s }' };
+  await withRig({ site, prepare }, async (rig) => {
+    await rig.deployed();
+    await rig.load({ fast: { rate: 40 }, post: { clients: 1, takes: 5 } });
+    await withStuckDownload(rig, async () => {
+      const run = await rig.deploy();
+      expect(run.result, run.stdout).toMatchObject({
+        outcome: 'draining',
+        exit: 5,
+        failure: { reason: 'drain-timeout' },
+      });
+      expect(run.events).toContainEqual(
+        expect.objectContaining({
+          warning: expect.objectContaining({ reason: 'waits-for-other-sites', retiring: 1 }) as unknown,
+        }),
+      );
+      expect([rig.isListening('blue'), rig.isListening('green')]).toEqual([true, true]);
+      expect(await rig.answering()).toBe('green');
+
+      const again = await rig.run(['recover', 'demo']);
+      expect(again.result, again.stdout).toMatchObject({ outcome: 'draining', exit: 5 });
+      expect(rig.isListening('blue')).toBe(true);
+
+      const now = await rig.run(['recover', 'demo', '--now']);
+      expect(now.result, now.stdout).toMatchObject({ outcome: 'done', exit: 0, drain: { cut: 0 } });
+      expect(rig.isListening('blue')).toBe(false);
+    });
+  });
+});
+
+it.each(['rewrite', 'symlink'] as const)(
+  'by %s a drain that is told to stop cuts at its deadline, and says how many',
+  MINUTE,
+  async (by) => {
+    const site = {
+      ...SITE,
+      fpmGlobal: 'process_control_timeout = 1s',
+      yaml: 'drain: { timeout: 1s, on-timeout: stop }',
+    };
+    // with a backup nginx would run a GET that was cut a second time, on the other pool
+    const prepare = by === 'rewrite' ? { prepare: alone } : {};
+    await withRig({ switch: by, site, ...prepare }, async (rig) => {
+      await rig.deployed();
+      await rig.load({ fast: { rate: 40 }, post: { clients: 1, takes: 5 } });
+      rig.allow.cut = ({ class: kind }) => kind === 'slow';
+      const slow = await threeOf(rig, 'slow', 8_000);
+      const run = await rig.deploy();
+      expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0 });
+      const lost = (await slow.stop()).filter(({ cut }) => cut !== null).length;
+      const told = (run.result['drain'] as { cut: number }).cut;
+      expect(lost).toBeGreaterThan(2);
+      // an upper bound: connections and the workers at them are both counted
+      expect(told).toBeGreaterThanOrEqual(lost);
+      expect(told).toBeLessThanOrEqual(2 * lost);
+      expect(run.events).toContainEqual(
+        expect.objectContaining({
+          warning: expect.objectContaining({ reason: 'cut', cut: told }) as unknown,
+        }),
+      );
+      expect(rig.isListening('blue')).toBe(false);
+    });
+  },
+);
