@@ -78,7 +78,10 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
     emit({ ...body, time: timestamp(), app: config.app, ...(deploy === null ? {} : { deploy }) });
   };
 
-  const pool = await createPool({ fs, config, folder, root });
+  // php-fpm is asked by processes of its own: what else takes a while is done meanwhile
+  const asked = createPool({ fs, config, folder, root });
+  const verify = await verifyOf(config);
+  const pool = await asked;
   if (!pool.ok) return pool;
   const addresses = pool.value.addresses;
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
@@ -93,7 +96,7 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
     pool: pool.value,
     proxy,
     probe,
-    verify: await verifyOf(config),
+    verify,
     lockProxy: async () => {
       const key = await proxy.lockKey();
       return key.ok ? locks.takeProxy(key.value, config.nginx.reloadTimeout) : key;

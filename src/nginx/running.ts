@@ -103,8 +103,22 @@ export function createRunning(options: ProxyOptions): Running {
   let agreed: ProxyProof | null = null;
   let shared: SharedProof | null = null;
 
-  async function read(): Promise<Result<Reading>> {
+  let found: Nginx | null = null;
+
+  async function locate(): Promise<Result<Nginx>> {
     const nginx = await finder.locate();
+    found = nginx.ok ? nginx.value : null;
+    return nginx;
+  }
+
+  /** The nginx that was found last while its master lives: no walk through the process table for what only asks of it. */
+  async function known(): Promise<Result<Nginx>> {
+    const master = found?.master ?? null;
+    return found !== null && master !== null && isAlive(fs, master) ? ok(found) : locate();
+  }
+
+  async function read(): Promise<Result<Reading>> {
+    const nginx = await locate();
     if (!nginx.ok) return nginx;
     shared = options.shared?.(keyOf(nginx.value)) ?? null;
     const tree = loadTree(nginx.value);
@@ -186,14 +200,14 @@ export function createRunning(options: ProxyOptions): Running {
   }
 
   async function status(): Promise<ProxyStatus | null> {
-    const nginx = await finder.locate();
+    const nginx = await known();
     if (!nginx.ok) return null;
     const { master } = nginx.value;
     return master === null ? STOPPED : statusOf(master, readWorkers(fs, master));
   }
 
   async function workerUser(): Promise<User | null> {
-    const nginx = await finder.locate();
+    const nginx = await known();
     if (!nginx.ok || nginx.value.master === null) return null;
     const { serving, untitled } = readWorkers(fs, nginx.value.master);
     const worker = [...serving, ...untitled][0];
@@ -201,7 +215,7 @@ export function createRunning(options: ProxyOptions): Running {
   }
 
   async function lockKey(): Promise<Result<string>> {
-    const nginx = await finder.locate();
+    const nginx = await known();
     return nginx.ok ? ok(keyOf(nginx.value)) : nginx;
   }
 
