@@ -67,9 +67,11 @@ function listeningUnix(fs: Procfs): Set<number> {
 
 function listeningTcp(fs: Procfs): Set<number> {
   const found = new Set<number>();
-  for (const line of [...tcpLines(fs, 'tcp', 'self'), ...tcpLines(fs, 'tcp6', 'self')]) {
-    const fields = line.trim().split(/\s+/, 10);
-    if (Number.parseInt(fields[3] ?? '', 16) === LISTEN) found.add(Number(fields[9]));
+  for (const table of ['tcp', 'tcp6'] as const) {
+    for (const line of tcpTable(fs, table, 'self').split('\n').slice(1)) {
+      const fields = line.trim().split(/\s+/, 10);
+      if (Number.parseInt(fields[3] ?? '', 16) === LISTEN) found.add(Number(fields[9]));
+    }
   }
   return found;
 }
@@ -120,13 +122,21 @@ function tcpAt(
   let accepted = 0;
   let queued = 0;
   for (const table of ['tcp', 'tcp6'] as const) {
-    const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
-    for (const line of tcpLines(fs, table, netOf)) {
-      const fields = line.trim().split(/\s+/);
-      const [, local = '', , state = ''] = fields;
-      if (!local.endsWith(suffix)) continue;
-      const at = local.slice(0, -5);
-      if (wanted !== null && !wanted.includes(at) && !/^0+$/.test(at)) continue;
+    const text = tcpTable(fs, table, netOf);
+    const name = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
+    // search for the port first: a busy host has tens of thousands of lines, most of them in TIME_WAIT
+    for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+      const begin = text.lastIndexOf('\n', at) + 1;
+      const local = /^ *\d+: ([0-9A-F]+)$/.exec(text.slice(begin, at))?.[1];
+      // the remote end of a line has the same form
+      if (local === undefined) continue;
+      if (wanted !== null && !wanted.includes(local) && !/^0+$/.test(local)) continue;
+      const end = text.indexOf('\n', at);
+      const fields = text
+        .slice(begin, end < 0 ? undefined : end)
+        .trim()
+        .split(/\s+/);
+      const [, , , state = ''] = fields;
       const inode = Number(fields[9]);
       const code = Number.parseInt(state, 16);
       if (code === LISTEN) listeners.push(inode);
@@ -139,11 +149,11 @@ function tcpAt(
   return { listeners, connections: { accepted, queued } };
 }
 
-function tcpLines(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): string[] {
+function tcpTable(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): string {
   try {
-    return readKernelFile(`${fs.root}/${netOf}/net/${table}`).split('\n').slice(1);
+    return readKernelFile(`${fs.root}/${netOf}/net/${table}`);
   } catch (error) {
-    if (table === 'tcp6') return []; // a kernel without IPv6 has no such table
+    if (table === 'tcp6') return ''; // a kernel without IPv6 has no such table
     throw error;
   }
 }

@@ -58,7 +58,7 @@ it('pools on TCP are exchanged, and old nginx workers waited for', TEST, async (
   await withRig({ site: { workers: 12, transport: 'tcp' }, timeout: 90_000 }, async (rig) => {
     await rig.deployed();
     await rig.load(LOAD);
-    await backAndForth(rig, 6);
+    await backAndForth(rig, 4);
   });
 });
 
