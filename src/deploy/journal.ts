@@ -9,7 +9,16 @@ import { join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
 import { timestamp } from '../system/clock.js';
-import { createFile, DurableLog, list, makeFolder, readText, realPath, removeFile } from '../system/files.js';
+import {
+  createFile,
+  DurableLog,
+  facts,
+  list,
+  makeFolder,
+  readText,
+  realPath,
+  removeFile,
+} from '../system/files.js';
 import { replay } from './state.js';
 import type { DeployState, Entry, Opened } from './state.js';
 
@@ -138,6 +147,9 @@ export class JournalStore {
   open(): Result<readonly DeployState[]> {
     const found: DeployState[] = [];
     for (const id of this.ids().reverse()) {
+      // its room is only given back when it is closed: of two hundred, none or one has to be read
+      const there = facts(this.pathOf(id));
+      if (there.ok && there.value.size > 0 && there.value.size < ROOM) continue;
       const entries = this.read(id);
       if (!entries.ok) return entries;
       const state = replay(entries.value);

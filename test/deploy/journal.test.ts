@@ -1,12 +1,4 @@
-import {
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -106,7 +98,8 @@ describe('a journal', () => {
 
   test('whose first record never got through is as if it had never been', () => {
     const { path } = begin();
-    truncateSync(path, 3);
+    // the room was there, and three bytes of the record in it
+    writeFileSync(path, `{"t${'\n'.repeat(64 * 1024 - 3)}`);
     const open = store.open();
     expect(open.ok && open.value).toEqual([]);
     expect(store.ids()).toEqual([]);
