@@ -102,15 +102,12 @@ function rollBack(situation: Situation, active: Slot): Result<Decision> {
     return fail({ reason: 'nothing-to-roll-back', why: 'none' });
   }
   const decision = swap(situation, active);
+  if (!decision.ok || decision.value.kind !== 'steps' || draining === null) return decision;
+  const supersedes = draining.deploy;
   const life = slots[done.from].life;
-  if (!decision.ok || decision.value.kind !== 'steps' || draining === null || life === null) return decision;
-  return ok({
-    ...decision.value,
-    steps: TAKE_BACK,
-    arriving: life,
-    clear: null,
-    supersedes: draining.deploy,
-  });
+  // it has ended meanwhile; the drain that is left open would later take the pool down that is started in its place
+  if (life === null) return ok({ ...decision.value, supersedes });
+  return ok({ ...decision.value, steps: TAKE_BACK, arriving: life, clear: null, supersedes });
 }
 
 const bringUp = (slot: Slot, link: boolean): Steps => ({

@@ -12,7 +12,8 @@ import { now, waitUntil } from '../system/clock.js';
 export interface Verifying {
   readonly drivers: Drivers;
   readonly from: Slot;
-  readonly leaving: PoolLife;
+  /** Null: it had died before, and nobody is left who could be asked. */
+  readonly leaving: PoolLife | null;
   readonly to: Slot;
   readonly arriving: PoolLife;
   /** Proxy workers that still finish requests under the old configuration. */
@@ -113,6 +114,7 @@ function watchOld({ drivers, from, leaving, older }: Verifying): {
   let last = { arrived: null as number | null, at: -Infinity };
 
   const look = async (): Promise<Result<'growing' | 'quiet'>> => {
+    if (leaving === null) return ok('quiet');
     const load = drivers.pool.load(from, leaving);
     if (!load.ok) return load;
     if (!load.value.alive) return ok('quiet');
