@@ -7,16 +7,21 @@
  * megabyte, and more when it runs: build() refuses a bundle that loads a package before a
  * command has asked for it.
  */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   readdirSync,
   realpathSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
@@ -50,18 +55,24 @@ export async function build() {
     throw new Error(`loaded before any command asked for it, use import(): ${early.join(', ')}`);
   }
   replace(join(ROOT, 'dist/licenses.txt'), notices(Object.keys(result.metafile.inputs)), 0o644);
-  // last: its age tells whether a build is needed
-  replace(OUTPUT, launched(result.outputFiles[0].text, version), 0o755);
+  const program = result.outputFiles[0].text;
+  const digest = createHash('sha256').update(program).digest('hex').slice(0, 16);
+  // its age tells whether a build is needed
+  replace(OUTPUT, launched(program, version, digest), 0o755);
+  precompile(digest);
 }
 
 /**
  * The program behind a launcher, in one file. --version is answered without compiling the rest:
  * V8 reads over a comment several times faster than over code, even code that is never run, and
- * the bundle is more than a megabyte of it. The launcher compiles the comment under its own line
- * numbers, so that a stack trace says where to look.
+ * the bundle is more than a megabyte of it. The program is compiled under its own line numbers, so
+ * that a stack trace says where to look.
+ *
+ * Beside it may lie what V8 made of this very program (its digest is in the name: V8 itself would
+ * take any text of the same length for it) with this very node. Without it the program is compiled anew.
  */
-function launched(program, version) {
-  // the one thing that a comment cannot hold; esbuild escapes all but ASCII, so \\x01 stands nowhere else
+function launched(program, version, digest) {
+  // the one thing that a comment cannot hold; esbuild escapes all but ASCII, so \x01 stands nowhere else
   const comment = program.replaceAll('*/', '*\x01/');
   const launcher = `#!/usr/bin/env node
 'use strict';
@@ -69,17 +80,49 @@ const asked = process.argv[2];
 if (process.argv.length === 3 && (asked === '--version' || asked === '-V')) {
   process.stdout.write(${JSON.stringify(`${version}\n`)});
 } else {
-  const text = require('node:fs').readFileSync(__filename, 'latin1');
-  const program = text.slice(text.indexOf('\\n/*PROGRAM') + 10, text.lastIndexOf('\\nPROGRAM*/'));
-  require('node:vm').compileFunction(
-    program.replaceAll('*\\x01/', '*/'),
-    ['require', 'module', 'exports', '__filename', '__dirname'],
-    { filename: __filename, lineOffset: LINE },
-  )(require, module, exports, __filename, __dirname);
+  const { readFileSync } = require('node:fs');
+  const { Script } = require('node:vm');
+  const text = readFileSync(__filename, 'latin1');
+  const comment = text.slice(text.indexOf('\\n/*PROGRAM') + 10, text.lastIndexOf('\\nPROGRAM*/'));
+  const program = comment.replaceAll('*\\x01/', '*/');
+  let cachedData;
+  try {
+    cachedData = readFileSync(\`\${__dirname}/${digest}-\${process.version}-\${process.arch}.compiled\`);
+  } catch {}
+  const wrapped = \`(function (require, module, exports, __filename, __dirname) {\${program}\\n})\`;
+  const script = new Script(wrapped, { filename: __filename, lineOffset: LINE, cachedData });
+  script.runInThisContext()(require, module, exports, __filename, __dirname);
 }
 `;
   const line = launcher.split('\n').length - 1;
   return `${launcher.replace('LINE', String(line))}/*PROGRAM\n${comment}\nPROGRAM*/\n`;
+}
+
+/**
+ * Keeps V8's compiled form of the program, after a run that loads all of what a deploy loads: it
+ * asks about an app whose php-fpm is /bin/false. Saves a deploy about 40 of 300 ms.
+ */
+function precompile(digest) {
+  const folder = mkdtempSync(join(tmpdir(), 'swap-pool-build-'));
+  try {
+    writeFileSync(join(folder, 'app.conf'), '');
+    writeFileSync(join(folder, 'app.yaml'), 'pool: { config: app.conf, binary: /bin/false }\n');
+    const compiled = join(ROOT, `dist/${digest}-${process.version}-${process.arch}.compiled`);
+    const preload = join(ROOT, 'scripts/keep-compiled.cjs');
+    const run = ['--require', preload, OUTPUT, 'status', '--quiet', '--config', join(folder, 'app.yaml')];
+    // it fails, as it must; whether it has left what it was run for is what counts
+    spawnSync(process.execPath, run, {
+      env: { COMPILED: compiled, SWAP_POOL_STATE_DIR: folder },
+      stdio: 'ignore',
+    });
+    statSync(compiled);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  for (const name of readdirSync(join(ROOT, 'dist'))) {
+    if (name.endsWith('.compiled') && !name.startsWith(digest))
+      rmSync(join(ROOT, 'dist', name), { force: true });
+  }
 }
 
 /** Builds when something that goes into the bundle is younger than it. Says whether it did. */
