@@ -99,7 +99,7 @@ describe('while one deploy drains', { timeout: 120_000 }, () => {
       const impatient = await rig.deploy(['--wait-lock', '50ms']);
       expect(impatient).toMatchObject({ exit: 3 });
       const patient = rig.spawnDeploy(['--wait-lock', '1m']);
-      await rig.until(() => /flock\0-w\x0060\0/.test(childrenOf(patient.pid)));
+      await rig.until(() => childrenOf(patient.pid).includes('flock -w 60 '));
       expect(deploy.running).toBe(true);
       expect(await letGo()).toMatchObject({ exit: 0 });
       expect(await patient.end).toMatchObject({ exit: 0, result: { from: otherSlot(serving), to: serving } });
@@ -212,7 +212,7 @@ function childrenOf(pid: number): string {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
       .split(' ')
       .filter(Boolean)
-      .map((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8'))
+      .map((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').replaceAll('\0', ' '))
       .join('\n');
   } catch {
     return '';

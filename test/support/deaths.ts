@@ -27,7 +27,7 @@ export const recordsOf = (steps: readonly StepName[]): string[] => [
 ];
 
 export const nameOf = ({ type, step, revert }: JournalFile['records'][number]): string =>
-  [type, revert === true ? 'revert' : '', String(step ?? '')].filter(Boolean).join(' ');
+  [type, revert === true ? 'revert' : '', typeof step === 'string' ? step : ''].filter(Boolean).join(' ');
 
 /** One run of the program that was ended at a point. */
 export interface Death {
@@ -49,7 +49,10 @@ export async function* deaths(
   record: number,
   start: (at: DeathPoint) => Promise<Run>,
 ): AsyncGenerator<Death> {
-  if (record === 0) return yield await deathAt({ when: 'next', record }, start);
+  if (record === 0) {
+    yield await deathAt({ when: 'next', record }, start);
+    return;
+  }
   yield await deathAt({ when: 'written', record }, start);
   for (let change = 1; ; change += 1) {
     const death = await deathAt({ when: 'act', record, change }, start);
