@@ -232,6 +232,12 @@ export interface ProxySwitch {
   /** For recovery: which slot do new requests reach? `intent` is what was journalled before the switch. */
   serving(intent: SwitchIntent | null): Promise<Result<Serving>>;
 
+  /**
+   * Whether the files (or the link) name the slot as the one to be asked. Looked at right before
+   * a pool loses its name: somebody else may have pointed the proxy back meanwhile.
+   */
+  names(slot: Slot): Promise<Result<boolean>>;
+
   /** Drain proof, point 1, for the slot that was left; `older` are the workers of SwitchEvidence. */
   wayIn(left: Slot, older: readonly OlderWorker[]): Promise<Result<WayIn>>;
 

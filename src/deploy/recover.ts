@@ -35,12 +35,24 @@ async function goOn(deploy: Deploy, state: DeployState): Promise<Ending> {
   }
 }
 
-function onward(deploy: Deploy, state: DeployState): Promise<Ending> {
+async function onward(deploy: Deploy, state: DeployState): Promise<Ending> {
   deploy.superseded?.finish();
+  // then it is the new pool that has to go, and only a proven switch says when
+  if (await isUndoneByHand(deploy)) return back(deploy, DIED, true);
   const { steps } = deploy.opened;
   const at = standsAt(state);
   const step = at === null ? undefined : state.phase === 'done' ? steps[steps.indexOf(at) + 1] : at;
-  return step === undefined ? Promise.resolve(close(deploy, 'done', null)) : forward(deploy, step);
+  return step === undefined ? close(deploy, 'done', null) : forward(deploy, step);
+}
+
+/** Somebody has pointed the proxy back to the pool that was to leave, and it answers. */
+async function isUndoneByHand({ opened: { from }, leaving, drivers }: Deploy): Promise<boolean> {
+  const { pool, proxy, probe } = drivers;
+  if (from === null || leaving === null) return false;
+  const load = pool.load(from, leaving);
+  if (!load.ok || !load.value.alive) return false;
+  const named = await proxy.names(from);
+  return named.ok && named.value && pool.unretire(from).ok && (await probe.probe(from)).ok;
 }
 
 /** A switch had begun: which slot do requests reach? */

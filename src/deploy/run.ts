@@ -54,6 +54,7 @@ export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = 
     const undone = await act(deploy, 'start', true);
     if (!undone.ok) {
       const { failure } = undone;
+      if (failure.reason === 'stranded') return strand(deploy, failure);
       deploy.emit({
         type: 'warning',
         warning: { reason: 'revert-unfinished', slot: deploy.opened.to, cause: failure },

@@ -153,6 +153,8 @@ async function retireOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const load = drivers.pool.load(slot, leaving);
   if (!load.ok) return load;
   if (!load.value.alive) return nothing;
+  const unnamed = await isUnnamed(deploy, slot);
+  if (!unnamed.ok) return unnamed;
   const retired = deploy.cutting ? drivers.pool.retire(slot) : await retire(waits(deploy, slot, leaving));
   return retired.ok ? nothing : retired;
 }
@@ -162,8 +164,12 @@ async function stopOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const slot = leftSlot(deploy);
   if (leaving === null) return ok({ note: null, record: { cut: 0 } });
   let cut = 0;
+  const load = drivers.pool.load(slot, leaving);
+  if (load.ok && load.value.alive) {
+    const unnamed = await isUnnamed(deploy, slot);
+    if (!unnamed.ok) return unnamed;
+  }
   if (deploy.cutting) {
-    const load = drivers.pool.load(slot, leaving);
     cut = load.ok ? atRisk(load.value) : 0;
     if (cut > 0) emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
   }
@@ -227,6 +233,8 @@ async function takeDown(
     if (ended.kind === 'interrupted') {
       return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
     }
+    const unnamed = await isUnnamed(deploy, slot);
+    if (!unnamed.ok) return unnamed;
     if (ended.kind === 'deadline') {
       if (!deploy.cutNow && drivers.drain.onTimeout === 'keep') {
         return fail(stillServing(slot, drivers.drain.timeout, ended.last, ended.retiring));
@@ -241,6 +249,22 @@ async function takeDown(
   }
   const stopped = await stopAndSweep(deploy, slot, life);
   return stopped.ok ? ok(undefined) : stopped;
+}
+
+/**
+ * Whoever the proxy names stays, whatever was planned: a person, or a tool that puts configuration
+ * back, may have undone the switch meanwhile. When a site is brought up its only pool is named from the first.
+ */
+async function isUnnamed({ opened, drivers }: Deploy, slot: Slot): Promise<Result<void>> {
+  if (opened.from === null) return ok(undefined);
+  const named = await drivers.proxy.names(slot);
+  if (!named.ok) return named;
+  if (!named.value) return ok(undefined);
+  return fail({
+    reason: 'stranded',
+    detail: `the proxy names ${slot}, which was to be taken down`,
+    cause: null,
+  });
 }
 
 async function stopAndSweep(deploy: Deploy, slot: Slot, life: PoolLife): Promise<Result<StepNote | null>> {

@@ -25,6 +25,8 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   const { only } = options.nginx;
   const running = createRunning(options);
   const pair = JSON.stringify([addresses.blue, addresses.green]);
+  /** What our last exchange left in the files, and the slot they name since. */
+  let written: { readonly to: Slot; readonly versions: readonly FileVersion[] } | null = null;
 
   interface Named extends Reading {
     readonly found: Found;
@@ -145,6 +147,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     if (generation.ok) {
       const forgiving = isForgiving(named, before) ? before : [];
       const files = versions.value.map(({ path }) => path);
+      written = { to, versions: versions.value };
       return ok(evidence(files, hashOf(tree.value), generation.value, forgiving));
     }
     const { failure } = generation;
@@ -233,5 +236,13 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return Promise.resolve(ok({ open: retiring.some(({ forgiving }) => forgiving !== true), retiring }));
   }
 
-  return { kind: 'rewrite', survey, intent, point, serving, wayIn, ...running.shared };
+  async function names(slot: Slot): Promise<Result<boolean>> {
+    // nobody has touched what we wrote: no need to read a tree of thousands of sites again
+    const untouched = written?.versions.every(({ path, after }) => holds(path, after)) === true;
+    if (untouched) return ok(written?.to === slot);
+    const named = await read();
+    return named.ok ? ok(named.value.active === slot) : named;
+  }
+
+  return { kind: 'rewrite', survey, intent, point, serving, names, wayIn, ...running.shared };
 }

@@ -170,5 +170,10 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return ok({ open: keeps ?? true, retiring });
   }
 
-  return { kind: 'symlink', survey, intent, point, serving, wayIn, ...running.shared };
+  function names(slot: Slot): Promise<Result<boolean>> {
+    const named = linked();
+    return Promise.resolve(named.ok ? ok(named.value === slot) : named);
+  }
+
+  return { kind: 'symlink', survey, intent, point, serving, names, wayIn, ...running.shared };
 }
