@@ -60,12 +60,8 @@ async function observe(deploy: Deploy, state: DeployState): Promise<Ending> {
   const { proxy } = deploy.drivers;
   const { from, to } = deploy.opened;
   const serving = await proxy.serving(state.phase === 'closed' ? null : state.before);
-  const running = await proxy.status();
-  if (running === null && serving.ok && serving.value !== 'unclear') {
-    // whatever starts next reads the file: it decides
-    return serving.value === to && from !== to ? close(deploy, 'done', null) : back(deploy, DIED);
-  }
-  if (!serving.ok || serving.value !== to) return back(deploy, DIED, true);
+  // where nothing served there is nothing to go back to: the pool that was started goes, and no more
+  if (!serving.ok || serving.value !== to) return back(deploy, DIED, from !== null);
   // it is there, but who may still use the other slot is only known from a proof of our own
   const proven = await act(deploy, 'switch', false);
   if (!proven.ok) return back(deploy, DIED, true);

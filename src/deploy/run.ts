@@ -3,7 +3,7 @@
  * back the way it came; past the pivot only forward.
  */
 import { ok } from '../event.js';
-import type { Failure, Outcome, Result, StepName, Timings } from '../event.js';
+import type { Failure, Outcome, Result, Slot, StepName, Timings } from '../event.js';
 import { now, timestamp } from '../system/clock.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
@@ -35,21 +35,26 @@ export async function forward(deploy: Deploy, first: StepName): Promise<Ending> 
 
 /** Undoes what was done, last step first. The slot that served goes on serving. */
 export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = false): Promise<Ending> {
-  const { steps } = deploy.opened;
+  const { steps, to } = deploy.opened;
+  const outcome = cause.reason === 'interrupted' ? 'interrupted' : 'reverted';
   if (deploy.switched !== null || switchMayHaveActed) {
     const undone = await act(deploy, 'switch', true);
     if (!undone.ok) {
       const { failure } = undone;
       if (failure.reason === 'stranded') return strand(deploy, failure);
-      return strand(deploy, {
-        reason: 'stranded',
-        detail: 'the switch could not be reverted',
-        cause: failure,
-      });
+      const named = failure.reason === 'nginx-not-running' ? await deploy.drivers.proxy.names(to) : null;
+      // after a reboot: whatever starts next asks the pool that the files name
+      if (named?.ok === true && named.value && isDead(deploy, to)) return close(deploy, outcome, cause);
+      if (named?.ok !== true || named.value) {
+        return strand(deploy, {
+          reason: 'stranded',
+          detail: 'the switch could not be reverted',
+          cause: failure,
+        });
+      }
     }
   }
   if (deploy.unswitched !== null) deploy.superseded?.handBack(deploy.unswitched.older);
-  const outcome = cause.reason === 'interrupted' ? 'interrupted' : 'reverted';
   if (steps.includes('start') && deploy.journal.state().phase !== 'planned') {
     const undone = await act(deploy, 'start', true);
     if (!undone.ok) {
@@ -64,6 +69,11 @@ export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = 
     }
   }
   return close(deploy, outcome, cause);
+}
+
+function isDead({ drivers }: Deploy, slot: Slot): boolean {
+  const view = drivers.pool.observe(slot);
+  return view.ok && view.value.life === null;
 }
 
 /** Closes the journal: nothing is left to do. */
