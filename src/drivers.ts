@@ -27,6 +27,8 @@ export interface PoolLife {
   /** null: orphaned, its workers serve without a master. */
   readonly master: ProcessId | null;
   readonly workers: readonly ProcessId[];
+  /** Inodes of the sockets it listens on: they outlive its master, and no other life ever has them. */
+  readonly sockets?: readonly number[];
 }
 
 /** Everything a slot is at one moment, as the kernel and the file system say. */

@@ -18,6 +18,7 @@ import type { Staff } from './life.js';
 import { readLog } from './log.js';
 import type { StartLog } from './log.js';
 import { askFpm } from './php-fpm.js';
+import type { Asked } from './php-fpm.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
 import type { AppConfig, FpmSlot, SlotConfig } from './slots.js';
 import { spell } from './slots.js';
@@ -61,11 +62,11 @@ export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
   if (!blue.ok) return blue;
   const green = withBinary(fs, config.pool.green, root);
   if (!green.ok) return green;
-  const slots = await askFpm({ blue: blue.value, green: green.value });
-  return slots.ok ? ok(drive(options, slots.value)) : slots;
+  const asked = await askFpm({ blue: blue.value, green: green.value }, options.folder);
+  return asked.ok ? ok(drive(options, asked.value)) : asked;
 }
 
-function drive(options: PoolOptions, slots: Readonly<Record<Slot, FpmSlot>>): Pools {
+function drive(options: PoolOptions, { slots, keep }: Asked): Pools {
   const { fs, config, folder, root, startTimeout = START_TIMEOUT } = options;
   const meters = {
     blue: new ActivityMeter(fs, slots.blue),
@@ -134,7 +135,11 @@ function drive(options: PoolOptions, slots: Readonly<Record<Slot, FpmSlot>>): Po
     },
     startCommand: (slot) => startArgv(slots[slot], root),
     warnings: (from, to) => advice(fs, from, slots[to], config.probe),
-    fingerprint: () => fingerprint([slots.blue, slots.green], config),
+    fingerprint: () => {
+      // a deploy: it may write into the app's folder, which those that only look may not
+      keep();
+      return fingerprint([slots.blue, slots.green], config);
+    },
   };
 }
 
@@ -180,7 +185,10 @@ function observeSlot(fs: Procfs, slot: FpmSlot, last: number): Result<SlotView> 
     slot: slot.slot,
     state: stateOf(who.kind, state === 'none' || state === 'missing'),
     address: spell(slot.address),
-    life: who.kind === 'pool' || who.kind === 'orphans' ? { master, workers } : null,
+    life:
+      who.kind === 'pool' || who.kind === 'orphans'
+        ? { master, workers, sockets: all.value.listeners }
+        : null,
     connections: all.value.connections,
     working,
     idle,

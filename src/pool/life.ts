@@ -126,8 +126,16 @@ export function masterNow(fs: Procfs, slot: FpmSlot, life: PoolLife): ProcessId 
   if (life.master === null || isAlive(fs, life.master)) return life.master;
   const seen = look(fs, slot.address);
   if (!seen.ok) return null;
-  const found = residents(fs, slot, seen.value.listeners, []);
+  const { listeners } = seen.value;
+  if (listeners.every((inode) => !isSocketOf(fs, life, inode))) return null;
+  const found = residents(fs, slot, listeners, []);
   return found.ok && found.value.kind === 'pool' ? found.value.master : null;
+}
+
+/** Whether a socket can be one that a life listened on: another pool may have been started in its slot since. */
+function isSocketOf(fs: Procfs, { master, workers, sockets }: PoolLife, inode: number): boolean {
+  const boot = (master ?? workers[0])?.boot ?? fs.bootId;
+  return boot === fs.bootId && sockets?.includes(inode) !== false;
 }
 
 /**
@@ -146,9 +154,12 @@ export function present(
   for (const id of life.workers) if (isAlive(fs, id)) found.set(id.pid, id);
   if (master !== null) {
     for (const id of childrenOf(fs, master)) found.set(id.pid, id);
-  } else if (inodes.size > 0) {
+    return [...found.values()];
+  }
+  const own = new Set([...inodes].filter((inode) => isSocketOf(fs, life, inode)));
+  if (own.size > 0) {
     const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
-    for (const pid of holders(fs, fpms, inodes)) {
+    for (const pid of holders(fs, fpms, own)) {
       const worker = fpmProcess(fs, pid, slot.binary);
       if (worker?.role === 'worker' && worker.pool === slot.section) found.set(pid, worker.id);
     }

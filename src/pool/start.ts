@@ -178,7 +178,8 @@ export function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
   if (!found.ok || found.value.kind !== 'pool') return undefined;
   const { master } = found.value;
   const inodes = new Set(seen.value.listeners);
-  return { master, workers: childrenOf(fs, master).filter(({ pid }) => holds(fs, pid, inodes)) };
+  const workers = childrenOf(fs, master).filter(({ pid }) => holds(fs, pid, inodes));
+  return { master, workers, sockets: seen.value.listeners };
 }
 
 /**

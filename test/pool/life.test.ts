@@ -337,6 +337,23 @@ describe('a drain sees every request that is under way', () => {
       expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: false });
       expect(identify(fs, life.master?.pid ?? 0)).toBeNull();
     }));
+
+  it('nobody-of-a-pool-that-was-started-in-its-slot-since', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      value(await rig.pool.stop('blue', life, () => undefined));
+      const later = await rig.start();
+      const before = { boot: 'before', pid: 1, start: 1 };
+      for (const gone of [life, { ...life, master: null }, { master: before, workers: [before] }]) {
+        expect(load(rig, gone)).toEqual({ connections: NONE, working: 0, alive: false });
+        expect(value(await rig.pool.stop('blue', gone, () => undefined))).toEqual({ signal: null });
+      }
+      expect(load(rig, later)).toMatchObject({ alive: true });
+      expect(value(rig.pool.observe('blue'))).toMatchObject({
+        state: 'running',
+        life: { master: later.master },
+      });
+    }));
 });
 
 describe('pools on TCP', () => {
