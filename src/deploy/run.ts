@@ -20,14 +20,17 @@ export interface Ending {
 /** Takes the steps that are left, from `first` on. */
 export async function forward(deploy: Deploy, first: StepName): Promise<Ending> {
   const { steps } = deploy.opened;
+  // remembered here too: a disk that failed in between must not lead back to a pool that is being taken down
+  let past = STEPS[first].kind === 'retriable';
   for (const name of steps.slice(steps.indexOf(first))) {
     const acted = await act(deploy, name, false);
     if (!acted.ok) {
       if (acted.failure.reason === 'stranded') return strand(deploy, acted.failure);
-      return pastPivot(deploy.journal.state()) ? keep(deploy, acted.failure) : back(deploy, acted.failure);
+      return past ? keep(deploy, acted.failure) : back(deploy, acted.failure);
     }
     const { requested } = deploy.interruption;
-    if (pastPivot(deploy.journal.state())) deploy.superseded?.finish();
+    past ||= STEPS[name].kind === 'pivot' || pastPivot(deploy.journal.state());
+    if (past) deploy.superseded?.finish();
     else if (requested !== null) return back(deploy, { reason: 'interrupted', signal: requested });
   }
   return close(deploy, 'done', null);
