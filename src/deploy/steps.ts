@@ -5,9 +5,9 @@
  * Compensatable steps can be undone; the pivot decides; retriable steps are repeated until
  * they hold. Every revert and every retriable apply may be called again after a crash.
  */
-import type { OlderWorker, PoolLife } from '../drivers.js';
+import type { Drivers, OlderWorker, PoolLife } from '../drivers.js';
 import { fail, ok } from '../event.js';
-import type { Result, Slot, StepName, StepNote } from '../event.js';
+import type { Failure, Result, Slot, StepName, StepNote } from '../event.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
 import { atRisk, drain, retire, stillServing } from './drain.js';
@@ -116,7 +116,7 @@ async function drainOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const { drivers, emit, leaving } = deploy;
   const slot = leftSlot(deploy);
   if (leaving === null) return ok({ note: null, record: {} });
-  const limits = deploy.cutNow ? { ...drivers.drain, timeout: 0 } : drivers.drain;
+  const limits = limitsOf(deploy);
   const ended = await drain({
     drivers: { ...drivers, drain: limits },
     emit,
@@ -135,7 +135,7 @@ async function drainOldPool(deploy: Deploy): Promise<Result<Applied>> {
       return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
     case 'deadline': {
       deploy.drained = ended.last.connections;
-      if (!deploy.cutNow && limits.onTimeout === 'keep') {
+      if (limits.onTimeout === 'keep') {
         return fail(stillServing(slot, limits.timeout, ended.last, ended.retiring));
       }
       deploy.cutting = true;
@@ -156,7 +156,10 @@ async function retireOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const unnamed = await isUnnamed(deploy, slot);
   if (!unnamed.ok) return unnamed;
   const retired = deploy.cutting ? drivers.pool.retire(slot) : await retire(waits(deploy, slot, leaving));
-  return retired.ok ? nothing : retired;
+  if (retired.ok) return nothing;
+  if (!isOver(deploy, retired.failure)) return retired;
+  deploy.cutting = true;
+  return ok({ note: null, record: { cutting: true } });
 }
 
 async function stopOldPool(deploy: Deploy): Promise<Result<Applied>> {
@@ -228,23 +231,30 @@ async function takeDown(
   if (!load.ok) return load;
   if (load.value.alive) {
     const { unanswered } = deploy;
-    const ended = await drain({ drivers, emit, signal, slot, life, older, unanswered });
+    const limits = limitsOf(deploy);
+    const limited = { ...drivers, drain: limits };
+    const ended = await drain({ drivers: limited, emit, signal, slot, life, older, unanswered });
     if (ended.kind === 'failed') return fail(ended.failure);
     if (ended.kind === 'interrupted') {
       return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
     }
     const unnamed = await isUnnamed(deploy, slot);
     if (!unnamed.ok) return unnamed;
+    let over = ended.kind === 'deadline';
     if (ended.kind === 'deadline') {
-      if (!deploy.cutNow && drivers.drain.onTimeout === 'keep') {
-        return fail(stillServing(slot, drivers.drain.timeout, ended.last, ended.retiring));
+      if (limits.onTimeout === 'keep') {
+        return fail(stillServing(slot, limits.timeout, ended.last, ended.retiring));
       }
-      const cut = atRisk(ended.last);
-      deploy.cut += cut;
-      emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
     } else {
       const retired = await retire(waits(deploy, slot, life));
-      if (!retired.ok) return retired;
+      if (!retired.ok && !isOver(deploy, retired.failure)) return retired;
+      over = !retired.ok;
+    }
+    if (over) {
+      const last = drivers.pool.load(slot, life);
+      const cut = last.ok ? atRisk(last.value) : 0;
+      deploy.cut += cut;
+      emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
     }
   }
   const stopped = await stopAndSweep(deploy, slot, life);
@@ -281,8 +291,16 @@ async function stopAndSweep(deploy: Deploy, slot: Slot, life: PoolLife): Promise
 /** A wait that only its deadline ends: what it undoes must not be left half undone. */
 const NEVER = new AbortController().signal;
 
+/** How long a pool may go on serving, and what happens then. */
+const limitsOf = ({ cutNow, drivers }: Deploy): Drivers['drain'] =>
+  cutNow ? { timeout: 0, onTimeout: 'stop' } : drivers.drain;
+
+/** A wait for a pool's last requests came to its deadline, and they are to be cut. */
+const isOver = (deploy: Deploy, failure: Failure): boolean =>
+  failure.reason === 'drain-timeout' && limitsOf(deploy).onTimeout === 'stop';
+
 const waits = (deploy: Deploy, slot: Slot, life: PoolLife): Parameters<typeof retire>[0] => ({
-  drivers: deploy.drivers,
+  drivers: { ...deploy.drivers, drain: limitsOf(deploy) },
   emit: deploy.emit,
   signal: NEVER,
   slot,
