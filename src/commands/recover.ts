@@ -17,7 +17,7 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
   const lock = await app.lock(0);
   if (!lock.ok) return refusal('recover', lock.failure);
   try {
-    const open = app.store.open();
+    const open = app.store.open({ locked: true });
     if (!open.ok) return refusal('recover', open.failure);
     let last: CommandResult = { command: 'recover', outcome: 'unchanged', exit: 0 };
     for (const { opened } of open.value) {
@@ -76,7 +76,7 @@ export async function finishOpen(
   app: App,
   { keepDrain }: { readonly keepDrain: boolean },
 ): Promise<Result<DeployState | null>> {
-  const open = app.store.open();
+  const open = app.store.open({ locked: true });
   if (!open.ok) return open;
   for (const { opened } of open.value) {
     const state = app.store.state(opened.deploy);

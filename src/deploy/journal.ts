@@ -143,8 +143,11 @@ export class JournalStore {
     }
   }
 
-  /** The deploys that nobody finished, newest first. */
-  open(): Result<readonly DeployState[]> {
+  /**
+   * The deploys that nobody finished, newest first. `locked`: the caller holds the app's lock, so that a journal
+   * without its first record is one that died, and is removed; else it may be one that begins at this moment.
+   */
+  open({ locked = false } = {}): Result<readonly DeployState[]> {
     const found: DeployState[] = [];
     for (const id of this.ids().reverse()) {
       // its room is only given back when it is closed: of two hundred, none or one has to be read
@@ -154,8 +157,9 @@ export class JournalStore {
       if (!entries.ok) return entries;
       const state = replay(entries.value);
       // not even the first record got through: nothing had been touched
-      if (state === null) removeFile(this.pathOf(id));
-      else if (state.phase !== 'closed') found.push(state);
+      if (state === null) {
+        if (locked) removeFile(this.pathOf(id));
+      } else if (state.phase !== 'closed') found.push(state);
     }
     return ok(found);
   }
