@@ -22,7 +22,7 @@ import {
 import { replay } from './state.js';
 import type { DeployState, Entry, Opened } from './state.js';
 
-/** Bytes reserved for one deploy's journal: several times what the longest one writes. */
+/** Bytes reserved at least for one deploy's journal: several times what one of small pools writes. */
 const ROOM = 64 * 1024;
 const KEPT = 200;
 
@@ -36,7 +36,8 @@ export class Journal {
 
   /** Starts the journal of a new deploy. Its whole room is on the disk when this returns, else `state-unwritable`. */
   static begin(path: string, opened: Opened): Result<Journal> {
-    const log = DurableLog.create(path, ROOM);
+    // the lives of large pools take most of it: the one that leaves, and one like it that arrives
+    const log = DurableLog.create(path, ROOM + 4 * Buffer.byteLength(JSON.stringify(opened)));
     if (!log.ok) return fail({ reason: 'state-unwritable', path, code: log.code });
     const journal = new Journal(log.value, path, []);
     const written = journal.write(opened);
@@ -94,8 +95,10 @@ export class JournalStore {
     const mine = real.ok ? real.value : config;
     const path = join(this.folder, 'owner');
     const owner = readText(path);
-    if (owner.ok) return this.check(owner.value.trim(), mine);
-    if (owner.code !== 'ENOENT') return fail({ reason: 'state-unwritable', path, code: owner.code });
+    if (owner.ok && owner.value.trim() !== '') return this.check(owner.value.trim(), mine);
+    // a power cut, or somebody else's very first deploy, leaves it empty
+    if (owner.ok) removeFile(path);
+    else if (owner.code !== 'ENOENT') return fail({ reason: 'state-unwritable', path, code: owner.code });
     const written = createFile(path, `${mine}\n`, 0o600);
     return written.ok ? ok(undefined) : fail({ reason: 'state-unwritable', path, code: written.code });
   }
@@ -104,7 +107,8 @@ export class JournalStore {
   inspect(config: string): Result<void> {
     const owner = readText(join(this.folder, 'owner'));
     const real = realPath(config);
-    return owner.ok ? this.check(owner.value.trim(), real.ok ? real.value : config) : ok(undefined);
+    if (!owner.ok || owner.value.trim() === '') return ok(undefined);
+    return this.check(owner.value.trim(), real.ok ? real.value : config);
   }
 
   /** Deploy ids, oldest first. They sort by their number, not by a clock that may be set back. */

@@ -122,6 +122,27 @@ describe('a journal', () => {
     expect(store.inspect(other)).toMatchObject({ ok: false, failure: { reason: 'state-of-another-config' } });
   });
 
+  test('whose owner was lost by a power cut belongs to who comes first', () => {
+    writeFileSync(join(folder, 'shop', 'owner'), '');
+    expect(store.inspect(configFile())).toMatchObject({ ok: true });
+    expect(store.claim(configFile())).toMatchObject({ ok: true });
+    expect(readFileSync(join(folder, 'shop', 'owner'), 'utf8')).toBe(`${configFile()}\n`);
+  });
+
+  test('of pools with thousands of workers has its room, too', () => {
+    const workers = Array.from({ length: 2000 }, (_, pid) => ({
+      boot: 'b'.repeat(36),
+      pid,
+      start: 1_000_000,
+    }));
+    const life = { master: null, workers };
+    const journal = store.begin({ ...opened(), leaving: life });
+    if (!journal.ok) throw new Error(journal.failure.reason);
+    const before = statSync(journal.value.path).size;
+    journal.value.write({ type: 'evidence', time, step: 'start', revert: false, ms: 1, life });
+    expect(statSync(journal.value.path).size).toBe(before);
+  });
+
   test('is not written through a link that somebody planted', () => {
     const record = opened();
     const victim = join(folder, 'victim');
