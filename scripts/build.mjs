@@ -44,6 +44,8 @@ export async function build() {
     target: 'node20.19',
     // CommonJS: node starts it faster than an ES module, and import() becomes a lazy call
     format: 'cjs',
+    // of node's own modules, too: what runs in a vm.Script has no loader for import()
+    supported: { 'dynamic-import': false },
     // the notices are collected in licenses.txt instead
     legalComments: 'none',
     define: { __VERSION__: JSON.stringify(version) },

@@ -7,7 +7,7 @@ import { newDeploy } from '../deploy/begin.js';
 import { activeSlot, decide } from '../deploy/plan.js';
 import { forward } from '../deploy/run.js';
 import { pastPivot } from '../deploy/state.js';
-import type { CommandResult, Slot } from '../event.js';
+import type { CommandResult, Result, Slot } from '../event.js';
 import { refusal, resultOf } from './outcome.js';
 import { planOf, warn } from './plan.js';
 import { finishOpen } from './recover.js';
@@ -26,23 +26,32 @@ export async function swap(app: App, options: SwapOptions): Promise<CommandResul
   if (options.dryRun) return dryRun(app, options);
   const claimed = app.store.claim(app.config.file);
   if (!claimed.ok) return refusal(command, claimed.failure);
+  // php-fpm is asked while the locks are taken; not when that may take so long that the answer is old
+  const early = options.waitLock === 0 ? app.drivers.pool.fingerprint() : null;
   const lock = await app.lock(options.waitLock);
   if (!lock.ok) {
     const { requested } = app.interruption;
     return refusal(command, requested === null ? lock.failure : { reason: 'interrupted', signal: requested });
   }
   try {
-    return await locked(app, options);
+    return await locked(app, options, early);
   } finally {
     lock.value.release();
   }
 }
 
-async function locked(app: App, options: SwapOptions): Promise<CommandResult> {
+async function locked(
+  app: App,
+  options: SwapOptions,
+  early: Promise<Result<string>> | null,
+): Promise<CommandResult> {
   const { command } = options;
+  const open = app.store.open();
+  if (!open.ok) return refusal(command, open.failure);
   const left = await finishOpen(app, { keepDrain: command === 'rollback' });
   if (!left.ok) return refusal(command, left.failure);
-  const fingerprint = app.drivers.pool.fingerprint();
+  const recovered = open.value.length > 0;
+  const fingerprint = early === null || recovered ? app.drivers.pool.fingerprint() : early;
   const looked = await look(app, command, left.value);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;

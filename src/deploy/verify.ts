@@ -35,8 +35,9 @@ const QUIET = 10;
 export async function verify(verifying: Verifying): Promise<Result<{ readonly by: SeenBy }>> {
   const url = verifying.drivers.verify;
   const old = watchOld(verifying);
-  await old.look();
-  const seen = url === null ? await watch(verifying) : await ask(verifying, url);
+  const { drivers, to, arriving } = verifying;
+  const [base] = await Promise.all([drivers.pool.activity(to, arriving), old.look()]);
+  const seen = url === null ? await watch(verifying, base) : await ask(verifying, base, url);
   if (!seen.ok) return seen;
   const left = await old.isLeft();
   return left.ok ? seen : left;
@@ -45,9 +46,9 @@ export async function verify(verifying: Verifying): Promise<Result<{ readonly by
 /** Sends requests through the proxy until the pool reports one of them. */
 async function ask(
   { drivers, to, arriving }: Verifying,
+  base: PoolActivity,
   url: VerifyDriver,
 ): Promise<Result<{ readonly by: SeenBy }>> {
-  const base = await drivers.pool.activity(to, arriving);
   let wrong = 0;
   let unseen = 0;
   let answer = null as WrongAnswer | null;
@@ -81,8 +82,10 @@ async function ask(
 }
 
 /** Without a URL: the pool's own count grows by requests that are not ours, or none come at all. */
-async function watch({ drivers, to, arriving }: Verifying): Promise<Result<{ readonly by: SeenBy }>> {
-  const base = await drivers.pool.activity(to, arriving);
+async function watch(
+  { drivers, to, arriving }: Verifying,
+  base: PoolActivity,
+): Promise<Result<{ readonly by: SeenBy }>> {
   const waited = await waitUntil(
     async () => growth(base, await drivers.pool.activity(to, arriving)) ?? undefined,
     {

@@ -49,7 +49,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const named = await read();
     if (!named.ok) return named;
     const { nginx, tree, found, active } = named.value;
-    const observed = await running.observe(named.value, last);
+    const observed = await running.observe(named.value, last, 'always');
     if (!observed.ok) return observed;
     const { pid } = observed.value.status;
     return ok({

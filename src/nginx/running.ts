@@ -70,10 +70,15 @@ interface Running {
   /** Finds nginx and reads its configuration. */
   read(): Promise<Result<Reading>>;
   /**
-   * While nginx runs: tests, compares what we read with what it reads, refuses during a binary upgrade, waits until
-   * no reload is under way, and says whether disk and workers agree.
+   * While nginx runs: refuses during a binary upgrade, waits until no reload is under way, tests, compares what we
+   * read with what it reads (`unless-proven`: not when it is proven that the workers run these very bytes), and says
+   * whether disk and workers agree.
    */
-  observe(reading: Reading, last: ProxyProof | null): Promise<Result<Observed>>;
+  observe(
+    reading: Reading,
+    last: ProxyProof | null,
+    test: 'always' | 'unless-proven',
+  ): Promise<Result<Observed>>;
   test(reading: Reading): Promise<Result<void>>;
   refuseUpgrade(reading: Reading): Promise<Result<void>>;
   waitIdle(reading: Reading, master: ProcessId): Promise<Result<void>>;
@@ -135,26 +140,38 @@ export function createRunning(options: ProxyOptions): Running {
   }
 
   async function check(reading: Reading, master: ProcessId): Promise<Result<void>> {
-    const upgrade = await refuseUpgrade(reading);
-    if (!upgrade.ok) return upgrade;
     // before the test: to somebody who may not look at the master, the test would only speak of the pidfile's permissions
-    const idle = await waitIdle(await reloading(reading, master));
-    return idle.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : idle;
+    const quiet = await settled(reading, master);
+    return quiet.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : quiet;
   }
 
-  async function observe(reading: Reading, last: ProxyProof | null): Promise<Result<Observed>> {
+  /** No binary upgrade is pending, no reload under way. */
+  async function settled(reading: Reading, master: ProcessId): Promise<Result<void>> {
+    const upgrade = await refuseUpgrade(reading);
+    return upgrade.ok ? waitIdle(await reloading(reading, master)) : upgrade;
+  }
+
+  async function observe(
+    reading: Reading,
+    last: ProxyProof | null,
+    when: 'always' | 'unless-proven',
+  ): Promise<Result<Observed>> {
     agreed = null;
     const { config, master } = reading.nginx;
     if (master === null)
       return ok({ config, running: false, status: STOPPED, differing: [], proof: null, older: [] });
-    const checked = await check(reading, master);
-    if (!checked.ok) return checked;
+    const quiet = await settled(reading, master);
+    if (!quiet.ok) return quiet;
     const workers = readWorkers(fs, master);
     const { serving, untitled, retiring } = workers;
     const recorded = [last, shared?.read()].some(
       (proof) =>
         proof?.hash === reading.hash && sameProcesses(proof.workers, serving) && untitled.length === 0,
     );
+    if (!recorded || when === 'always') {
+      const tested = await testAndCompare(reading.nginx, reading.tree, timeout);
+      if (!tested.ok) return tested;
+    }
     const differing = recorded ? [] : younger(reading.tree, oldest(serving));
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({

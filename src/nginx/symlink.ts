@@ -30,7 +30,9 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     const active = linked();
     if (!active.ok) return active;
     const { variables } = named.value;
-    const observed = await running.observe(read.value, last);
+    // without a reload nginx reads nothing anew: what it runs was tested when it was proven
+    const when = keepConn(read.value.tree) ? 'always' : 'unless-proven';
+    const observed = await running.observe(read.value, last, when);
     if (!observed.ok) return observed;
     const { pid } = observed.value.status;
     return ok({

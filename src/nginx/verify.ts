@@ -2,8 +2,6 @@
  * A request through nginx, as a visitor would send it, with a nonce in its query by which the pool that
  * answers it can be told.
  */
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { WrongAnswer } from '../event.js';
 import type { VerifyDriver } from '../drivers.js';
@@ -23,14 +21,18 @@ const NONCE = 'swap-pool';
 
 /** Makes the driver; every request has a connection of its own, for a kept one may end in an old worker. */
 export function createVerify({ url, host, expect, timeout }: VerifyOptions): VerifyDriver {
-  const request = (nonce: string): Promise<WrongAnswer | null> =>
-    new Promise((resolve) => {
-      const target = new URL(url);
+  const target = new URL(url);
+  const request = async (nonce: string): Promise<WrongAnswer | null> => {
+    // node's https takes a while to load, and this is mostly asked of nginx on its own host
+    const { request: send } = await (target.protocol === 'https:'
+      ? import('node:https')
+      : import('node:http'));
+    return new Promise((resolve) => {
       // appended as it is: a query that is parsed and written again may change what the site sees
       const query = target.search === '' ? `?${NONCE}=${nonce}` : `${target.search}&${NONCE}=${nonce}`;
       const secure = target.protocol === 'https:';
       const name = host ?? target.hostname.replace(/^\[|\]$/g, '');
-      const sent = (secure ? httpsRequest : httpRequest)({
+      const sent = send({
         protocol: target.protocol,
         hostname: target.hostname.replace(/^\[|\]$/g, ''),
         ...(target.port === '' ? {} : { port: target.port }),
@@ -73,6 +75,7 @@ export function createVerify({ url, host, expect, timeout }: VerifyOptions): Ver
       });
       sent.end();
     });
+  };
   return { url, timeout, request };
 }
 

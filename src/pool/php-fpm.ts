@@ -17,20 +17,39 @@ import { createFile, facts, makeLink, privateFolder, readLink, removeFolder } fr
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { fpmTree } from './fpm-tree.js';
+import { digestOf, keepAnswer, keptAnswer } from './kept-answer.js';
 import { collide, spell } from './slots.js';
 import type { FpmSlot, SlotConfig } from './slots.js';
 
+/** What FPM says, and how to keep it for the next time. */
+export interface Asked {
+  readonly slots: Readonly<Record<Slot, FpmSlot>>;
+  /** Writes the answers into the app's state folder: for commands that may write there. */
+  readonly keep: () => void;
+}
+
 /**
- * Both slots' pools as FPM reads them, asked at once. Fails with `pool-config-invalid` (FPM's own
+ * Both slots' pools as FPM reads them, asked at once; not asked again while the answers kept in
+ * `folder` are to the very same questions. Fails with `pool-config-invalid` (FPM's own
  * words), `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
  */
 export async function askFpm(
   pools: Readonly<Record<Slot, SlotConfig & { readonly binary: string }>>,
-): Promise<Result<Readonly<Record<Slot, FpmSlot>>>> {
-  const [blue, green] = await Promise.all([ask('blue', pools.blue), ask('green', pools.green)]);
+  folder: string,
+): Promise<Result<Asked>> {
+  const both = [ask('blue', pools.blue, folder), ask('green', pools.green, folder)] as const;
+  const [blue, green] = await Promise.all(both);
   if (!blue.ok) return blue;
   if (!green.ok) return green;
-  return apart({ blue: blue.value, green: green.value });
+  const slots = apart({ blue: blue.value.found, green: green.value.found });
+  if (!slots.ok) return slots;
+  const answers = [blue.value, green.value];
+  return ok({
+    slots: slots.value,
+    keep: () => {
+      for (const answer of answers) answer.keep();
+    },
+  });
 }
 
 /** Sections by name, each with its keys; `undefined` is not among the values. PURE. */
@@ -55,8 +74,30 @@ export function parseDump(output: string): Map<string, Map<string, string>> {
 /** How long `php-fpm -tt` may take; it needs 20 ms. */
 const ASK_TIMEOUT = 20_000;
 
-async function ask(slot: Slot, pool: SlotConfig & { readonly binary: string }): Promise<Result<FpmSlot>> {
+async function ask(
+  slot: Slot,
+  pool: SlotConfig & { readonly binary: string },
+  state: string,
+): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void }>> {
   const env = { ...pool.env, SWAP_POOL_SLOT: slot };
+  const digest = digestOf({ slot, binary: pool.binary, config: pool.config, env });
+  const kept = digest === null ? null : keptAnswer(state, slot, digest);
+  const answer = kept === null ? await dump(slot, pool, env) : ok(kept);
+  if (!answer.ok) return answer;
+  const found = await read(slot, pool, env, parseDump(answer.value));
+  if (!found.ok) return found;
+  const keep = (): void => {
+    if (kept === null && digest !== null) keepAnswer(state, slot, digest, answer.value);
+  };
+  return ok({ found: found.value, keep });
+}
+
+/** FPM's own words. */
+async function dump(
+  slot: Slot,
+  pool: SlotConfig & { readonly binary: string },
+  env: Readonly<Record<string, string>>,
+): Promise<Result<string>> {
   const folder = privateFolder(tmpdir(), 'swap-pool-ask-');
   try {
     const link = join(folder, 'pool.conf');
@@ -69,7 +110,7 @@ async function ask(slot: Slot, pool: SlotConfig & { readonly binary: string }): 
       const output = (ran.failure ?? `${ran.stderr}${ran.stdout}`).replaceAll(link, pool.config);
       return fail({ reason: 'pool-config-invalid', slot, file: pool.config, output });
     }
-    return await read(slot, pool, env, parseDump(ran.stderr));
+    return ok(ran.stderr);
   } finally {
     removeFolder(folder);
   }

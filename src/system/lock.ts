@@ -9,7 +9,7 @@ import { basename } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { LockHolder, Result } from '../event.js';
 import { timestamp } from './clock.js';
-import { run } from './exec.js';
+import { runSilent } from './exec.js';
 import { close, exists, openLockFile, readText, writeWhole } from './files.js';
 
 /** Held until it is released, or its process ends. */
@@ -44,13 +44,16 @@ export async function takeLock(
   if (!opened.ok) return fail({ reason: 'state-unwritable', path, code: opened.code });
   const fd = opened.value;
   const how = wait > 0 ? ['-w', String(wait / 1000)] : ['-n'];
-  const ran = await run([flock, ...how, '3'], { descriptor: fd, signal });
+  const ran = await runSilent([flock, ...how, '3'], { descriptor: fd, signal });
   if (ran.status !== 0) {
     close(fd);
     if (ran.status === 1 || signal?.aborted === true) {
       return fail({ reason: 'locked', lock: kind, path, holder: lockHolder(path) });
     }
-    return fail({ reason: 'bug', detail: `${basename(flock)}: ${ran.failure ?? ran.stderr}` });
+    return fail({
+      reason: 'bug',
+      detail: `${basename(flock)}: ${ran.failure ?? `exit ${String(ran.status)}`}`,
+    });
   }
   const holder: LockHolder = { pid: process.pid, user, command, since: timestamp() };
   writeWhole(fd, `${JSON.stringify(holder)}\n`);
