@@ -80,7 +80,7 @@ module.exports = {
       '^src/system/(files|trust)\\.ts$',
       EVENT,
     ]),
-    only('system', '^src/system/', ['^src/system/', EVENT]),
+    only('system', '^src/system/', ['^src/system/', '^src/glob\\.ts$', EVENT]),
     only('ui', '^src/ui/', ['^src/ui/', EVENT]),
     only('drivers', DRIVERS, ['^src/system/', EVENT]),
     only('event', EVENT, []),
@@ -106,7 +106,7 @@ module.exports = {
         path: OURS,
         pathNot: [
           '^src/(commands|config|demo|deploy|doctor|fastcgi|init|nginx|pool|system|ui)/',
-          '^src/(cli|config|context|drivers|duration|event|interruption|session)\\.ts$',
+          '^src/(cli|config|context|drivers|duration|event|glob|interruption|session)\\.ts$',
         ],
       },
     },

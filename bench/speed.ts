@@ -31,7 +31,8 @@ async function timed(argv: readonly string[], env: Readonly<Record<string, strin
   const began = now();
   const ran = await run(argv, { env, timeout: 60_000 });
   const ms = now() - began;
-  if (ran.status !== 0) throw new Error(`${argv.join(' ')}: ${ran.failure ?? ''}\n${ran.stdout}${ran.stderr}`);
+  if (ran.status !== 0)
+    throw new Error(`${argv.join(' ')}: ${ran.failure ?? ''}\n${ran.stdout}${ran.stderr}`);
   return ms;
 }
 
@@ -71,7 +72,10 @@ async function main(): Promise<void> {
         const site = shell.site();
         const floor = [fpm, site.fpmConfig[to], shell.path('run'), APP, from, to];
         const more = by === 'rewrite' ? [programs.nginx, shell.path('nginx.conf'), site.upstream] : [];
-        note(`floor ${by}`, await timed(['/bin/sh', join(__ROOT__, `bench/floor-${by}.sh`), ...floor, ...more]));
+        note(
+          `floor ${by}`,
+          await timed(['/bin/sh', join(__ROOT__, `bench/floor-${by}.sh`), ...floor, ...more]),
+        );
         note(`deploy ${by}`, await timed([process.execPath, CLI, 'deploy', APP, '--quiet'], tool.env));
         from = to;
       }

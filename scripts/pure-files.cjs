@@ -4,9 +4,10 @@
  */
 module.exports = [
   'src/duration.ts',
+  'src/glob.ts',
   'src/deploy/state.ts',
   'src/fastcgi/record.ts',
-  ...'address backup edit exchange glob lexer lua parser references settings spelling title tree'
+  ...'address backup edit exchange lexer lua parser references settings spelling title tree'
     .split(' ')
     .map((name) => `src/nginx/${name}.ts`),
   'src/ui/message.ts',

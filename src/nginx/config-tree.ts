@@ -9,9 +9,9 @@ import { dirname, resolve } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
 import { run } from '../system/exec.js';
-import { exists, facts, factsThroughLinks, list, readBytes, realPath } from '../system/files.js';
+import { exists, facts, factsThroughLinks, readBytes, realPath } from '../system/files.js';
+import { glob } from '../system/glob.js';
 import type { Resolver } from './address.js';
-import { glob } from './glob.js';
 import { prefixOf } from './master.js';
 import type { Nginx } from './master.js';
 import { parse } from './parser.js';
@@ -32,18 +32,13 @@ export function loadTree({ config }: Pick<Nginx, 'config'>): Result<Tree> {
       const real = realPath(path);
       return real.ok ? { ok: true, bytes: bytes.value, real: real.value } : real;
     },
-    glob: (pattern) => glob(pattern, listFolder, (path) => facts(path).ok),
+    glob,
     confPrefix: dirname(config),
   };
   const tree = readTree(config, source);
   const [problem] = tree.problems;
   return problem === undefined ? ok(tree) : fail(problem);
 }
-
-const listFolder = (folder: string): readonly string[] | null => {
-  const names = list(folder);
-  return names.ok ? names.value : null;
-};
 
 /** What names in the configuration mean on this host, host names looked up as nginx does when it starts. */
 export async function resolverFor(tree: Tree, addresses: SlotAddresses): Promise<Resolver> {

@@ -80,7 +80,7 @@ export function createVerify({ url, host, expect, timeout }: VerifyOptions): Ver
 }
 
 /** Pure: null when the answer is as expected. */
-export function judge(status: number, body: string, expect: VerifyOptions['expect']): WrongAnswer | null {
+function judge(status: number, body: string, expect: VerifyOptions['expect']): WrongAnswer | null {
   const right = expect.status === undefined ? status < 400 : status === expect.status;
   if (!right) return { kind: 'status', status, expected: expect.status ?? 'below 400' };
   if (expect.body === undefined || body.includes(expect.body)) return null;

@@ -170,7 +170,7 @@ export function isStarting(fs: Procfs, slot: FpmSlot, root: boolean): boolean {
 }
 
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */
-export function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
+function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
   const seen = connectionsOf(fs, slot);
   const own = look(fs, slot.address);
   if (!seen.ok || !own.ok) return undefined;

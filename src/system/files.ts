@@ -26,7 +26,7 @@ export function errorCode(error: unknown): string {
 export type Io<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly code: string };
 
 /** Runs one I/O act; its errno is a value. */
-export function io<T>(act: () => T): Io<T> {
+function io<T>(act: () => T): Io<T> {
   try {
     return { ok: true, value: act() };
   } catch (error) {

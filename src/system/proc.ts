@@ -29,7 +29,7 @@ export type Blocked =
   | { readonly kind: 'unreadable' };
 
 /** Field 22 of /proc/PID/stat counts in USER_HZ, which is 100 on every Linux architecture that Node supports. */
-export const TICKS_PER_SECOND = 100;
+const TICKS_PER_SECOND = 100;
 
 export interface Procfs {
   readonly root: string;
@@ -238,7 +238,7 @@ export const isPending = (status: Status, signal: number): boolean =>
   ((status.pending >> BigInt(signal - 1)) & 1n) === 1n;
 
 /** Inode of a namespace (`net`, `mnt`, `pid`), as text; null when it may not be read. */
-export const namespaceOf = (fs: Procfs, pid: number | 'self', kind: 'net' | 'mnt' | 'pid'): string | null =>
+const namespaceOf = (fs: Procfs, pid: number | 'self', kind: 'net' | 'mnt' | 'pid'): string | null =>
   link(`${fs.root}/${pid}/ns/${kind}`);
 
 /** Whether a process lives in our own namespace of that kind; null when that cannot be read. */
@@ -292,11 +292,6 @@ export function inheritableDescriptors(fs: Procfs): number[] {
  */
 export function startedAt(fs: Procfs, id: ProcessId): number {
   return bootTime(fs) + (id.start * 1000) / TICKS_PER_SECOND;
-}
-
-/** Clock ticks since boot, now: on the same scale as ProcessId.start. */
-export function ticksNow(fs: Procfs): number {
-  return Math.floor(Number((read(`${fs.root}/uptime`) ?? '0').split(' ')[0]) * TICKS_PER_SECOND);
 }
 
 /**

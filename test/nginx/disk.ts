@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { spawnSync } from 'node:child_process';
-import { glob } from '../../src/nginx/glob.js';
+import { glob } from '../../src/glob.js';
 import type { ConfigSource } from '../../src/nginx/tree.js';
 
 /** The real disk as a tree's source. */

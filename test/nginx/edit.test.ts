@@ -22,8 +22,8 @@ const edited = fc
   .tuple(fc.oneof(anyBytes, configText.map(bytesOf)), fc.infiniteStream(fc.option(anyBytes)))
   .map(([bytes, choices]) => {
     const edits = lex(bytes).tokens.flatMap(({ offset, length }) => {
-      const replacement = choices.next().value;
-      return replacement === undefined || replacement === null ? [] : [{ offset, length, replacement }];
+      const { value: replacement } = choices.next() as IteratorResult<Uint8Array | null, undefined>;
+      return replacement ? [{ offset, length, replacement }] : [];
     });
     return { bytes, edits };
   });

@@ -41,17 +41,6 @@ export interface RigOptions extends Partial<Pick<SandboxOptions, 'nginxMain' | '
   readonly timeout?: number;
 }
 
-/** Everything at once, at a rate that two cores carry beside nginx and two pools of 16. */
-export const EVERYTHING: LoadPlan = {
-  fast: { rate: 40 },
-  slow: { every: 2_000, takes: 8_000 },
-  upload: { every: 1_000, takes: 4_000, bytes: 100_000 },
-  post: { clients: 2, takes: 5 },
-  idle: { clients: 6, every: 300, delay: 25 },
-  finish: { every: 1_500, takes: 3_000 },
-  burst: { every: 4_000, takes: 200, requests: 24 },
-};
-
 /** The classes without the long ones: for tests that are not about waiting. */
 export const SHORT: LoadPlan = {
   fast: { rate: 40 },

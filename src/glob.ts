@@ -1,10 +1,12 @@
-import { fromUtf8 } from './spelling.js';
+/**
+ * glob(3), which nginx and php-fpm call for their includes. PURE: the folders are handed in.
+ */
 
 /** The names in a folder without `.` and `..`; null when there is no such folder or it cannot be read. */
 export type ListFolder = (folder: string) => readonly string[] | null;
 
 /**
- * glob(3) as nginx calls it for `include`: no flags, C locale. `*`, `?` and
+ * No flags, C locale. `*`, `?` and
  * `[…]` match bytes, never `/` nor a leading dot; a backslash takes the next
  * character's meaning; the result is sorted by bytes. `exists` tells whether
  * a path without such characters is there (a dangling link is: glob uses lstat).
@@ -136,4 +138,11 @@ function matches(parts: readonly Part[], name: string): boolean {
 function one(part: Part, byte: string): boolean {
   if (typeof part === 'string') return part === byte;
   return part.kind === 'any' || (part.kind === 'set' && part.has(byte));
+}
+
+/** A name as the bytes it is stored in, a character each: what wildcards and the order go by. */
+function fromUtf8(text: string): string {
+  let bytes = '';
+  for (const byte of new TextEncoder().encode(text)) bytes += String.fromCharCode(byte);
+  return bytes;
 }
