@@ -64,7 +64,7 @@ const OFFENCES: readonly Offence[] = [
   ['door-ora-chalk', 'src/ui/plain.ts', 'chalk', 'import()'],
   ['door-yaml', 'src/config.ts', 'yaml'],
   ['door-zod', 'src/nginx/reload.ts', 'zod/mini'],
-  ['door-child-process', 'src/system/exec.ts', 'node:child_process'],
+  ['door-child-process', 'src/pool/start.ts', 'node:child_process'],
   ['door-fs', 'src/nginx/reload.ts', 'node:fs/promises'],
   ['door-net', 'src/pool/start.ts', 'node:net'],
   ['door-timers', 'src/deploy/steps.ts', 'node:timers/promises'],
