@@ -19,7 +19,9 @@ export async function fingerprint(
   { file, watch }: { readonly file: string; readonly watch: readonly string[] },
 ): Promise<Result<string>> {
   const files = new Set([file]);
-  for (const slot of slots) for (const each of fpmTree(slot.config, slot.env).files) files.add(each);
+  for (const { config, env, binary } of slots) {
+    for (const each of fpmTree(config, env, binary).files) files.add(each);
+  }
   const asked = new Map(slots.map((slot) => [`${slot.binary}\n${JSON.stringify(phpVariables(slot))}`, slot]));
   for (const slot of asked.values()) {
     const inis = await phpIni(slot);

@@ -2,7 +2,8 @@
  * The files that FPM's configuration consists of, and the one value that FPM cannot be
  * asked for without writing to it: where its errors are logged.
  */
-import { readText } from '../system/files.js';
+import { dirname, join } from 'node:path';
+import { readText, realPath } from '../system/files.js';
 import { glob } from '../system/glob.js';
 
 export interface FpmTree {
@@ -14,10 +15,18 @@ export interface FpmTree {
 
 /**
  * Follows `include`s as FPM does (fpm_conf.c): a glob, relative ones below the prefix it was
- * built with, `${NAME}` from the environment. A file that cannot be read is listed, not followed:
+ * built with, `${NAME}` from the environment. FPM is installed as PREFIX/sbin/php-fpm: `/usr` on Debian,
+ * `/usr/local` in PHP's own images, whose php-fpm.conf includes `etc/php-fpm.d/*.conf`. A file that cannot be read is listed, not followed:
  * FPM's own test says what is wrong with it.
  */
-export function fpmTree(file: string, env: Readonly<Record<string, string>>): FpmTree {
+export function fpmTree(
+  file: string,
+  env: Readonly<Record<string, string>>,
+  binary = '/usr/sbin/php-fpm',
+): FpmTree {
+  const real = realPath(binary);
+  const prefix = dirname(dirname(real.ok ? real.value : binary));
+  const state = prefix === '/usr' ? '/var' : join(prefix, 'var');
   const files: string[] = [];
   let errorLog: string | null = null;
   // FPM does not leave a section at the end of an included file
@@ -33,19 +42,15 @@ export function fpmTree(file: string, env: Readonly<Record<string, string>>): Fp
       const [, key, raw = ''] = /^\s*(include|error_log)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
       if (key === undefined) continue;
       const value = unquote(raw).replace(/\$\{([^}]*)\}/g, (_, name: string) => env[name] ?? '');
-      if (key === 'include') glob(below(value, PREFIX)).forEach(visit);
-      else if (section === 'global') errorLog = value === 'syslog' ? null : below(value, LOCALSTATE);
+      if (key === 'include') glob(below(value, prefix)).forEach(visit);
+      else if (section === 'global') errorLog = value === 'syslog' ? null : below(value, state);
     }
   };
   visit(file);
   return { files, errorLog };
 }
 
-// Debian's and most packagers' --prefix and --localstatedir
-const PREFIX = '/usr';
-const LOCALSTATE = '/var';
-
-const below = (path: string, folder: string): string => (path.startsWith('/') ? path : `${folder}/${path}`);
+const below = (path: string, folder: string): string => (path.startsWith('/') ? path : join(folder, path));
 
 function unquote(raw: string): string {
   const quoted = /^(["'])(.*?)\1/.exec(raw)?.[2];

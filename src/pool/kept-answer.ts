@@ -36,7 +36,7 @@ export function digestOf({ slot, binary, config, env }: Question): string | null
   };
   const { inode, size, changed } = program.value;
   add(JSON.stringify([slot, real.value, inode, size, changed, config, Object.entries(env).sort()]));
-  for (const path of fpmTree(config, env).files) {
+  for (const path of fpmTree(config, env, binary).files) {
     const bytes = readBytes(path);
     if (!bytes.ok) return null;
     add(path);

@@ -174,7 +174,7 @@ async function read(
     pingPath: own.get('ping.path') ?? null,
     pingResponse: own.get('ping.response') ?? 'pong',
     pidfile: pidfile === null ? null : canonicalPath(pidfile),
-    errorLog: fpmTree(pool.config, env).errorLog,
+    errorLog: fpmTree(pool.config, env, pool.binary).errorLog,
     controlTimeout: seconds(global.get('process_control_timeout')) * 1000,
     pm,
     startWorkers:

@@ -215,6 +215,13 @@ describe('parts', () => {
       expect(tree.errorLog).toBe(rig.path('fpm.log'));
       expect(readFileSync(rig.path('fpm.conf'), 'utf8')).toContain('error_log');
       expect(fpmTree(rig.path('d/a.conf'), { NAME: 'n' }).errorLog).toBe('/var/x/n.log');
+      // PHP's own images: the program says below which folder
+      rig.write('main.conf', '[global]\nerror_log = log/n.log\ninclude=d/*.conf\n');
+      const built = fpmTree(rig.path('main.conf'), {}, rig.path('sbin/php-fpm'));
+      expect(built.files).toEqual(['main.conf', 'd/a.conf', 'd/b.conf'].map((name) => rig.path(name)));
+      expect(fpmTree(rig.path('d/a.conf'), { NAME: 'n' }, rig.path('sbin/php-fpm')).errorLog).toBe(
+        rig.path('var/x/n.log'),
+      );
       expect(fpmTree(rig.path('nowhere.conf'), {})).toEqual({
         files: [rig.path('nowhere.conf')],
         errorLog: null,
