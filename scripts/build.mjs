@@ -101,23 +101,30 @@ if (process.argv.length === 3 && (asked === '--version' || asked === '-V')) {
 }
 
 /**
- * Keeps V8's compiled form of the program, after a run that loads all of what a deploy loads: it
- * asks about an app whose php-fpm is /bin/false. Saves a deploy about 40 of 300 ms.
+ * Keeps V8's compiled form of the program, after a run that calls much of what a deploy calls: a dry
+ * run for an app whose php-fpm is a script and whose nginx does not run. Saves a deploy about 50 of
+ * 300 ms.
  */
 function precompile(digest) {
   const folder = mkdtempSync(join(tmpdir(), 'swap-pool-build-'));
+  const write = (name, text, mode = 0o644) => writeFileSync(join(folder, name), text, { mode });
   try {
-    writeFileSync(join(folder, 'app.conf'), '');
-    writeFileSync(join(folder, 'app.yaml'), 'pool: { config: app.conf, binary: /bin/false }\n');
+    const said = ['[global]', `\tpid = ${folder}/$SWAP_POOL_SLOT.pid`, '[app]']
+      .concat(`\tlisten = ${folder}/$SWAP_POOL_SLOT.sock`, '\tpm = static', '\tpm.max_children = 1')
+      .map((line) => `echo "[date] NOTICE: ${line}" >&2\n`);
+    write('php-fpm', `#!/bin/sh\n${said.join('')}`, 0o755);
+    write('app.conf', '[app]\n');
+    write('nginx.conf', `events {}\nhttp { upstream app { server unix:${folder}/blue.sock; } }\n`);
+    write(
+      'app.yaml',
+      `pool: { config: app.conf, binary: php-fpm }\nnginx: { config: nginx.conf, binary: /bin/true }\n`,
+    );
     const compiled = join(ROOT, `dist/${digest}-${process.version}-${process.arch}.compiled`);
     const preload = join(ROOT, 'scripts/keep-compiled.cjs');
-    const run = ['--require', preload, OUTPUT, 'status', '--quiet', '--config', join(folder, 'app.yaml')];
-    // it fails, as it must; whether it has left what it was run for is what counts
-    spawnSync(process.execPath, run, {
-      env: { COMPILED: compiled, SWAP_POOL_STATE_DIR: folder },
-      stdio: 'ignore',
-    });
-    statSync(compiled);
+    const run = ['--require', preload, OUTPUT, 'deploy', '--dry-run', '-q', '-c', join(folder, 'app.yaml')];
+    const env = { COMPILED: compiled, SWAP_POOL_STATE_DIR: folder };
+    const { status, stderr } = spawnSync(process.execPath, run, { env, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`the run whose compiled form is kept failed: ${stderr}`);
   } finally {
     rmSync(folder, { recursive: true });
   }

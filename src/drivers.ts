@@ -211,6 +211,9 @@ export interface ProxySwitch {
   /** What names this proxy for good, whoever asks: the real path of its configuration. One lock a key. */
   lockKey(): Promise<Result<string>>;
 
+  /** Whether point() changes what the proxy reads, or makes it read anew: then its lock is held. */
+  needsLock(): boolean;
+
   /**
    * Reads, parses and compares everything, changes nothing. `last` is what the last
    * finished deploy proved. A configuration that is broken already, is not understood or

@@ -68,6 +68,14 @@ async function endOne(
   return ok({ deploy: deploy.value, ending });
 }
 
+/** What became of the open deploys. */
+export interface Finished {
+  /** The one whose drain goes on. */
+  readonly draining: DeployState | null;
+  /** Whether there was any to end. */
+  readonly ended: boolean;
+}
+
 /**
  * Before a new deploy: ends every open one. Gives back the one whose drain a rollback may
  * take over (`keepDrain`), and fails when something is left that must be ended first.
@@ -75,7 +83,8 @@ async function endOne(
 export async function finishOpen(
   app: App,
   { keepDrain }: { readonly keepDrain: boolean },
-): Promise<Result<DeployState | null>> {
+): Promise<Result<Finished>> {
+  let ended = false;
   const open = app.store.open({ locked: true });
   if (!open.ok) return open;
   for (const { opened } of open.value) {
@@ -83,10 +92,13 @@ export async function finishOpen(
     if (!state.ok) return state;
     // a newer one's end has closed it
     if (state.value.phase === 'closed') continue;
-    if (keepDrain && pastPivot(state.value) && standsAt(state.value) === 'drain') return state;
-    const ended = await endOne(app, state.value, false);
-    if (!ended.ok) return ended;
-    const { deploy, ending } = ended.value;
+    if (keepDrain && pastPivot(state.value) && standsAt(state.value) === 'drain') {
+      return ok({ draining: state.value, ended });
+    }
+    ended = true;
+    const one = await endOne(app, state.value, false);
+    if (!one.ok) return one;
+    const { deploy, ending } = one.value;
     if (deploy.journal.state().phase === 'closed') continue;
     if (ending.outcome === 'stranded' && ending.failure !== null) return fail(ending.failure);
     const slot = pastPivot(deploy.journal.state())
@@ -94,5 +106,5 @@ export async function finishOpen(
       : deploy.opened.to;
     return fail({ reason: 'still-draining', slot });
   }
-  return ok(null);
+  return ok({ draining: null, ended });
 }

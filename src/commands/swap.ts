@@ -46,13 +46,11 @@ async function locked(
   early: Promise<Result<string>> | null,
 ): Promise<CommandResult> {
   const { command } = options;
-  const open = app.store.open();
-  if (!open.ok) return refusal(command, open.failure);
   const left = await finishOpen(app, { keepDrain: command === 'rollback' });
   if (!left.ok) return refusal(command, left.failure);
-  const recovered = open.value.length > 0;
-  const fingerprint = early === null || recovered ? app.drivers.pool.fingerprint() : early;
-  const looked = await look(app, command, left.value);
+  const { draining, ended } = left.value;
+  const fingerprint = early === null || ended ? app.drivers.pool.fingerprint() : early;
+  const looked = await look(app, command, draining);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;
   if (decision.kind !== 'steps') return unchanged(command, decision.slot);

@@ -113,7 +113,8 @@ export async function act(deploy: Deploy, name: StepName, revert: boolean): Prom
   const step = STEPS[name];
   const apply = revert ? step.revert : step.apply;
   if (apply === null) return ok(undefined);
-  const lock = name === 'switch' ? await deploy.drivers.lockProxy() : null;
+  const { proxy } = deploy.drivers;
+  const lock = name === 'switch' && proxy.needsLock() ? await deploy.drivers.lockProxy() : null;
   if (lock !== null && !lock.ok) return lock;
   try {
     const announced = await announce(deploy, name, revert);

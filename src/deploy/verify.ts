@@ -29,7 +29,7 @@ const UNSEEN_ANSWERS = 5;
 /** How long a pool without a URL to ask is watched for requests of its own, ms. */
 const WATCHED = 40;
 /** How long the old pool must stay without a new request, ms. */
-const QUIET = 10;
+const QUIET = 5;
 
 /** How the new pool was seen to serve; a failure when it was not, or when the old one goes on being used. */
 export async function verify(verifying: Verifying): Promise<Result<{ readonly by: SeenBy }>> {

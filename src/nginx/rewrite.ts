@@ -244,5 +244,15 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return named.ok ? ok(named.value.active === slot) : named;
   }
 
-  return { kind: 'rewrite', survey, intent, point, serving, names, wayIn, ...running.shared };
+  return {
+    kind: 'rewrite',
+    needsLock: () => true,
+    survey,
+    intent,
+    point,
+    serving,
+    names,
+    wayIn,
+    ...running.shared,
+  };
 }

@@ -31,7 +31,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (!active.ok) return active;
     const { variables } = named.value;
     // without a reload nginx reads nothing anew: what it runs was tested when it was proven
-    const when = keepConn(read.value.tree) ? 'always' : 'unless-proven';
+    keeps = keepConn(read.value.tree);
+    const when = keeps ? 'always' : 'unless-proven';
     const observed = await running.observe(read.value, last, when);
     if (!observed.ok) return observed;
     const { pid } = observed.value.status;
@@ -177,5 +178,15 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return Promise.resolve(named.ok ? ok(named.value === slot) : named);
   }
 
-  return { kind: 'symlink', survey, intent, point, serving, names, wayIn, ...running.shared };
+  return {
+    kind: 'symlink',
+    needsLock: () => keeps !== false,
+    survey,
+    intent,
+    point,
+    serving,
+    names,
+    wayIn,
+    ...running.shared,
+  };
 }

@@ -138,7 +138,7 @@ function drive(options: PoolOptions, { slots, keep }: Asked): Pools {
     fingerprint: () => {
       // a deploy: it may write into the app's folder, which those that only look may not
       keep();
-      return fingerprint([slots.blue, slots.green], config);
+      return fingerprint([slots.blue, slots.green], config, folder);
     },
   };
 }

@@ -9,6 +9,7 @@ import { run } from '../system/exec.js';
 import { factsThroughLinks, list, readBytes, realPath } from '../system/files.js';
 import { glob } from '../system/glob.js';
 import { fpmTree } from './fpm-tree.js';
+import { keepAnswer, keptAnswer, programDigest } from './kept-answer.js';
 import type { FpmSlot } from './slots.js';
 
 const ASK_TIMEOUT = 20_000;
@@ -17,6 +18,7 @@ const ASK_TIMEOUT = 20_000;
 export async function fingerprint(
   slots: readonly FpmSlot[],
   { file, watch }: { readonly file: string; readonly watch: readonly string[] },
+  folder: string,
 ): Promise<Result<string>> {
   const files = new Set([file]);
   for (const { config, env, binary } of slots) {
@@ -24,7 +26,7 @@ export async function fingerprint(
   }
   const asked = new Map(slots.map((slot) => [`${slot.binary}\n${JSON.stringify(phpVariables(slot))}`, slot]));
   for (const slot of asked.values()) {
-    const inis = await phpIni(slot);
+    const inis = await phpIni(slot, folder);
     if (!inis.ok) return inis;
     for (const each of inis.value) files.add(each);
   }
@@ -56,12 +58,45 @@ export function parseIniFiles(info: string): readonly string[] {
     .filter((path) => path.startsWith('/'));
 }
 
-async function phpIni(slot: FpmSlot): Promise<Result<readonly string[]>> {
-  const ran = await run([slot.binary, '-i'], { env: slot.env, timeout: ASK_TIMEOUT });
-  if (ran.status === 0) return ok(parseIniFiles(ran.stdout));
-  const output = ran.failure ?? ran.stderr;
-  return fail({ reason: 'pool-config-invalid', slot: slot.slot, file: slot.config, output });
+/** The folders in which it looks for them. PURE. */
+export function parseIniFolders(info: string): readonly string[] {
+  const named = /^Configuration File \(php\.ini\) Path => (.*)$/m.exec(info)?.[1] ?? '';
+  const scanned = /^Scan this dir for additional \.ini files => (.*)$/m.exec(info)?.[1] ?? '';
+  return [named, ...scanned.split(':')].map((path) => path.trim()).filter((path) => path.startsWith('/'));
 }
+
+/** Asked of FPM, unless it is known from before and no file has come to or gone from where FPM looks. */
+async function phpIni(slot: FpmSlot, folder: string): Promise<Result<readonly string[]>> {
+  const digest = programDigest(slot.binary, [slot.slot, ...phpVariables(slot)]);
+  const kept = digest === null ? null : keptAnswer(folder, `ini-${slot.slot}`, digest);
+  const known = kept === null ? null : (JSON.parse(kept) as KnownInis);
+  if (known !== null && JSON.stringify(listings(known.folders)) === JSON.stringify(known.names)) {
+    return ok(known.files);
+  }
+  const ran = await run([slot.binary, '-i'], { env: slot.env, timeout: ASK_TIMEOUT });
+  if (ran.status !== 0) {
+    const output = ran.failure ?? ran.stderr;
+    return fail({ reason: 'pool-config-invalid', slot: slot.slot, file: slot.config, output });
+  }
+  const files = parseIniFiles(ran.stdout);
+  const folders = [...parseIniFolders(ran.stdout), ...(slot.env['PHPRC'] ?? '').split(':').filter(Boolean)];
+  const answer: KnownInis = { files, folders, names: listings(folders) };
+  if (digest !== null) keepAnswer(folder, `ini-${slot.slot}`, digest, JSON.stringify(answer));
+  return ok(files);
+}
+
+interface KnownInis {
+  readonly files: readonly string[];
+  readonly folders: readonly string[];
+  /** What stood in each of the folders. */
+  readonly names: readonly (readonly string[])[];
+}
+
+const listings = (folders: readonly string[]): (readonly string[])[] =>
+  folders.map((folder) => {
+    const names = list(folder);
+    return names.ok ? names.value : [names.code];
+  });
 
 /** The part of the environment that decides which php.ini is loaded (php_ini.c). */
 const phpVariables = ({ env }: FpmSlot): readonly (string | undefined)[] => [

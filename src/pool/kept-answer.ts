@@ -25,17 +25,25 @@ export interface Question {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Hex sha256 over everything that the answer depends on; null when some of it cannot be read. */
-export function digestOf({ slot, binary, config, env }: Question): string | null {
+/** Hex sha256 over a program as it stands on the disk, and some words; null when it cannot be read. */
+export function programDigest(binary: string, words: readonly (string | undefined)[]): string | null {
   const program = factsThroughLinks(binary);
   const real = realPath(binary);
   if (!program.ok || !real.ok) return null;
+  const { inode, size, changed } = program.value;
+  const facts = [real.value, inode, size, changed, ...words.map((word) => word ?? null)];
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex');
+}
+
+/** Hex sha256 over everything that FPM's reading of its configuration depends on; null when some of it cannot be read. */
+export function digestOf({ slot, binary, config, env }: Question): string | null {
+  const program = programDigest(binary, [slot, config, ...Object.entries(env).sort().flat()]);
+  if (program === null) return null;
   const hash = createHash('sha256');
   const add = (part: string | Uint8Array): void => {
     hash.update(`${String(part.length)}:`).update(part);
   };
-  const { inode, size, changed } = program.value;
-  add(JSON.stringify([slot, real.value, inode, size, changed, config, Object.entries(env).sort()]));
+  add(program);
   for (const path of fpmTree(config, env, binary).files) {
     const bytes = readBytes(path);
     if (!bytes.ok) return null;
@@ -46,18 +54,24 @@ export function digestOf({ slot, binary, config, env }: Question): string | null
 }
 
 /** The kept answer to the very question; null when there is none. */
-export function keptAnswer(folder: string, slot: Slot, digest: string): string | null {
-  const text = readText(fileOf(folder, slot));
+export function keptAnswer(folder: string, name: string, digest: string): string | null {
+  const text = readText(fileOf(folder, name));
   if (!text.ok) return null;
-  const [kept, ...answer] = text.value.split('\n');
-  return kept === digest ? answer.join('\n') : null;
+  const end = text.value.indexOf('\n');
+  const answer = text.value.slice(end + 1);
+  // a power cut can leave half of it behind
+  return text.value.slice(0, end) === heading(digest, answer) ? answer : null;
 }
 
 /** Keeps an answer; that it cannot be kept is no failure, the next one asks again. */
-export function keepAnswer(folder: string, slot: Slot, digest: string, answer: string): void {
-  const fresh = join(folder, `.fpm-${slot}.new`);
+export function keepAnswer(folder: string, name: string, digest: string, answer: string): void {
+  const fresh = join(folder, `.${name}.new`);
   removeFile(fresh);
-  if (createFile(fresh, `${digest}\n${answer}`, 0o600).ok) rename(fresh, fileOf(folder, slot));
+  if (createFile(fresh, `${heading(digest, answer)}\n${answer}`, 0o600).ok)
+    rename(fresh, fileOf(folder, name));
 }
 
-const fileOf = (folder: string, slot: Slot): string => join(folder, `fpm-${slot}.answer`);
+const heading = (digest: string, answer: string): string =>
+  `${digest} ${createHash('sha256').update(answer).digest('hex')}`;
+
+const fileOf = (folder: string, name: string): string => join(folder, `${name}.answer`);

@@ -81,13 +81,13 @@ async function ask(
 ): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void }>> {
   const env = { ...pool.env, SWAP_POOL_SLOT: slot };
   const digest = digestOf({ slot, binary: pool.binary, config: pool.config, env });
-  const kept = digest === null ? null : keptAnswer(state, slot, digest);
+  const kept = digest === null ? null : keptAnswer(state, `fpm-${slot}`, digest);
   const answer = kept === null ? await dump(slot, pool, env) : ok(kept);
   if (!answer.ok) return answer;
   const found = await read(slot, pool, env, parseDump(answer.value));
   if (!found.ok) return found;
   const keep = (): void => {
-    if (kept === null && digest !== null) keepAnswer(state, slot, digest, answer.value);
+    if (kept === null && digest !== null) keepAnswer(state, `fpm-${slot}`, digest, answer.value);
   };
   return ok({ found: found.value, keep });
 }
