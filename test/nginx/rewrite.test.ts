@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   mkdirSync,
-  readFileSync,
   readdirSync,
   renameSync,
   statSync,
@@ -198,7 +197,6 @@ describe('point', () => {
     expect(reason(await pointing)).toBe('nginx-gone');
     expect(rig.read('nginx.conf')).toContain(rig.sockets.blue);
     expect(conf).toContain(rig.sockets.blue);
-    for (const { pid: worker } of orphans()) process.kill(worker, 'SIGKILL');
   });
 
   it('a master that does not come back in time leaves both versions alone: stranded', async () => {
@@ -575,22 +573,3 @@ it('one lock key, by whatever way the configuration is reached', async () => {
   expect(value(await other.lockKey())).toBe(value(await proxy().lockKey()));
   expect(await proxy().status()).toMatchObject({ workers: 2, retiring: 0 });
 });
-
-function orphans(): { pid: number }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => ({ pid: Number(name) }))
-    .filter(({ pid }) => {
-      try {
-        return (
-          readFileSync(`/proc/${String(pid)}/cmdline`, 'latin1').startsWith('nginx: worker process') &&
-          readFileSync(`/proc/${String(pid)}/maps`, 'latin1') !== '' &&
-          spawnSync('/bin/ls', ['-l', `/proc/${String(pid)}/fd`])
-            .stdout.toString()
-            .includes(rig.dir)
-        );
-      } catch {
-        return false;
-      }
-    });
-}

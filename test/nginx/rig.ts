@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -19,7 +20,7 @@ import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Slot } from '../../src/event.js';
-import { children, procfs, title } from '../../src/system/proc.js';
+import { children, pids, procfs, title } from '../../src/system/proc.js';
 import type { Procfs } from '../../src/system/proc.js';
 
 export const NGINX = '/usr/sbin/nginx';
@@ -167,8 +168,15 @@ ${http}
     return procfs(root);
   }
 
+  /** nginx's processes that outlived a master which a test has killed: those with a file of this folder open. */
+  private orphans(): number[] {
+    const fs = procfs();
+    return pids(fs).filter((pid) => title(fs, pid).startsWith('nginx: ') && hasOpen(pid, this.dir));
+  }
+
   async end(): Promise<void> {
     for (const pid of this.masters) await kill(pid);
+    for (const pid of this.orphans()) process.kill(pid, 'SIGKILL');
     for (const child of this.programs) child.kill('SIGKILL');
     for (const pool of this.pools) pool.close();
     rmSync(this.dir, { recursive: true, force: true });
@@ -283,6 +291,15 @@ async function kill(pid: number): Promise<void> {
   });
   for (const worker of workers)
     if (alive(worker) && title(fs, worker).startsWith('nginx:')) process.kill(worker, 'SIGKILL');
+}
+
+function hasOpen(pid: number, folder: string): boolean {
+  try {
+    const fds = readdirSync(`/proc/${String(pid)}/fd`);
+    return fds.some((fd) => readlinkSync(`/proc/${String(pid)}/fd/${fd}`).startsWith(`${folder}/`));
+  } catch {
+    return false;
+  }
 }
 
 /** Titled, and every child of it too. */
