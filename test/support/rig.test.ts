@@ -43,7 +43,8 @@ describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
       await moveOver(rig.sandbox);
       await rig.signalPool('blue', 'SIGTERM');
     });
-    expect(found).toMatch(/^\d of \d+ requests cut: slow-\d+ after .* by nobody: status 502/m);
+    // TERM cuts the slow one for sure, and a short one that happens to be on its way
+    expect(found).toMatch(/^\d of \d+ requests cut: (.*; )?slow-\d+ after \d+ ms by nobody: status 502/s);
   });
 
   it('work that was cut after its request was answered', async () => {
