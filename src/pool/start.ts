@@ -10,7 +10,7 @@ import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
 import { BASE_ENVIRONMENT, launch } from '../system/exec.js';
-import type { Ran } from '../system/exec.js';
+import type { Ended } from '../system/exec.js';
 import { close, exists, makeFolder, openNull, openOutput } from '../system/files.js';
 import { argv, inheritableDescriptors, isAlive, pids, sameProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
@@ -205,7 +205,7 @@ async function launchFpm(
   command: readonly string[],
   log: StartLog,
   timeout: number,
-): Promise<Result<Ran>> {
+): Promise<Result<Ended>> {
   const unwritable = (code: string): Result<never> =>
     fail({ reason: 'state-unwritable', path: log.output, code });
   const made = makeFolder(join(log.output, '..'), 0o700);

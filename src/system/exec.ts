@@ -3,6 +3,7 @@
  * an environment made from nothing, never a shell, PATH never searched.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { execa } from 'execa';
 import { after } from './clock.js';
 
@@ -14,6 +15,9 @@ export interface Ran {
   /** Why there is no status: the signal's name, ENOENT, EACCES, `timeout`. */
   readonly failure: string | null;
 }
+
+/** How a program ended whose output is not ours to read. */
+export type Ended = Pick<Ran, 'status' | 'failure'>;
 
 export interface RunOptions {
   /** The whole environment, beside PATH and LANG. */
@@ -66,6 +70,27 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   };
 }
 
+/**
+ * Runs a program of which only the exit status is of interest, with a descriptor of ours as its
+ * own 3. Not by execa: this is for flock, which every deploy runs several times and which takes less
+ * time than execa's preparations.
+ */
+export function runSilent(
+  argv: readonly string[],
+  { descriptor, signal }: { readonly descriptor: number; readonly signal?: AbortSignal | undefined },
+): Promise<Ended> {
+  const [file = '', ...rest] = argv;
+  return end(
+    spawn(file, rest, {
+      env: BASE_ENVIRONMENT,
+      cwd: '/',
+      detached: true,
+      stdio: ['ignore', 'ignore', 'ignore', descriptor],
+      ...(signal === undefined ? {} : { signal }),
+    }),
+  );
+}
+
 export interface LaunchOptions {
   readonly env: Readonly<Record<string, string>>;
   /** A descriptor that becomes the program's stdout and stderr: a file, so that nobody has to go on reading. */
@@ -78,40 +103,13 @@ export interface LaunchOptions {
 }
 
 /**
- * Runs a program of which only the exit status is of interest, with a descriptor of ours as its
- * own 3. Not by execa: this is for flock, which is run five times a deploy and takes less time than
- * execa's preparations.
- */
-export function runSilent(
-  argv: readonly string[],
-  { descriptor, signal }: { readonly descriptor: number; readonly signal?: AbortSignal | undefined },
-): Promise<Pick<Ran, 'status' | 'failure'>> {
-  const [file = '', ...rest] = argv;
-  return new Promise((resolve) => {
-    const child = spawn(file, rest, {
-      env: BASE_ENVIRONMENT,
-      cwd: '/',
-      detached: true,
-      stdio: ['ignore', 'ignore', 'ignore', descriptor],
-      ...(signal === undefined ? {} : { signal }),
-    });
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      resolve({ status: null, failure: error.code ?? error.message });
-    });
-    child.on('exit', (status, ended) => {
-      resolve({ status, failure: ended });
-    });
-  });
-}
-
-/**
  * Runs a program that leaves a daemon behind, and waits for the program, not for the
  * daemon: own session, cwd /, and nothing of ours but the descriptor for its output.
  *
  * Not by execa: it would end the program together with us, which it must outlive, and it takes
  * quadratic time over a table of descriptors that a caller can make thousands long.
  */
-export function launch(argv: readonly string[], options: LaunchOptions): Promise<Ran> {
+export function launch(argv: readonly string[], options: LaunchOptions): Promise<Ended> {
   const [file = '', ...rest] = argv;
   const stdio: ('ignore' | number)[] = [options.blank, options.output, options.output];
   // node cannot close a descriptor in a child, but it can put another file in its place
@@ -119,24 +117,29 @@ export function launch(argv: readonly string[], options: LaunchOptions): Promise
     while (stdio.length <= fd) stdio.push('ignore');
     stdio[fd] = options.blank;
   }
+  const child = spawn(file, rest, { env: { ...options.env }, cwd: '/', detached: true, stdio });
   return new Promise((resolve) => {
-    const end = (status: number | null, failure: string | null): void => {
-      cancel();
-      resolve({ status, stdout: '', stderr: '', failure });
-    };
-    const child = spawn(file, rest, { env: { ...options.env }, cwd: '/', detached: true, stdio });
     const cancel = after(options.timeout, () => {
       child.kill('SIGTERM');
-      end(null, 'timeout');
+      resolve({ status: null, failure: 'timeout' });
     });
-    child.on('error', (error: NodeJS.ErrnoException) => {
-      end(null, error.code ?? error.message);
-    });
-    child.on('exit', (status, signal) => {
-      end(status, signal);
+    void end(child).then((ended) => {
+      cancel();
+      resolve(ended);
     });
   });
 }
+
+/** How a program ended that was not run by execa. */
+const end = (child: ChildProcess): Promise<Ended> =>
+  new Promise((resolve) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      resolve({ status: null, failure: error.code ?? error.message });
+    });
+    child.on('exit', (status, signal) => {
+      resolve({ status, failure: signal });
+    });
+  });
 
 function eachLine(stream: NodeJS.ReadableStream | null, tell: (line: string) => void): void {
   let rest = '';
