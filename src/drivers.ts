@@ -265,6 +265,8 @@ export interface VerifyDriver {
   readonly url: string;
   /** How long all tries of a verification may take together, ms. */
   readonly timeout: number;
+  /** Loads what a request needs: for a moment in which there is nothing else to do. */
+  prepare(): void;
   /** Sends one request with the nonce in its query. null: the answer was as expected. */
   request(nonce: string): Promise<WrongAnswer | null>;
 }

@@ -54,7 +54,9 @@ async function start(deploy: Deploy): Promise<Result<Applied>> {
       return cleared;
     }
   }
-  const started = await drivers.pool.start(slot);
+  const starting = drivers.pool.start(slot);
+  drivers.verify?.prepare();
+  const started = await starting;
   if (!started.ok) return started;
   deploy.arriving = started.value;
   const pid = started.value.master?.pid ?? 0;

@@ -11,6 +11,7 @@ import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result, Suspect } from '../event.js';
 import { isSameFile, readText } from '../system/files.js';
 import {
+  commandName,
   executable,
   identify,
   inNestedPidNamespace,
@@ -232,8 +233,9 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
   for (const pid of pids(fs)) {
     if (pid <= 1) continue;
     // comm is cheap: most processes end here. It holds the first 15 bytes of the program's name
+    if (!isNginx(commandName(fs, pid) ?? '', keys.binary)) continue;
     const stat = readStat(fs, pid);
-    if (stat === null || !isNginx(stat.comm, keys.binary)) continue;
+    if (stat === null) continue;
     const line = title(fs, pid);
     if (!line.startsWith(MASTER_TITLE)) continue;
     const id = identify(fs, pid);

@@ -116,14 +116,17 @@ export function createRunning(options: ProxyOptions): Running {
     return nginx;
   }
 
-  /** The nginx that was found last while its master lives: no walk through the process table for what only asks of it. */
+  /**
+   * The nginx that was found last while its master lives: no second walk through the process table. A binary
+   * upgrade that began since is known by its `.oldbin` file.
+   */
   async function known(): Promise<Result<Nginx>> {
     const master = found?.master ?? null;
     return found !== null && master !== null && isAlive(fs, master) ? ok(found) : locate();
   }
 
   async function read(): Promise<Result<Reading>> {
-    const nginx = await locate();
+    const nginx = await known();
     if (!nginx.ok) return nginx;
     shared = options.shared?.(keyOf(nginx.value)) ?? null;
     const tree = loadTree(nginx.value);

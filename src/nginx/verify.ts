@@ -22,11 +22,10 @@ const NONCE = 'swap-pool';
 /** Makes the driver; every request has a connection of its own, for a kept one may end in an old worker. */
 export function createVerify({ url, host, expect, timeout }: VerifyOptions): VerifyDriver {
   const target = new URL(url);
+  // node's http takes some milliseconds to load, https more, and most commands send nothing
+  const load = () => (target.protocol === 'https:' ? import('node:https') : import('node:http'));
   const request = async (nonce: string): Promise<WrongAnswer | null> => {
-    // node's https takes a while to load, and this is mostly asked of nginx on its own host
-    const { request: send } = await (target.protocol === 'https:'
-      ? import('node:https')
-      : import('node:http'));
+    const { request: send } = await load();
     return new Promise((resolve) => {
       // appended as it is: a query that is parsed and written again may change what the site sees
       const query = target.search === '' ? `?${NONCE}=${nonce}` : `${target.search}&${NONCE}=${nonce}`;
@@ -76,7 +75,7 @@ export function createVerify({ url, host, expect, timeout }: VerifyOptions): Ver
       sent.end();
     });
   };
-  return { url, timeout, request };
+  return { url, timeout, request, prepare: () => void load() };
 }
 
 /** Pure: null when the answer is as expected. */
