@@ -267,7 +267,7 @@ describe('a drain sees every request that is under way', () => {
       async (rig) => {
         const life = await rig.start();
         expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
-        const asked = [1, 2, 3, 4].map(() => rig.ask('busy', 't=0.8'));
+        const asked = [1, 2, 3, 4].map(() => rig.ask('held'));
         await rig.until(
           () => load(rig, life).connections.accepted === 2 && load(rig, life).connections.queued === 2,
         );
@@ -275,8 +275,9 @@ describe('a drain sees every request that is under way', () => {
         // workers of the status page are none of the pool's
         await rig.pool.activity('blue', life);
         expect(value(rig.pool.observe('blue'))).toMatchObject({ working: 2, idle: 0 });
+        rig.release();
         expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
-        await rig.until(() => load(rig, life).working === 0);
+        await rig.until(() => load(rig, life).working === 0 && load(rig, life).connections.accepted === 0);
         expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
       },
     ));
@@ -284,9 +285,10 @@ describe('a drain sees every request that is under way', () => {
   it('work-after-fastcgi_finish_request-with-no-connection-left', () =>
     withRig({}, async (rig) => {
       const life = await rig.start();
-      expect(await rig.ask('finish', 't=0.7')).toMatchObject({ ok: true });
+      expect(await rig.ask('heldAfterwards')).toMatchObject({ ok: true });
       await rig.until(() => load(rig, life).connections.accepted === 0);
       expect(load(rig, life)).toEqual({ connections: NONE, working: 1, alive: true });
+      rig.release();
       await rig.until(() => load(rig, life).working === 0);
     }));
 
@@ -294,19 +296,21 @@ describe('a drain sees every request that is under way', () => {
     withRig({ pool: 'pm = ondemand\npm.max_children = 3' }, async (rig) => {
       const life = await rig.start();
       expect(life.workers).toEqual([]);
-      const asked = rig.ask('busy', 't=0.5');
+      const asked = rig.ask('held');
       await served(rig, life, 1);
+      rig.release();
       await asked;
     }));
 
   it('orphans-that-were-born-after-the-record', () =>
     withRig({ pool: 'pm = ondemand\npm.max_children = 3' }, async (rig) => {
       const life = await rig.start();
-      const asked = rig.ask('busy', 't=0.8');
+      const asked = rig.ask('held');
       await served(rig, life, 1);
       process.kill(life.master?.pid ?? 0, 'SIGKILL');
       await rig.until(() => life.master !== null && !isAlive(fs, life.master));
       expect(load(rig, life)).toMatchObject({ working: 1, alive: true });
+      rig.release();
       expect(await asked).toMatchObject({ ok: true });
       value(await rig.pool.stop('blue', life, () => undefined));
       expect(value(rig.pool.observe('blue')).state).toBe('stopped');
@@ -324,10 +328,11 @@ describe('a drain sees every request that is under way', () => {
         const first = rig.pool.slots.blue.others[0];
         if (first?.kind !== 'unix') throw new Error('no such pool');
         const { request, scriptParams } = await import('../../src/fastcgi/client.js');
-        const params = scriptParams({ file: rig.path('busy.php'), uri: '/busy.php?t=0.6' });
+        const params = scriptParams({ file: rig.path('held.php'), uri: '/held.php' });
         const asked = request({ address: first.path, params, timeoutMs: 5000 });
         await served(rig, life, 1);
         expect(load(rig, life).connections).toEqual({ accepted: 1, queued: 0 });
+        rig.release();
         expect(await asked).toMatchObject({ ok: true });
       },
     ));
@@ -391,9 +396,13 @@ async function withTcp(host: string, port: number, address: string | null): Prom
     const life = await rig.start();
     expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', idle: 2, connections: NONE });
     expect(value(rig.pool.observe('green')).state).toBe('stopped');
-    const asked = [1, 2, 3].map(() => rig.ask('busy', 't=0.6'));
-    await rig.until(() => load(rig, life).connections.queued === 1);
+    const asked = [1, 2, 3].map(() => rig.ask('held'));
+    await rig.until(() => {
+      const { accepted, queued } = load(rig, life).connections;
+      return accepted === 2 && queued === 1;
+    });
     expect(load(rig, life)).toEqual({ connections: { accepted: 2, queued: 1 }, working: 2, alive: true });
+    rig.release();
     expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
     expect(reason(rig.pool.retire('blue'))).toBe('ok');
     expect(reason(rig.pool.mayStart('blue'))).toBe('slot-alive');

@@ -128,6 +128,11 @@ export class Rig {
     return request({ address: this.pool.address(slot), params, timeoutMs });
   }
 
+  /** Lets every `held` script end. */
+  release(): void {
+    this.write('release', '');
+  }
+
   async until(seen: () => boolean, ms = 8000): Promise<void> {
     const waited = await waitUntil(() => (seen() ? true : undefined), { deadline: ms });
     if (waited.kind !== 'seen') throw new Error(`not seen within ${String(ms)} ms: ${seen.toString()}`);
@@ -217,10 +222,16 @@ export const mkdir = (path: string, mode = 0o755): string => {
   return path;
 };
 
+const HELD =
+  '$until = microtime(true) + 30; while (!file_exists(__DIR__ . "/release") && microtime(true) < $until) {}';
+
 /** They loop on the clock: QUIT cuts sleep() short, and a fixture that sleeps makes a broken drain look good. */
 const SCRIPTS = {
   ok: '<?php echo "ok ", $_GET["n"] ?? "";',
   busy: '<?php $until = microtime(true) + (float) $_GET["t"]; while (microtime(true) < $until) {} echo "done";',
+  // until the test lets go of it: what holds meanwhile can be asserted however slow the machine is
+  held: `<?php ${HELD} echo "done";`,
+  heldAfterwards: `<?php echo "early"; fastcgi_finish_request(); ${HELD}`,
   finish:
     '<?php echo "early"; fastcgi_finish_request(); $until = microtime(true) + (float) $_GET["t"]; while (microtime(true) < $until) {} touch($_GET["file"] ?? "/dev/null");',
   env: '<?php echo json_encode(["env" => getenv(), "cwd" => getcwd(), "umask" => umask()]);',

@@ -42,9 +42,11 @@ describe('a stop', () => {
   it('lets-a-request-finish-within-process_control_timeout', () =>
     withRig({}, async (rig) => {
       const life = await rig.start();
-      const asked = rig.ask('busy', 't=0.6');
+      const asked = rig.ask('held');
       await rig.until(() => value(rig.pool.observe('blue')).connections.accepted === 1);
-      expect(await stopping(rig, life)).toEqual({ signal: 'SIGQUIT', told: [] });
+      const stopped = stopping(rig, life);
+      rig.release();
+      expect(await stopped).toEqual({ signal: 'SIGQUIT', told: [] });
       expect(await asked).toMatchObject({ ok: true });
       clean(rig);
     }));
@@ -182,7 +184,7 @@ describe('a retired socket', () => {
   it('still-finishes-what-it-accepted-before', () =>
     withRig({}, async (rig) => {
       const life = await rig.start();
-      const asked = rig.ask('busy', 't=0.5');
+      const asked = rig.ask('held');
       await rig.until(() => value(rig.pool.load('blue', life)).connections.accepted === 1);
       value(rig.pool.retire('blue'));
       expect(value(rig.pool.load('blue', life))).toEqual({
@@ -190,6 +192,7 @@ describe('a retired socket', () => {
         working: 1,
         alive: true,
       });
+      rig.release();
       expect(await asked).toMatchObject({ ok: true });
     }));
 
