@@ -7,7 +7,7 @@ module.exports = [
   'src/glob.ts',
   'src/deploy/state.ts',
   'src/fastcgi/record.ts',
-  ...'address backup edit exchange lexer lua parser references settings spelling title tree'
+  ...'address backup bystanders edit exchange lexer lua parser references settings sites spelling title tree'
     .split(' ')
     .map((name) => `src/nginx/${name}.ts`),
   'src/ui/message.ts',

@@ -83,9 +83,9 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
   const verify = await verifyOf(config);
   const pool = await asked;
   if (!pool.ok) return pool;
-  const addresses = pool.value.addresses;
+  const { addresses, others } = pool.value;
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
-  const options = { procfs: fs, nginx: config.nginx, addresses, root, shared };
+  const options = { procfs: fs, nginx: config.nginx, addresses, others, root, shared };
   const proxy =
     config.switch.by === 'rewrite'
       ? createRewrite(options)

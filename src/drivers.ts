@@ -6,7 +6,9 @@
 import type {
   Connections,
   FileChange,
+  OtherPool,
   PidfileState,
+  Place,
   ProcessId,
   ProxyStatus,
   Result,
@@ -166,6 +168,10 @@ export interface ProxyView {
   readonly proof: ProxyProof | null;
   /** Workers that are shutting down: they finish requests under a configuration of the past. */
   readonly older: readonly OlderWorker[];
+  /** Sites that end with a slot's pool though they are none of its own: another pool of its master serves them. */
+  readonly otherPools: readonly OtherPool[];
+  /** Places that go on naming the active slot after a switch, and have nobody behind them once it is stopped. */
+  readonly leftBehind: readonly Place[];
   readonly warnings: readonly Warning[];
   /** What a switch to the other slot would change. */
   readonly changes: readonly FileChange[];

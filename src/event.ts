@@ -44,6 +44,14 @@ export interface Place {
   readonly column?: number;
 }
 
+/** A place in the proxy's configuration that sends requests to another pool of a slot's master. */
+export interface OtherPool {
+  readonly place: Place;
+  readonly slot: Slot;
+  /** The other pool's, as a proxy names it. */
+  readonly address: string;
+}
+
 /** One thing that is wrong with a configuration file, and what to do about it. */
 export interface Problem {
   readonly place: Place;
@@ -270,12 +278,15 @@ export type Failure =
       readonly reason: 'reference-missing';
       readonly addresses: readonly string[];
       readonly variables: readonly Place[];
+      /** Places that name a slot, and that `nginx.only` leaves out. */
+      readonly outside?: readonly Place[];
     }
   | {
       readonly reason: 'reference-ambiguous';
       readonly places: readonly { readonly place: Place; readonly slot: Slot }[];
     }
   | { readonly reason: 'only-unknown'; readonly only: string }
+  | { readonly reason: 'master-shared'; readonly places: readonly OtherPool[] }
   | { readonly reason: 'link-not-named'; readonly link: string }
   | { readonly reason: 'link-and-slot-named'; readonly link: string; readonly places: readonly Place[] }
   | { readonly reason: 'link-wrong'; readonly link: string; readonly detail: string }
@@ -317,6 +328,8 @@ export type Warning =
   | { readonly reason: 'little-memory'; readonly needed: number; readonly available: number }
   | { readonly reason: 'backup-max-fails'; readonly places: readonly Place[] }
   | { readonly reason: 'variable-reference'; readonly places: readonly Place[] }
+  | { readonly reason: 'master-shared'; readonly places: readonly OtherPool[] }
+  | { readonly reason: 'left-behind'; readonly slot: Slot; readonly places: readonly Place[] }
   | { readonly reason: 'running-differs'; readonly files: readonly string[] }
   | {
       readonly reason: 'pidfile';

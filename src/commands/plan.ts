@@ -15,6 +15,12 @@ function warningsOf(app: App, { proxy, slots, command }: Situation, decision: St
   const own: Warning[] = [];
   if (command === 'rollback' && decision.arriving === null) own.push({ reason: 'rollback-runs-now' });
   if (command === 'deploy' && from === null) own.push({ reason: 'nothing-serves', slot: to });
+  if (from === null && proxy.otherPools.length > 0) {
+    own.push({ reason: 'master-shared', places: proxy.otherPools });
+  }
+  if (from !== null && proxy.leftBehind.length > 0) {
+    own.push({ reason: 'left-behind', slot: from, places: proxy.leftBehind });
+  }
   if (decision.clear !== null) {
     own.push({ reason: 'standby-running', slot: to, pid: decision.clear.master?.pid ?? null });
   }

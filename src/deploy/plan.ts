@@ -58,6 +58,11 @@ export function decide(situation: Situation): Result<Decision> {
   if (view.state === 'foreign') return foreign(view);
 
   const serves = view.life !== null && !view.retired;
+  // the other pools of a master end with it, and nobody drains or moves them; before anything is reloaded for it
+  const stops = command === 'rollback' || (command === 'deploy' && serves && proxy.active !== null);
+  if (stops && proxy.otherPools.length > 0) {
+    return fail({ reason: 'master-shared', places: proxy.otherPools });
+  }
   if (proxy.differing.length > 0) {
     const { differing: files } = proxy;
     if (!serves && other.life !== null) {

@@ -17,6 +17,8 @@ export type Target =
 export interface Resolver {
   /** A folder's real path, all links resolved; null when there is no such folder. */
   readonly realpath: (folder: string) => string | null;
+  /** Where a link leads, one step and as an absolute path; null for what is no link. */
+  readonly link: (path: string) => string | null;
   /** A host name's IP addresses as nginx's getaddrinfo gives them; empty when unknown. */
   readonly lookup: (host: string) => readonly string[];
   /** The IP addresses of this host's interfaces. Loopback is known without them. */

@@ -49,7 +49,8 @@ export function backupPairs(
   };
 }
 
-function triesNext(tree: Tree): boolean {
+/** Whether nothing in the whole tree keeps nginx from asking the next server when it cannot connect to one. */
+export function triesNext(tree: Tree): boolean {
   for (const { directive } of walk(tree)) {
     const values = directive.args.map((arg) => arg.value.toLowerCase());
     if (directive.name === 'fastcgi_next_upstream' && !values.includes('error')) return false;

@@ -9,14 +9,13 @@ import { dirname, resolve } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
 import { run } from '../system/exec.js';
-import { exists, facts, factsThroughLinks, readBytes, realPath } from '../system/files.js';
+import { exists, facts, factsThroughLinks, readBytes, readLink, realPath } from '../system/files.js';
 import { glob } from '../system/glob.js';
-import type { Resolver } from './address.js';
+import type { Resolver, SlotAddress } from './address.js';
 import { prefixOf } from './master.js';
 import type { Nginx } from './master.js';
 import { parse } from './parser.js';
 import { hostsNamed } from './references.js';
-import type { SlotAddresses } from './references.js';
 import { mainSettings } from './settings.js';
 import type { MainSetting } from './settings.js';
 import { bytesOf, fromUtf8, toUtf8 } from './spelling.js';
@@ -40,8 +39,11 @@ export function loadTree({ config }: Pick<Nginx, 'config'>): Result<Tree> {
   return problem === undefined ? ok(tree) : fail(problem);
 }
 
-/** What names in the configuration mean on this host, host names looked up as nginx does when it starts. */
-export async function resolverFor(tree: Tree, addresses: SlotAddresses): Promise<Resolver> {
+/**
+ * What names in the configuration mean on this host, host names looked up as nginx does when it starts.
+ * `addresses`: all that the tree's will be compared with.
+ */
+export async function resolverFor(tree: Tree, addresses: readonly SlotAddress[]): Promise<Resolver> {
   const known = new Map<string, readonly string[]>();
   for (const host of hostsNamed(tree, addresses)) {
     const found = await lookup(host, { all: true }).catch(() => []);
@@ -51,14 +53,31 @@ export async function resolverFor(tree: Tree, addresses: SlotAddresses): Promise
     );
   }
   return {
-    realpath: (folder) => {
+    realpath: once((folder) => {
       const real = realPath(folder);
       return real.ok ? real.value : null;
-    },
+    }),
+    link: once((path) => {
+      const found = facts(path);
+      const target = found.ok && found.value.kind === 'link' ? readLink(path) : null;
+      return target?.ok === true ? resolve(dirname(path), target.value) : null;
+    }),
     lookup: (host) => known.get(host) ?? [],
     localAddresses: Object.values(networkInterfaces()).flatMap((each) =>
       (each ?? []).map(({ address }) => address),
     ),
+  };
+}
+
+/** Asks the kernel once for each path: thousands of sites have few folders, and each socket is compared often. */
+function once(ask: (path: string) => string | null): (path: string) => string | null {
+  const known = new Map<string, string | null>();
+  return (path) => {
+    const before = known.get(path);
+    if (before !== undefined) return before;
+    const answer = ask(path);
+    known.set(path, answer);
+    return answer;
   };
 }
 

@@ -1,20 +1,13 @@
 import { SLOTS, fail, ok, otherSlot } from '../event.js';
 import type { Place, Result, Slot } from '../event.js';
-import {
-  canonical,
-  connectsTo,
-  parseIp,
-  parseTarget,
-  reaches,
-  realFolder,
-  realSocketPath,
-  sameHost,
-} from './address.js';
+import { canonical, parseIp, realFolder, realSocketPath, sameHost } from './address.js';
 import type { Resolver, SlotAddress, Target } from './address.js';
 import type { Token } from './lexer.js';
 import type { Directive } from './parser.js';
+import { names, pathsOf, sites } from './sites.js';
+import type { Role, Site } from './sites.js';
 import { fromUtf8, toUtf8 } from './spelling.js';
-import { placeOf, walk } from './tree.js';
+import { walk } from './tree.js';
 import type { ConfigFile, Tree } from './tree.js';
 
 export type SlotAddresses = Readonly<Record<Slot, SlotAddress>>;
@@ -25,9 +18,6 @@ export interface Query {
   readonly only: readonly string[];
   readonly resolve: Resolver;
 }
-
-/** What an upstream does with a server: ask it first, when the first ones fail, never. */
-export type Role = 'primary' | 'backup' | 'down';
 
 /** A spot in nginx's configuration that names a slot. A file that is included twice gives it twice. */
 export interface Reference {
@@ -51,6 +41,8 @@ export interface Found {
   readonly references: readonly Reference[];
   /** Each `fastcgi_pass` in scope with a variable: whom it asks, nobody can tell before. */
   readonly variables: readonly Place[];
+  /** Places that name a slot, and that `only` leaves out. */
+  readonly outside: readonly Place[];
 }
 
 /**
@@ -62,10 +54,14 @@ export function findReferences(tree: Tree, query: Query): Result<Found> {
   if (!scope.ok) return scope;
   const references: Reference[] = [];
   const variables: Place[] = [];
+  const outside: Place[] = [];
   for (const site of sites(tree)) {
-    if (!scope.value(site)) continue;
-    if (site.variable) variables.push(site.place);
     const named = SLOTS.filter((slot) => names(site.target, query.addresses[slot], query.resolve));
+    if (!scope.value(site)) {
+      if (named.length > 0) outside.push(site.place);
+      continue;
+    }
+    if (site.variable) variables.push(site.place);
     for (const slot of named) {
       const { file, place, token, upstream, maxFailsZero } = site;
       // A host name with addresses of both pools asks both: as ambiguous as two primary servers.
@@ -74,7 +70,7 @@ export function findReferences(tree: Tree, query: Query): Result<Found> {
       references.push({ slot, role, place, file, token, upstream, maxFailsZero, keeps });
     }
   }
-  return ok({ references, variables: distinct(variables) });
+  return ok({ references, variables: distinct(variables), outside: distinct(outside) });
 }
 
 /**
@@ -86,7 +82,9 @@ export function activeSlot(found: Found, addresses: SlotAddresses): Result<Slot>
   const [first] = primary;
   if (first === undefined) {
     const both = SLOTS.map((slot) => canonical(addresses[slot]));
-    return fail({ reason: 'reference-missing', addresses: both, variables: found.variables });
+    const { variables, outside } = found;
+    const left = outside.length > 0 ? { outside } : {};
+    return fail({ reason: 'reference-missing', addresses: both, variables, ...left });
   }
   if (primary.every((reference) => reference.slot === first.slot)) return ok(first.slot);
   const places = new Map(primary.map(({ place, slot }) => [`${slot} ${spot(place)}`, { place, slot }]));
@@ -95,7 +93,8 @@ export function activeSlot(found: Found, addresses: SlotAddresses): Result<Slot>
 
 /**
  * The places that name a link which leads to the slots. The whole tree counts,
- * since a slot that is named elsewhere has a way in that the link does not close.
+ * since a slot that is named elsewhere, or by another link that leads to it and not
+ * through this one, has a way in that the link does not close.
  * Fails with `link-not-named`, `link-and-slot-named`.
  */
 export function findLink(
@@ -106,77 +105,31 @@ export function findLink(
   const places: Place[] = [];
   const direct: Place[] = [];
   const variables: Place[] = [];
-  const address: SlotAddress = { kind: 'unix', path: realSocketPath(link, resolve) };
+  const own = realSocketPath(link, resolve);
+  const slots = SLOTS.flatMap((slot) => (addresses[slot].kind === 'unix' ? [addresses[slot].path] : []));
   for (const { target, place, variable } of sites(tree)) {
     if (variable) variables.push(place);
-    if (names(target, address, resolve)) places.push(place);
-    if (SLOTS.some((slot) => names(target, addresses[slot], resolve))) direct.push(place);
+    const paths = pathsOf(target, resolve);
+    if (paths[0] === own) places.push(place);
+    if (!paths.includes(own) && paths.some((path) => slots.includes(path))) direct.push(place);
   }
   if (places.length === 0) return fail({ reason: 'link-not-named', link });
   if (direct.length > 0) return fail({ reason: 'link-and-slot-named', link, places: distinct(direct) });
   return ok({ places: distinct(places), variables: distinct(variables) });
 }
 
-/** The host names whose addresses `Resolver.lookup` will be asked for: look them up before. */
-export function hostsNamed(tree: Tree, addresses: SlotAddresses): readonly string[] {
-  const tcp = SLOTS.flatMap((slot) => (addresses[slot].kind === 'tcp' ? [addresses[slot]] : []));
+/**
+ * The host names whose addresses `Resolver.lookup` will be asked for when these addresses are
+ * compared with what the tree names: look them up before.
+ */
+export function hostsNamed(tree: Tree, addresses: readonly SlotAddress[]): readonly string[] {
+  const tcp = addresses.filter((address) => address.kind === 'tcp');
   const hosts = tcp.map((address) => address.host.replace(/^\[|\]$/g, ''));
   for (const { target } of sites(tree)) {
     if (target?.kind === 'tcp' && tcp.some((address) => address.port === target.port))
       hosts.push(target.host);
   }
   return [...new Set(hosts)].filter((host) => !['', '*'].includes(host) && parseIp(host) === null);
-}
-
-/** A place that takes an address, whatever it names. */
-interface Site {
-  readonly file: ConfigFile;
-  readonly place: Place;
-  readonly token: Token;
-  readonly target: Target | null;
-  readonly variable: boolean;
-  readonly upstream: Directive | null;
-  readonly role: Role;
-  readonly maxFailsZero: boolean;
-}
-
-function* sites(tree: Tree): Generator<Site> {
-  for (const visit of walk(tree)) {
-    const { file, directive } = visit;
-    const upstream = visit.parent?.block ?? null;
-    const direct = directive.name === 'fastcgi_pass';
-    if (!direct && (directive.name !== 'server' || upstream?.name !== 'upstream')) continue;
-    const [token, ...options] = directive.args;
-    if (token === undefined || directive.block !== null) continue;
-    const target = parseTarget(token.value);
-    const place = placeOf(visit, token);
-    if (direct) {
-      // Without a port it is an upstream's name; a variable is one even within an address.
-      const variable = token.value.includes('$');
-      const named = variable || (target?.kind === 'tcp' && target.port === null) ? null : target;
-      const rest = { variable, upstream: null, role: 'primary', maxFailsZero: false } as const;
-      yield { file, place, token, target: named, ...rest };
-      continue;
-    }
-    const words = options.map((option) => option.value);
-    const role = words.includes('down') ? 'down' : words.includes('backup') ? 'backup' : 'primary';
-    const maxFailsZero = words.some((word) => /^max_fails=0+$/.test(word));
-    const withPort = target?.kind === 'tcp' ? { ...target, port: target.port ?? DEFAULT_PORT } : target;
-    yield { file, place, token, target: withPort, variable: false, upstream, role, maxFailsZero };
-  }
-}
-
-/** What an upstream's `server` without a port connects to, for FastCGI too. */
-const DEFAULT_PORT = 80;
-
-function names(target: Target | null, address: SlotAddress, resolve: Resolver): boolean {
-  if (target?.kind === 'unix' && address.kind === 'unix') {
-    const path = toUtf8(target.path);
-    const name = address.path.slice(address.path.lastIndexOf('/'));
-    return path?.endsWith(name) === true && realSocketPath(path, resolve) === address.path;
-  }
-  if (target?.kind !== 'tcp' || address.kind !== 'tcp' || target.port !== address.port) return false;
-  return connectsTo(target.host, resolve).some((ip) => reaches(ip, address.host, resolve));
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../e
 import type { OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { removeTemporaries } from '../system/files.js';
 import { backupPairs } from './backup.js';
+import { leftBehind } from './bystanders.js';
 import { hashOf, loadTree, testCommand } from './config-tree.js';
 import { diff } from './edit.js';
 import { exchangeEdits } from './exchange.js';
@@ -48,7 +49,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
     const named = await read();
     if (!named.ok) return named;
-    const { nginx, tree, found, active } = named.value;
+    const { nginx, tree, found, active, resolver } = named.value;
     const observed = await running.observe(named.value, last, 'always');
     if (!observed.ok) return observed;
     const { pid } = observed.value.status;
@@ -56,6 +57,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       ...observed.value,
       older: markForgiving(observed.value.older),
       active,
+      leftBehind: leftBehind(tree, addresses[active], found.references, resolver),
       warnings: warningsOf(tree, found),
       changes: changesOf(found),
       commands: [testCommand(nginx, '-T'), testCommand(nginx, '-t')],

@@ -2,7 +2,7 @@
  * What both switches need of the running nginx: find it, read and test its configuration, tell whether
  * disk and workers agree, reload it with proof.
  */
-import { fail, ok } from '../event.js';
+import { fail, ok, SLOTS } from '../event.js';
 import type { ProcessId, ProxyStatus, Result } from '../event.js';
 import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent } from '../drivers.js';
 import { exists, realPath } from '../system/files.js';
@@ -13,6 +13,8 @@ import { userOfProcess } from '../system/user.js';
 import type { User } from '../system/user.js';
 import type { Slot } from '../event.js';
 import type { Resolver } from './address.js';
+import { otherPoolsNamed } from './bystanders.js';
+import type { OtherAddresses } from './bystanders.js';
 import {
   changes,
   errorLogOf,
@@ -47,6 +49,8 @@ export interface ProxyOptions {
   };
   /** Canonical: the folder's links resolved. */
   readonly addresses: Readonly<Record<Slot, Address>>;
+  /** Where the other pools of each slot's master listen; canonical, too. */
+  readonly others?: Readonly<Record<Slot, readonly Address[]>>;
   /** symlink: the link that nginx's configuration names, absolute. */
   readonly link?: string;
   /** Whether we act as root. */
@@ -64,7 +68,10 @@ export interface Reading {
 }
 
 /** The part of a ProxyView that both switches see alike. */
-type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'>;
+type Observed = Pick<
+  ProxyView,
+  'config' | 'running' | 'status' | 'differing' | 'proof' | 'older' | 'otherPools'
+>;
 
 interface Running {
   /** Finds nginx and reads its configuration. */
@@ -102,7 +109,7 @@ interface Running {
 }
 
 export function createRunning(options: ProxyOptions): Running {
-  const { procfs: fs, nginx: keys, addresses, root } = options;
+  const { procfs: fs, nginx: keys, addresses, others = NO_OTHERS, root } = options;
   const timeout = keys.reloadTimeout;
   const finder = createFinder({ fs, keys, root, timeout });
   let agreed: ProxyProof | null = null;
@@ -138,7 +145,10 @@ export function createRunning(options: ProxyOptions): Running {
         detail: 'master_process off: no process to reload',
       });
     }
-    const resolver = await resolverFor(tree.value, addresses);
+    const resolver = await resolverFor(
+      tree.value,
+      SLOTS.flatMap((slot) => [addresses[slot], ...others[slot]]),
+    );
     return ok({ nginx: nginx.value, tree: tree.value, resolver, hash: hashOf(tree.value) });
   }
 
@@ -161,8 +171,11 @@ export function createRunning(options: ProxyOptions): Running {
   ): Promise<Result<Observed>> {
     agreed = null;
     const { config, master } = reading.nginx;
-    if (master === null)
-      return ok({ config, running: false, status: STOPPED, differing: [], proof: null, older: [] });
+    const otherPools = otherPoolsNamed(reading.tree, others, reading.resolver);
+    if (master === null) {
+      const stopped = { running: false, status: STOPPED, differing: [], proof: null, older: [] };
+      return ok({ config, otherPools, ...stopped });
+    }
     const quiet = await settled(reading, master);
     if (!quiet.ok) return quiet;
     const workers = readWorkers(fs, master);
@@ -179,6 +192,7 @@ export function createRunning(options: ProxyOptions): Running {
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({
       config,
+      otherPools,
       running: true,
       status: statusOf(master, workers),
       differing,
@@ -282,6 +296,8 @@ function keyOf({ config }: Nginx): string {
   const real = realPath(config);
   return real.ok ? real.value : config;
 }
+
+const NO_OTHERS: OtherAddresses = { blue: [], green: [] };
 
 const STOPPED: ProxyStatus = { pid: null, workers: 0, retiring: 0 };
 

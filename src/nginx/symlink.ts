@@ -39,6 +39,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return ok({
       ...observed.value,
       active: active.value,
+      // a place that named the slot itself would have been refused
+      leftBehind: [],
       warnings: variables.length > 0 ? [{ reason: 'variable-reference', places: variables }] : [],
       changes: [],
       commands: [testCommand(nginx, '-T')],

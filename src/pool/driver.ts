@@ -40,6 +40,8 @@ export interface PoolOptions {
 export interface Pools extends PoolDriver {
   /** Where the slots listen. */
   readonly addresses: Readonly<Record<Slot, Address>>;
+  /** Where the other pools of each slot's master listen: a stop ends them, too. */
+  readonly others: Readonly<Record<Slot, readonly Address[]>>;
   /** The slots as FPM reads their configuration. */
   readonly slots: Readonly<Record<Slot, FpmSlot>>;
   /** What start() refuses for, asked without starting. Changes nothing. */
@@ -85,6 +87,7 @@ function drive(options: PoolOptions, { slots, keep }: Asked): Pools {
   return {
     slots,
     addresses: { blue: slots.blue.address, green: slots.green.address },
+    others: { blue: slots.blue.others, green: slots.green.others },
     address: (slot) => spell(slots[slot].address),
     observe,
     mayStart: (slot) => mayStart(fs, slots[slot]),

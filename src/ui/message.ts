@@ -10,6 +10,7 @@ import type {
   Event,
   Failure,
   LockHolder,
+  OtherPool,
   Place,
   Plan,
   StepName,
@@ -264,6 +265,14 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         ],
       };
     case 'reference-missing':
+      if (failure.outside !== undefined) {
+        return {
+          message: say`Where \`nginx.only\` says to look, nginx's configuration names ${failure.addresses.length > 1 ? 'none' : 'nothing'} of ${list(failure.addresses)}.`,
+          hint: 'Let `nginx.only` name the upstream or the file that sends the site its requests; it leaves out these places.',
+          details: failure.outside.map(at),
+          places: failure.outside,
+        };
+      }
       return {
         message: say`nginx's configuration names ${failure.addresses.length > 1 ? 'none' : 'nothing'} of ${list(failure.addresses)}.`,
         hint:
@@ -285,6 +294,13 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`\`nginx.only\` names "${failure.only}", and nginx's configuration has no such upstream or file.`,
         hint: 'Write `upstream NAME`, or the full path of a file that nginx reads.',
       };
+    case 'master-shared':
+      return {
+        message:
+          "nginx's configuration also names another pool of a slot's master, and that pool ends when the master is stopped.",
+        hint: SHARED,
+        ...sharedPlaces(failure.places),
+      };
     case 'link-not-named':
       return {
         message: say`nginx's configuration does not name the link ${failure.link}.`,
@@ -292,7 +308,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'link-and-slot-named':
       return {
-        message: say`nginx's configuration names a slot's own address beside the link ${failure.link}.`,
+        message: say`nginx's configuration names a slot's own address, or another link to it, beside the link ${failure.link}.`,
         hint: 'Let it name the link alone: a request that comes by the other way would be cut by the next deploy.',
         details: failure.places.map(at),
         places: failure.places,
@@ -460,6 +476,19 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       return {
         message: `A variable in \`fastcgi_pass\` cannot be followed and is left alone (${list(warning.places.map(at))}).`,
         hint: 'If it can lead to this pool, name an upstream there instead.',
+        places: warning.places,
+      };
+    case 'master-shared':
+      return {
+        message:
+          "nginx's configuration also names another pool of a slot's master: it starts with it now, and no deploy may stop it.",
+        hint: SHARED,
+        ...sharedPlaces(warning.places),
+      };
+    case 'left-behind':
+      return {
+        message: say`Once ${warning.slot} is stopped, nobody is behind what goes on naming it: ${list(warning.places.map(at))}.`,
+        hint: 'It answers 502 until that slot serves again. Send it where the site goes, or list the other slot as `backup` there.',
         places: warning.places,
       };
     case 'running-differs':
@@ -673,6 +702,14 @@ export function messageLines(message: Message): readonly string[] {
 }
 
 // ---------------------------------------------------------------- private
+
+const SHARED =
+  'Give each pool a master of its own: an FPM file with one [pool] and its own `pid`, started by itself.';
+
+const sharedPlaces = (places: readonly OtherPool[]): Pick<Message, 'details' | 'places'> => ({
+  details: places.map(({ place, slot, address }) => say`${at(place)}: ${address}, which ends with ${slot}`),
+  places: places.map(({ place }) => place),
+});
 
 const LOCKED = {
   app: 'Another swap-pool is at work on this app',

@@ -35,6 +35,10 @@ describe('places that name a slot are found', () => {
       ],
     ],
     ['stream { upstream a { server unix:/run/php/blue.sock; } }', ['blue primary 1 unix:/run/php/blue.sock']],
+    [
+      'location / { if ($a) { fastcgi_pass unix:/run/php/blue.sock; } limit_except GET { fastcgi_pass unix:/run/php/green.sock; } }',
+      ['blue primary 1 unix:/run/php/blue.sock', 'green primary 1 unix:/run/php/green.sock'],
+    ],
   ])('%j', (text, expected) => {
     expect(shown(text)).toEqual(expected);
   });
@@ -73,7 +77,7 @@ describe('places that name a slot are found', () => {
     expect(
       hostsNamed(
         tree('fastcgi_pass me:9000; upstream b { server me:9001; server x:1; server 10.0.0.1:9000; }'),
-        tcp,
+        Object.values(tcp),
       ),
     ).toEqual(['me']);
   });
@@ -130,6 +134,13 @@ describe('the active slot', () => {
     });
   });
 
+  it('is-missing-where-only-leaves-out-what-names-it-and-says-so', () => {
+    const text = 'upstream shop { server 10.0.0.1:1; }\nfastcgi_pass unix:/run/php/blue.sock;';
+    expect(active(text, unix, ['upstream shop'])).toMatchObject({
+      failure: { reason: 'reference-missing', outside: [{ file: main, line: 2, column: 14 }] },
+    });
+  });
+
   it('is-ambiguous-when-both-are-in-primary-places', () => {
     expect(active('fastcgi_pass unix:/run/php/blue.sock;\nfastcgi_pass unix:/run/php/green.sock;')).toEqual({
       ok: false,
@@ -175,6 +186,15 @@ describe('a link', () => {
     expect(
       link('fastcgi_pass unix:/run/php/shop.sock;\nupstream a { server unix:/srv/link/blue.sock down; }'),
     ).toMatchObject({ failure: { reason: 'link-and-slot-named', places: [{ line: 2 }] } });
+  });
+
+  it('may-be-named-by-another-link-but-a-slot-may-not', () => {
+    const named = 'fastcgi_pass unix:/run/php/shop.sock;';
+    expect(link(`${named}\nfastcgi_pass unix:/run/php/alias.sock;`)).toMatchObject({ ok: true });
+    expect(link(`${named}\nfastcgi_pass unix:/run/php/away.sock;`)).toMatchObject({
+      failure: { reason: 'link-and-slot-named', places: [{ line: 2 }] },
+    });
+    expect(link(`${named}\nfastcgi_pass unix:/run/php/circle.sock;`)).toMatchObject({ ok: true });
   });
 });
 

@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProxyProof, ProxySwitch } from '../../src/drivers.js';
 import type { ProcessId, Result, Slot } from '../../src/event.js';
 import { createRewrite } from '../../src/nginx/rewrite.js';
+import type { ProxyOptions } from '../../src/nginx/running.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { identify, isAlive, procfs } from '../../src/system/proc.js';
 import { Rig, freePort, until } from './rig.js';
@@ -33,7 +34,9 @@ afterEach(async () => {
 
 const fs = procfs();
 const root = process.geteuid?.() === 0;
-const proxy = (keys: { only?: readonly string[]; reloadTimeout?: number } = {}): ProxySwitch =>
+const proxy = (
+  keys: { only?: readonly string[]; reloadTimeout?: number } & Pick<ProxyOptions, 'others'> = {},
+): ProxySwitch =>
   createRewrite({
     procfs: fs,
     nginx: {
@@ -45,6 +48,7 @@ const proxy = (keys: { only?: readonly string[]; reloadTimeout?: number } = {}):
       blue: { kind: 'unix', path: rig.sockets.blue },
       green: { kind: 'unix', path: rig.sockets.green },
     },
+    ...(keys.others === undefined ? {} : { others: keys.others }),
     root,
   });
 
@@ -125,6 +129,35 @@ describe('point', () => {
     );
     expect(statSync(rig.path('sites-available/a.conf')).mode & 0o777).toBe(0o640);
     expect(readdirSync(rig.path('sites-enabled'))).toEqual(['a', 'b']);
+  });
+
+  it('a link to a slot is left as it is, and told as a place with nobody behind it', async () => {
+    symlinkSync('blue.sock', rig.path('link.sock'));
+    rig.write(
+      'nginx.conf',
+      rig.conf(`${pass()}${rig.server(`fastcgi_pass unix:${rig.path('link.sock')};`, 1)}`),
+    );
+    expect(value(await proxy().survey(null)).leftBehind).toMatchObject([{ file: rig.path('nginx.conf') }]);
+    unlinkSync(rig.path('link.sock'));
+    symlinkSync('green.sock', rig.path('link.sock'));
+    expect(value(await proxy().survey(null)).leftBehind).toEqual([]);
+  });
+
+  it('other pools of a slot’s master are seen, on unix and on TCP', async () => {
+    symlinkSync('admin.sock', rig.path('link.sock'));
+    const more = ['localhost:9803', `unix:${rig.path('link.sock')}`].map((to, n) =>
+      rig.server(`fastcgi_pass ${to};`, n + 1),
+    );
+    rig.write('nginx.conf', rig.conf([pass(), ...more].join('')));
+    const others = {
+      blue: [{ kind: 'unix', path: rig.path('admin.sock') }],
+      green: [{ kind: 'tcp', host: '127.0.0.1', port: 9803 }],
+    } as const;
+    expect(value(await proxy({ others }).survey(null)).otherPools).toMatchObject([
+      { slot: 'green', address: '127.0.0.1:9803' },
+      { slot: 'blue', address: `unix:${rig.path('admin.sock')}` },
+    ]);
+    expect(value(await proxy().survey(null)).otherPools).toEqual([]);
   });
 
   it('TCP pools are exchanged by their ports', async () => {

@@ -23,6 +23,13 @@ const REAL: Readonly<Record<string, string>> = {
 
 export const links: Resolver = {
   realpath: (folder) => REAL[folder.replace(/\/+/g, '/')] ?? null,
+  link: (path) =>
+    ({
+      '/run/php/shop.sock': '/run/php/blue.sock',
+      '/run/php/alias.sock': '/var/run/php/shop.sock',
+      '/run/php/away.sock': '/srv/link/green.sock',
+      '/run/php/circle.sock': '/run/php/circle.sock',
+    })[path] ?? null,
   lookup: (host) =>
     ({ localhost: ['127.0.0.1', '::1'], me: ['192.0.2.7'], both: ['127.0.0.1', '127.0.0.2'] })[host] ?? [],
   localAddresses: ['192.0.2.7', 'fe80::1'],

@@ -206,6 +206,21 @@ describe('what is refused', () => {
     expect(reason(await proxy().survey(null))).toBe('link-and-slot-named');
   });
 
+  it('a tree that names another link to a slot, one that does not come by ours', async () => {
+    link(rig.sockets.blue);
+    const other = rig.path('other.sock');
+    const conf = [rig.path('shop.sock'), other].map((path, n) =>
+      rig.server(`fastcgi_pass unix:${path};`, n + 1),
+    );
+    rig.write('nginx.conf', rig.conf(conf.join('')));
+    expect(reason(await proxy().survey(null))).toBe('ok');
+    symlinkSync('shop.sock', other);
+    expect(reason(await proxy().survey(null))).toBe('ok');
+    unlinkSync(other);
+    symlinkSync('blue.sock', other);
+    expect(reason(await proxy().survey(null))).toBe('link-and-slot-named');
+  });
+
   it('something else where the link should be, or a link to something else', async () => {
     rig.write('nginx.conf', plain());
     writeFileSync(rig.path('shop.sock'), '');
