@@ -14,12 +14,17 @@ import type { Tree } from './tree.js';
 
 /** Where the other pools of each slot's master listen. */
 export type OtherAddresses = Readonly<Record<Slot, readonly SlotAddress[]>>;
+export const NO_OTHERS: OtherAddresses = { blue: [], green: [] };
 
 /**
  * Every place that sends requests to another pool of either slot's master, by its name or by a link that
  * leads there. A server that is `down` is never asked.
  */
-export function otherPoolsNamed(tree: Tree, others: OtherAddresses, resolve: Resolver): readonly OtherPool[] {
+export function otherPoolsNamed(
+  tree: Tree,
+  resolve: Resolver,
+  others: OtherAddresses = NO_OTHERS,
+): readonly OtherPool[] {
   const all = SLOTS.flatMap((slot) => others[slot].map((address) => ({ slot, address })));
   const found = new Map<string, OtherPool>();
   if (all.length === 0) return [];

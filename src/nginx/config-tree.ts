@@ -6,16 +6,19 @@ import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { cpus, networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
-import { fail, ok } from '../event.js';
+import { fail, ok, SLOTS } from '../event.js';
 import type { Result } from '../event.js';
 import { run } from '../system/exec.js';
 import { exists, facts, factsThroughLinks, readBytes, readLink, realPath } from '../system/files.js';
 import { glob } from '../system/glob.js';
-import type { Resolver, SlotAddress } from './address.js';
+import type { Resolver } from './address.js';
+import { NO_OTHERS } from './bystanders.js';
+import type { OtherAddresses } from './bystanders.js';
 import { prefixOf } from './master.js';
 import type { Nginx } from './master.js';
 import { parse } from './parser.js';
 import { hostsNamed } from './references.js';
+import type { SlotAddresses } from './references.js';
 import { mainSettings } from './settings.js';
 import type { MainSetting } from './settings.js';
 import { bytesOf, fromUtf8, toUtf8 } from './spelling.js';
@@ -40,12 +43,17 @@ export function loadTree({ config }: Pick<Nginx, 'config'>): Result<Tree> {
 }
 
 /**
- * What names in the configuration mean on this host, host names looked up as nginx does when it starts.
- * `addresses`: all that the tree's will be compared with.
+ * What names in the configuration mean on this host, host names looked up as nginx does when it starts: those
+ * that could be one of these addresses.
  */
-export async function resolverFor(tree: Tree, addresses: readonly SlotAddress[]): Promise<Resolver> {
+export async function resolverFor(
+  tree: Tree,
+  addresses: SlotAddresses,
+  others: OtherAddresses = NO_OTHERS,
+): Promise<Resolver> {
+  const watched = SLOTS.flatMap((slot) => [addresses[slot], ...others[slot]]);
   const known = new Map<string, readonly string[]>();
-  for (const host of hostsNamed(tree, addresses)) {
+  for (const host of hostsNamed(tree, watched)) {
     const found = await lookup(host, { all: true }).catch(() => []);
     known.set(
       host,

@@ -7,7 +7,7 @@ import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../e
 import type { OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { removeTemporaries } from '../system/files.js';
 import { backupPairs } from './backup.js';
-import { leftBehind } from './bystanders.js';
+import { leftBehind, otherPoolsNamed } from './bystanders.js';
 import { hashOf, loadTree, testCommand } from './config-tree.js';
 import { diff } from './edit.js';
 import { exchangeEdits } from './exchange.js';
@@ -22,7 +22,7 @@ import type { Tree } from './tree.js';
 import { contains, sameProcesses } from './workers.js';
 
 export function createRewrite(options: ProxyOptions): ProxySwitch {
-  const { addresses } = options;
+  const { addresses, others } = options;
   const { only } = options.nginx;
   const running = createRunning(options);
   const pair = JSON.stringify([addresses.blue, addresses.green]);
@@ -57,6 +57,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       ...observed.value,
       older: markForgiving(observed.value.older),
       active,
+      otherPools: otherPoolsNamed(tree, resolver, others),
       leftBehind: leftBehind(tree, addresses[active], found.references, resolver),
       warnings: warningsOf(tree, found),
       changes: changesOf(found),

@@ -2,7 +2,7 @@
  * What both switches need of the running nginx: find it, read and test its configuration, tell whether
  * disk and workers agree, reload it with proof.
  */
-import { fail, ok, SLOTS } from '../event.js';
+import { fail, ok } from '../event.js';
 import type { ProcessId, ProxyStatus, Result } from '../event.js';
 import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent } from '../drivers.js';
 import { exists, realPath } from '../system/files.js';
@@ -13,8 +13,6 @@ import { userOfProcess } from '../system/user.js';
 import type { User } from '../system/user.js';
 import type { Slot } from '../event.js';
 import type { Resolver } from './address.js';
-import { otherPoolsNamed } from './bystanders.js';
-import type { OtherAddresses } from './bystanders.js';
 import {
   changes,
   errorLogOf,
@@ -68,10 +66,7 @@ export interface Reading {
 }
 
 /** The part of a ProxyView that both switches see alike. */
-type Observed = Pick<
-  ProxyView,
-  'config' | 'running' | 'status' | 'differing' | 'proof' | 'older' | 'otherPools'
->;
+type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'>;
 
 interface Running {
   /** Finds nginx and reads its configuration. */
@@ -109,7 +104,7 @@ interface Running {
 }
 
 export function createRunning(options: ProxyOptions): Running {
-  const { procfs: fs, nginx: keys, addresses, others = NO_OTHERS, root } = options;
+  const { procfs: fs, nginx: keys, addresses, others, root } = options;
   const timeout = keys.reloadTimeout;
   const finder = createFinder({ fs, keys, root, timeout });
   let agreed: ProxyProof | null = null;
@@ -145,10 +140,7 @@ export function createRunning(options: ProxyOptions): Running {
         detail: 'master_process off: no process to reload',
       });
     }
-    const resolver = await resolverFor(
-      tree.value,
-      SLOTS.flatMap((slot) => [addresses[slot], ...others[slot]]),
-    );
+    const resolver = await resolverFor(tree.value, addresses, others);
     return ok({ nginx: nginx.value, tree: tree.value, resolver, hash: hashOf(tree.value) });
   }
 
@@ -171,11 +163,8 @@ export function createRunning(options: ProxyOptions): Running {
   ): Promise<Result<Observed>> {
     agreed = null;
     const { config, master } = reading.nginx;
-    const otherPools = otherPoolsNamed(reading.tree, others, reading.resolver);
-    if (master === null) {
-      const stopped = { running: false, status: STOPPED, differing: [], proof: null, older: [] };
-      return ok({ config, otherPools, ...stopped });
-    }
+    if (master === null)
+      return ok({ config, running: false, status: STOPPED, differing: [], proof: null, older: [] });
     const quiet = await settled(reading, master);
     if (!quiet.ok) return quiet;
     const workers = readWorkers(fs, master);
@@ -192,7 +181,6 @@ export function createRunning(options: ProxyOptions): Running {
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({
       config,
-      otherPools,
       running: true,
       status: statusOf(master, workers),
       differing,
@@ -296,8 +284,6 @@ function keyOf({ config }: Nginx): string {
   const real = realPath(config);
   return real.ok ? real.value : config;
 }
-
-const NO_OTHERS: OtherAddresses = { blue: [], green: [] };
 
 const STOPPED: ProxyStatus = { pid: null, workers: 0, retiring: 0 };
 

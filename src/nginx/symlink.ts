@@ -8,6 +8,7 @@ import type { Failure, ProcessId, Result, Slot } from '../event.js';
 import type { ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
+import { otherPoolsNamed } from './bystanders.js';
 import { testCommand } from './config-tree.js';
 import { findLink } from './references.js';
 import { createRunning } from './running.js';
@@ -16,7 +17,7 @@ import { keepConn } from './settings.js';
 import { sameProcesses } from './workers.js';
 
 export function createSymlink(options: ProxyOptions & { readonly link: string }): ProxySwitch {
-  const { addresses, link } = options;
+  const { addresses, link, others } = options;
   const running = createRunning(options);
   /** Whether any location keeps connections to the pools; null: not read yet. */
   let keeps: boolean | null = null;
@@ -39,6 +40,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return ok({
       ...observed.value,
       active: active.value,
+      otherPools: otherPoolsNamed(tree, resolver, others),
       // a place that named the slot itself would have been refused
       leftBehind: [],
       warnings: variables.length > 0 ? [{ reason: 'variable-reference', places: variables }] : [],

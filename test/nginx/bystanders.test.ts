@@ -15,7 +15,7 @@ const others: OtherAddresses = {
   green: [unix.green, { kind: 'tcp', host: '127.0.0.1', port: 9001 }],
 };
 const named = (text: string, of = others): readonly string[] =>
-  otherPoolsNamed(tree(text), of, links).map(
+  otherPoolsNamed(tree(text), links, of).map(
     ({ slot, address, place }) => `${slot} ${address} ${String(place.line)}`,
   );
 
@@ -60,14 +60,14 @@ describe('another pool of a master', () => {
   it('is told once for each place', () => {
     const files = { [main]: 'include a.conf; include a.conf;', '/etc/nginx/a.conf': 'fastcgi_pass me:9001;' };
     const any: OtherAddresses = { blue: [], green: [{ kind: 'tcp', host: '*', port: 9001 }] };
-    expect(otherPoolsNamed(tree(files), any, links)).toEqual([
+    expect(otherPoolsNamed(tree(files), links, any)).toEqual([
       {
         slot: 'green',
         address: '127.0.0.1:9001',
         place: { file: '/etc/nginx/a.conf', line: 1, column: 14 },
       },
     ]);
-    expect(named(files[main], { blue: [], green: [] })).toEqual([]);
+    expect(otherPoolsNamed(tree(files), links)).toEqual([]);
   });
 });
 
@@ -141,7 +141,7 @@ it('never throws', () => {
     fc.property(fc.oneof(anyBytes, configText.map(bytesOf)), (bytes) => {
       const within = readTree(main, { ...memory({}), read: () => ({ ok: true, bytes, real: main }) });
       for (const addresses of [unix, tcp]) {
-        otherPoolsNamed(within, { blue: [addresses.blue], green: [addresses.green] }, links);
+        otherPoolsNamed(within, links, { blue: [addresses.blue], green: [addresses.green] });
         leftBehind(within, addresses.blue, found(within, addresses).references, links);
       }
     }),
