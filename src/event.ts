@@ -168,6 +168,8 @@ export type Failure =
   | {
       readonly reason: 'pool-section-unclear';
       readonly file: string;
+      /** The one that was asked for, and that the file does not have. */
+      readonly asked?: string;
       readonly sections: readonly string[];
     }
   | {

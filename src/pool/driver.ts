@@ -13,7 +13,17 @@ import { ActivityMeter } from './activity.js';
 import { advice } from './advice.js';
 import { findBinary } from './binary.js';
 import { fingerprint } from './fingerprint.js';
-import { childrenOf, connectionsOf, loadOf, look, masterNow, present, residents, staff } from './life.js';
+import {
+  childrenOf,
+  connectionsOf,
+  loadOf,
+  look,
+  masterNow,
+  present,
+  residents,
+  staff,
+  statusListeners,
+} from './life.js';
 import type { Staff } from './life.js';
 import { readLog } from './log.js';
 import type { StartLog } from './log.js';
@@ -190,7 +200,7 @@ function observeSlot(fs: Procfs, slot: FpmSlot, last: number): Result<SlotView> 
     address: spell(slot.address),
     life:
       who.kind === 'pool' || who.kind === 'orphans'
-        ? { master, workers, sockets: all.value.listeners }
+        ? { master, workers, sockets: [...all.value.listeners, ...statusListeners(fs, slot)] }
         : null,
     connections: all.value.connections,
     working,

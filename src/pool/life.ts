@@ -73,7 +73,7 @@ export function residents(
   }
   const workers = known.filter(({ role }) => role === 'worker');
   if (workers.length > 0) {
-    const other = workers.find(({ pool }) => pool !== slot.section);
+    const other = workers.find(({ pool }) => !isPoolOf(slot, pool));
     if (other !== undefined) return ok({ kind: 'foreign', holder: suspect(fs, other.id.pid) });
     return ok({ kind: 'orphans', workers: workers.map(({ id }) => id) });
   }
@@ -140,8 +140,8 @@ function isSocketOf(fs: Procfs, { master, workers, sockets }: PoolLife, inode: n
 
 /**
  * Everyone of a life who can still be at work: the children of `master` (masterNow) as they are, and
- * those that were recorded. Without a master also who else of FPM holds the socket: workers that
- * were born after the record and lost their master since.
+ * those that were recorded. Without a master also who else of FPM holds one of its sockets: workers that
+ * were born after the record and lost their master since, those of its other pools and of the status page.
  */
 export function present(
   fs: Procfs,
@@ -156,16 +156,26 @@ export function present(
     for (const id of childrenOf(fs, master)) found.set(id.pid, id);
     return [...found.values()];
   }
-  const own = new Set([...inodes].filter((inode) => isSocketOf(fs, life, inode)));
+  const all = [...inodes, ...statusListeners(fs, slot)];
+  const own = new Set(all.filter((inode) => isSocketOf(fs, life, inode)));
   if (own.size > 0) {
     const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
     for (const pid of holders(fs, fpms, own)) {
       const worker = fpmProcess(fs, pid, slot.binary);
-      if (worker?.role === 'worker' && worker.pool === slot.section) found.set(pid, worker.id);
+      if (worker?.role !== 'worker' || !isPoolOf(slot, worker.pool)) continue;
+      // somebody else's pool of that name has a master
+      if (fpmProcess(fs, worker.ppid, slot.binary)?.role !== 'master') found.set(pid, worker.id);
     }
   }
   return [...found.values()];
 }
+
+/** Sockets whose workers serve the status page alone: no request of a site waits there, but they outlive a master. */
+export const statusListeners = (fs: Procfs, slot: FpmSlot): readonly number[] =>
+  slot.statusListens.flatMap((address) => {
+    const seen = look(fs, address);
+    return seen.ok ? seen.value.listeners : [];
+  });
 
 /** The listeners and connections of every pool of the slot's master, taken together. */
 export function connectionsOf(fs: Procfs, slot: FpmSlot): Result<SocketView> {
@@ -236,6 +246,9 @@ function workerState(
  */
 const ACCEPTING =
   /^_*(skb_wait_for_more_packets|skb_recv_datagram|unix_accept|inet_csk_accept|inet_csk_wait_for_connect)/;
+
+const isPoolOf = ({ poolNames }: FpmSlot, pool: string | null): boolean =>
+  pool !== null && poolNames.includes(pool);
 
 function holdsAll(fs: Procfs, pid: number, listeners: readonly number[]): boolean {
   const sockets = new Set(socketsOf(fs, pid)?.values());

@@ -124,9 +124,10 @@ async function read(
 ): Promise<Result<FpmSlot>> {
   const sections = [...dump.keys()].filter((name) => name !== 'global');
   const section = pool.section ?? (sections.length === 1 ? sections[0] : undefined);
-  const own = section === undefined ? undefined : dump.get(section);
+  const own = section === undefined || !sections.includes(section) ? undefined : dump.get(section);
   if (section === undefined || own === undefined) {
-    return fail({ reason: 'pool-section-unclear', file: pool.config, sections });
+    const asked = section === undefined ? {} : { asked: section };
+    return fail({ reason: 'pool-section-unclear', file: pool.config, ...asked, sections });
   }
   const global = dump.get('global') ?? new Map<string, string>();
   const invalid = (address: string): Result<never> => fail({ reason: 'address-invalid', slot, address });
@@ -166,6 +167,8 @@ async function read(
     config: pool.config,
     env,
     section,
+    // pm.status_listen makes a pool of its own, which is named so
+    poolNames: sections.flatMap((name) => [name, `${name}_status`]),
     address,
     others,
     statusListens,

@@ -45,6 +45,8 @@ export interface FpmSlot {
   readonly env: Readonly<Record<string, string>>;
   /** The name of its `[pool]`. */
   readonly section: string;
+  /** What its master's workers call themselves: all pools of the file, and those of their status sockets. */
+  readonly poolNames: readonly string[];
   readonly address: Address;
   /** Where the other pools of the same master listen; a stop ends them too. */
   readonly others: readonly Address[];

@@ -15,7 +15,7 @@ import { close, exists, makeFolder, openNull, openOutput } from '../system/files
 import { argv, inheritableDescriptors, isAlive, pids, sameProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { listeningInodes } from '../system/sockets.js';
-import { childrenOf, connectionsOf, look, residents, staff } from './life.js';
+import { childrenOf, connectionsOf, look, residents, staff, statusListeners } from './life.js';
 import { markLog, readLog } from './log.js';
 import type { StartLog } from './log.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
@@ -179,7 +179,7 @@ function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
   const { master } = found.value;
   const inodes = new Set(seen.value.listeners);
   const workers = childrenOf(fs, master).filter(({ pid }) => holds(fs, pid, inodes));
-  return { master, workers, sockets: seen.value.listeners };
+  return { master, workers, sockets: [...seen.value.listeners, ...statusListeners(fs, slot)] };
 }
 
 /**

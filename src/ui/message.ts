@@ -98,7 +98,10 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
             hint: 'Write one: `[www]` and below it `listen`, `user`, `pm` and so on.',
           }
         : {
-            message: say`${failure.file} has ${failure.sections.length} pool sections (${list(failure.sections)}), and it is not said which one is meant.`,
+            message:
+              failure.asked === undefined
+                ? say`${failure.file} has ${failure.sections.length} pool sections (${list(failure.sections)}), and it is not said which one is meant.`
+                : say`${failure.file} has no pool section [${failure.asked}]; it has ${list(failure.sections)}.`,
             hint: 'Name one of them in `pool.section`.',
           };
     case 'slots-share':

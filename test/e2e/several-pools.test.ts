@@ -96,8 +96,8 @@ const refused = (run: Run, slot: Slot): void => {
 
 const reasons = (run: Run): unknown[] => run.events.map(({ warning }) => reasonOf(warning)).filter(Boolean);
 
-describe.each(BOTH)('another pool of the master that nginx names (%s)', (by) => {
-  it('is not stopped: what would stop it is refused, untouched', MINUTE, async () => {
+describe.each(BOTH)('another pool of the master (%s)', (by) => {
+  it('is not stopped while nginx names it: what would stop it is refused, untouched', MINUTE, async () => {
     await withSecond(by, 'admin-blue.sock', async (rig, site) => {
       // what only starts stops nobody, and says what is to come
       const first = await rig.deploy();
@@ -139,4 +139,21 @@ describe.each(BOTH)('another pool of the master that nginx names (%s)', (by) => 
       expect(await site.answer()).toBe('green');
     });
   });
+
+  it(
+    'ends with its pool when they have lost their master, and the slot can be used again',
+    MINUTE,
+    async () => {
+      await withSecond(by, 'demo-blue-status.sock', async (rig) => {
+        await rig.deployed();
+        await rig.load({ fast: { rate: 40 } });
+        // once there, the status page of green was asked, and its worker lives
+        for (const lost of ['blue', 'green'] as const) {
+          await rig.signalPool(lost, 'SIGKILL');
+          expect(await rig.deploy()).toMatchObject({ exit: 0, result: { outcome: 'done', from: lost } });
+          expect(await rig.disorder()).toEqual([]);
+        }
+      });
+    },
+  );
 });

@@ -337,6 +337,42 @@ describe('a drain sees every request that is under way', () => {
       },
     ));
 
+  it('orphans-of-its-other-pools-and-of-its-status-page', () =>
+    withRig(
+      {
+        pool: `pm.status_path = /status
+pm.status_listen = DIR/\${SWAP_POOL_SLOT}-status.sock
+[second]
+${isRoot ? 'user = www-data' : ''}
+listen = DIR/second-\${SWAP_POOL_SLOT}.sock
+pm = static
+pm.max_children = 1`,
+        slot: { section: 'second' },
+      },
+      async (rig) => {
+        const { blue } = rig.pool.slots;
+        const [status] = blue.statusListens;
+        if (status?.kind !== 'unix') throw new Error('no status socket');
+        const { request } = await import('../../src/fastcgi/client.js');
+        const params = { REQUEST_METHOD: 'GET', SCRIPT_NAME: '/status', SCRIPT_FILENAME: '/status' };
+        for (const recorded of ['with its master', 'without it']) {
+          const before = value(await rig.pool.start('blue'));
+          // its workers are born when they are asked first, and without a master nobody ends them
+          await request({ address: status.path, params, timeoutMs: 5000 });
+          process.kill(before.master?.pid ?? 0, 'SIGKILL');
+          await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
+          const orphaned = value(rig.pool.observe('blue')).life;
+          const life = recorded === 'without it' ? orphaned : before;
+          if (life === null) throw new Error('no life');
+          expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+          value(await rig.pool.stop('blue', life, () => undefined));
+          expect(rig.processes(), recorded).toEqual([]);
+          expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'stopped', pidfile: 'missing' });
+          value(rig.pool.mayStart('blue'));
+        }
+      },
+    ));
+
   it('and-nobody-when-all-are-gone', () =>
     withRig({}, async (rig) => {
       const life = await rig.start();

@@ -136,7 +136,12 @@ describe('what cannot be two slots is refused', () => {
       },
       { reason: 'pool-section-unclear', sections: [expect.any(String) as unknown, 'two'] },
     ],
-    ['a pool that is not there', { slot: { section: 'nobody' } }, { reason: 'pool-section-unclear' }],
+    ['what is no pool', { slot: { section: 'global' } }, { reason: 'pool-section-unclear', asked: 'global' }],
+    [
+      'a pool that is not there',
+      { slot: { section: 'nobody' } },
+      { reason: 'pool-section-unclear', asked: 'nobody' },
+    ],
     [
       'a socket whose name is too long',
       { listen: `DIR/${'x'.repeat(100)}-${S}.sock` },

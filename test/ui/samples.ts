@@ -217,6 +217,7 @@ export const ALL_FAILURES: readonly Failure[] = [
   },
   { reason: 'app-unknown', app: 'shop', known: [] },
   { ...FAILURES['pool-section-unclear'], sections: [] },
+  { ...FAILURES['pool-section-unclear'], asked: 'shop' },
   { ...FAILURES.locked, lock: 'nginx', holder: null },
   { ...FAILURES.locked, lock: 'slot' },
   ...['EPERM', 'ENOSPC', 'EROFS', 'ENOENT', 'EWHATEVER'].map((code) => ({
