@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
-import { createServer, connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/demo/machine.js';
 import { lex } from '../../src/nginx/lexer.js';
 import { bytesOf, toUtf8 } from '../../src/nginx/spelling.js';
 import { paths, readTree } from '../../src/nginx/tree.js';
@@ -321,15 +321,6 @@ describe('the files are those that nginx -T names, in its order', () => {
     expect(paths(tree)).toEqual(theirs);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Connects until somebody answers; the test's own timeout is the deadline. */
 async function listening(port: number): Promise<void> {

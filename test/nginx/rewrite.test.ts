@@ -14,13 +14,14 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/demo/machine.js';
 import type { ProxyProof, ProxySwitch } from '../../src/drivers.js';
 import type { ProcessId, Result, Slot } from '../../src/event.js';
 import { createRewrite } from '../../src/nginx/rewrite.js';
 import type { ProxyOptions } from '../../src/nginx/running.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { identify, isAlive, procfs } from '../../src/system/proc.js';
-import { Rig, freePort, until } from './rig.js';
+import { Rig, until } from './rig.js';
 
 let rig: Rig;
 const held: Server[] = [];

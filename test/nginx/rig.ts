@@ -19,6 +19,7 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../src/demo/machine.js';
 import type { Slot } from '../../src/event.js';
 import { children, pids, procfs, title } from '../../src/system/proc.js';
 import type { Procfs } from '../../src/system/proc.js';
@@ -251,18 +252,6 @@ export class Pool {
 
 function record(type: number, body: Buffer): Buffer {
   return Buffer.concat([Buffer.from([1, type, 0, 1, body.length >> 8, body.length & 255, 0, 0]), body]);
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => {
-        resolve(typeof address === 'object' && address !== null ? address.port : 0);
-      });
-    });
-  });
 }
 
 /** Resolves when `seen` gives true; throws after 10 s. */

@@ -4,12 +4,13 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/demo/machine.js';
 import type { ProxySwitch } from '../../src/drivers.js';
 import type { ProcessId, Result } from '../../src/event.js';
 import { createSymlink } from '../../src/nginx/symlink.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { identify, procfs } from '../../src/system/proc.js';
-import { Rig, freePort, until } from './rig.js';
+import { Rig, until } from './rig.js';
 
 let rig: Rig;
 const held: Server[] = [];

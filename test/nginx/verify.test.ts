@@ -9,8 +9,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../src/demo/machine.js';
 import { createVerify } from '../../src/nginx/verify.js';
-import { freePort } from './rig.js';
 
 const open: (Server | PlainServer)[] = [];
 afterEach(() => {
