@@ -14,6 +14,7 @@ function warningsOf(app: App, { proxy, slots, command }: Situation, decision: St
   const leaving: SlotView | null = from === null ? null : slots[from];
   const own: Warning[] = [];
   if (command === 'rollback' && decision.arriving === null) own.push({ reason: 'rollback-runs-now' });
+  if (proxy.differing.length > 0) own.push({ reason: 'running-differs', files: proxy.differing });
   if (command === 'deploy' && from === null) own.push({ reason: 'nothing-serves', slot: to });
   if (from === null && proxy.otherPools.length > 0) {
     own.push({ reason: 'master-shared', places: proxy.otherPools });
@@ -44,7 +45,8 @@ export function planOf(app: App, situation: Situation, decision: Steps, dryRun: 
     to,
     switch: app.drivers.proxy.kind,
     steps,
-    changes: switches ? proxy.changes : [],
+    // where nothing is left the files name the slot already
+    changes: switches && from !== null ? proxy.changes : [],
     commands: [...starts, ...(switches ? proxy.commands : [])],
     signals: [...(switches ? proxy.signals : []), ...stops],
     dryRun,

@@ -37,7 +37,7 @@ export type Decision =
   | Steps
   /** The slot that should serve does. */
   | { readonly kind: 'serves'; readonly slot: Slot }
-  /** Files differ from what the proxy runs; their slot is alive, or none is: probe it, reload, look again. */
+  /** Files differ from what the proxy runs; their slot is alive: probe it, reload, look again. */
   | { readonly kind: 'reload-first'; readonly slot: Slot; readonly files: readonly string[] };
 
 const ALL: readonly StepName[] = ['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop'];
@@ -68,10 +68,10 @@ export function decide(situation: Situation): Result<Decision> {
     if (!serves && other.life !== null) {
       return fail({ reason: 'disk-differs-from-running', files, slot: active });
     }
-    // with nobody alive the files decide what is brought up: the proxy has to send its requests there
-    const first = ok({ kind: 'reload-first', slot: active, files } as const);
-    if (!serves) return rival(view) ?? first;
-    if (command !== 'start') return first;
+    // With nobody alive the files decide what is brought up, and the proxy follows them once it answers: not
+    // before, for what the proxy runs now may name a pool that is not ours and serves (a site that moves here).
+    if (!serves) return rival(view) ?? ok(bringUp(active, true));
+    if (command !== 'start') return ok({ kind: 'reload-first', slot: active, files });
   }
   if (command === 'rollback') return rollBack(situation, active);
   if (!serves) return rival(view) ?? ok(bringUp(active, proxy.active === null));
@@ -115,11 +115,11 @@ function rollBack(situation: Situation, active: Slot): Result<Decision> {
   return ok({ ...decision.value, steps: TAKE_BACK, arriving: life, clear: null, supersedes });
 }
 
-const bringUp = (slot: Slot, link: boolean): Steps => ({
+const bringUp = (slot: Slot, follow: boolean): Steps => ({
   kind: 'steps',
   from: null,
   to: slot,
-  steps: link ? ['start', 'probe', 'switch'] : ['start', 'probe'],
+  steps: follow ? ['start', 'probe', 'switch'] : ['start', 'probe'],
   leaving: null,
   arriving: null,
   clear: null,

@@ -60,11 +60,13 @@ async function observe(deploy: Deploy, state: DeployState): Promise<Ending> {
   const { proxy } = deploy.drivers;
   const { from, to } = deploy.opened;
   const serving = await proxy.serving(state.phase === 'closed' ? null : state.before);
-  // where nothing served there is nothing to go back to: the pool that was started goes, and no more
-  if (!serving.ok || serving.value !== to) return back(deploy, DIED, from !== null);
+  // Where nothing of ours served there is nothing to go back to. The proxy may follow its files by now, which name
+  // the pool from the first: it stays if it answers, else it goes, and no more.
+  const up = from === null && (await deploy.drivers.probe.probe(to)).ok;
+  if (!up && (!serving.ok || serving.value !== to)) return back(deploy, DIED, from !== null);
   // it is there, but who may still use the other slot is only known from a proof of our own
   const proven = await act(deploy, 'switch', false);
-  if (!proven.ok) return back(deploy, DIED, true);
+  if (!proven.ok) return back(deploy, DIED, from !== null);
   return deploy.opened.steps.at(-1) === 'switch' ? close(deploy, 'done', null) : prove(deploy);
 }
 

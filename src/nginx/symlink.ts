@@ -21,6 +21,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   const running = createRunning(options);
   /** Whether any location keeps connections to the pools; null: not read yet. */
   let keeps: boolean | null = null;
+  /** Whether nginx was seen to run other files than those on the disk: then it may not know the link yet. */
+  let behind = false;
 
   async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
     const read = await running.read();
@@ -36,7 +38,9 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     const when = keeps ? 'always' : 'unless-proven';
     const observed = await running.observe(read.value, last, when);
     if (!observed.ok) return observed;
-    const { pid } = observed.value.status;
+    const { status, differing } = observed.value;
+    const { pid } = status;
+    behind = differing.length > 0;
     return ok({
       ...observed.value,
       active: active.value,
@@ -46,7 +50,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
       warnings: variables.length > 0 ? [{ reason: 'variable-reference', places: variables }] : [],
       changes: [],
       commands: [testCommand(nginx, '-T')],
-      signals: pid !== null && keepConn(tree) ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }] : [],
+      signals: pid !== null && (keeps || behind) ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }] : [],
     });
   }
 
@@ -89,7 +93,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (!read.ok) return read;
     const { nginx, tree } = read.value;
     keeps = keepConn(tree);
-    const reloads = nginx.master !== null && keeps;
+    const reloads = nginx.master !== null && (keeps || behind);
     if (reloads) {
       const checked = await ready(read.value);
       if (!checked.ok) return checked;
@@ -184,7 +188,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
 
   return {
     kind: 'symlink',
-    needsLock: () => keeps !== false,
+    needsLock: () => behind || keeps !== false,
     survey,
     intent,
     point,

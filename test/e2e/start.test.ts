@@ -36,7 +36,8 @@ describe('start', () => {
         exit: 0,
         result: { command: 'start', outcome: 'done', from: null, to: 'blue', switch: by },
       });
-      expect(stepsOf(first)).toEqual(by === 'symlink' ? ['start', 'probe', 'switch'] : ['start', 'probe']);
+      // its nginx was started in the very moment in which its files were written: it is made to follow them
+      expect(stepsOf(first)).toEqual(['start', 'probe', 'switch']);
       expect(await rig.answering()).toBe('blue');
       await rig.load({ fast: { rate: 20 } });
       const pid = rig.sandbox.poolMaster('blue');
