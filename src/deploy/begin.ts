@@ -74,7 +74,8 @@ function deployOf(
   const state = journal.state();
   if (state.phase === 'closed') throw new Error(`${state.opened.deploy} is closed`);
   const { opened, arriving, switched, unswitched, drained, cutting, cut } = state;
-  const unseen = (state.phase === 'acting' || state.phase === 'reverting') && arriving === null;
+  // no record of its end: we were killed, or the disk failed
+  const unseen = state.phase !== 'planned' && arriving === null && opened.steps.includes('start');
   return {
     opened,
     drivers: host.drivers,

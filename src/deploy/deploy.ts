@@ -23,7 +23,7 @@ export interface Deploy {
   arriving: PoolLife | null;
   /** A pool found in the standby slot, and the proxy workers that may still send requests to it. */
   readonly clear: { readonly life: PoolLife; readonly older: readonly OlderWorker[] } | null;
-  /** Set by recovery: when a start began whose end nobody saw, ms since the epoch. */
+  /** Set by recovery: when a start of which no end is recorded had begun at the latest, ms since the epoch. */
   readonly unseenStart: number | null;
   /** Set while the proxy is proven to point at `to`. */
   switched: SwitchEvidence | null;

@@ -17,6 +17,9 @@ export interface Ending {
   readonly failure: Failure | null;
 }
 
+/** Why a deploy that broke off was undone. */
+export const DIED: Failure = { reason: 'interrupted', signal: 'SIGTERM' };
+
 /** Takes the steps that are left, from `first` on. */
 export async function forward(deploy: Deploy, first: StepName): Promise<Ending> {
   const { steps } = deploy.opened;
@@ -144,7 +147,7 @@ async function announce(deploy: Deploy, step: StepName, revert: boolean): Promis
 }
 
 /** Nothing safe can be done without a person: nothing is touched any more, the journal stays. */
-function strand(deploy: Deploy, failure: Failure): Ending {
+export function strand(deploy: Deploy, failure: Failure): Ending {
   record(deploy, { type: 'stranded', time: timestamp(), failure });
   return { outcome: 'stranded', failure };
 }

@@ -39,7 +39,7 @@ export interface Opened {
   readonly arriving: PoolLife | null;
   /** The unfinished deploy whose drain this one takes over. */
   readonly supersedes: string | null;
-  /** What the pool would run; see --if-changed. */
+  /** What the pool that is to serve runs, see --if-changed; null when nobody knows. */
   readonly fingerprint: string | null;
   readonly proof: ProxyProof | null;
 }
@@ -63,7 +63,7 @@ export interface Evidence {
   readonly ms: number;
   /** `start` */
   readonly life?: PoolLife;
-  /** `switch`, and its revert */
+  /** `switch`, and its revert; `verify`, when a person had made the switch. */
   readonly switched?: SwitchEvidence;
   /** `drain`: what the pool held at the first look. `stop`: what was cut. */
   readonly connections?: Connections;
@@ -96,6 +96,13 @@ export interface Older {
   readonly older: readonly OlderWorker[];
 }
 
+/** The pool that is to serve is not one that this deploy was seen to start: nobody knows what it runs. */
+export interface Adopted {
+  readonly type: 'adopted';
+  readonly time: string;
+  readonly life: PoolLife;
+}
+
 /** The last record. */
 export interface Closed {
   readonly type: 'closed';
@@ -108,7 +115,7 @@ export interface Closed {
   readonly proof: ProxyProof | null;
 }
 
-export type Entry = Opened | Intent | Evidence | Stranded | Kept | Older | Closed;
+export type Entry = Opened | Intent | Evidence | Stranded | Kept | Older | Adopted | Closed;
 
 // ---------------------------------------------------------------- state
 
@@ -173,6 +180,8 @@ function next(state: DeployState | null, entry: Entry): DeployState | null {
       return state.switched === null
         ? state
         : { ...state, switched: { ...state.switched, older: [...state.switched.older, ...entry.older] } };
+    case 'adopted':
+      return { ...state, arriving: entry.life, opened: { ...state.opened, fingerprint: null } };
     case 'closed':
       return { phase: 'closed', opened: state.opened, closed: entry };
     default:
@@ -283,6 +292,25 @@ export function course(state: DeployState): Course {
 /** Where an open deploy stands, for people; null when it has not begun or is closed. */
 export const standsAt = (state: DeployState): StepName | null =>
   state.phase === 'planned' || state.phase === 'closed' ? null : state.step;
+
+/**
+ * Whether a switch of this deploy can be in effect. Where none can, it is somebody else who has pointed the
+ * proxy at the arriving slot.
+ */
+export function mayHaveSwitched(state: DeployState): boolean {
+  switch (state.phase) {
+    case 'closed':
+    case 'planned':
+      return false;
+    case 'reverting':
+      return state.step === 'switch' && !state.finished;
+    case 'acting':
+    case 'done':
+      return state.step !== 'start' && state.step !== 'probe';
+    default:
+      return unreachable(state);
+  }
+}
 
 /** Whether the deploy is past its point of no return. */
 export const pastPivot = (state: DeployState): boolean => course(state) === 'forward';

@@ -8,6 +8,7 @@
 import type { Drivers, OlderWorker, PoolLife } from '../drivers.js';
 import { fail, ok } from '../event.js';
 import type { Failure, Result, Slot, StepName, StepNote } from '../event.js';
+import { timestamp } from '../system/clock.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
 import { atRisk, drain, retire, stillServing } from './drain.js';
@@ -99,19 +100,40 @@ async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
 }
 
 async function proveNewPool(deploy: Deploy): Promise<Result<Applied>> {
-  const { drivers, switched } = deploy;
-  const { to } = deploy.opened;
-  if (deploy.arriving === null) throw new Error('verify without a pool that arrives');
+  const there = adopt(deploy);
+  if (!there.ok) return there;
   const seen = await verify({
-    drivers,
+    drivers: deploy.drivers,
     from: leftSlot(deploy),
     leaving: deploy.leaving,
-    to,
-    arriving: deploy.arriving,
-    older: switched?.older ?? [],
+    to: deploy.opened.to,
+    arriving: there.value,
+    older: deploy.switched?.older ?? [],
   });
   if (!seen.ok) return seen;
   return ok({ note: { kind: 'seen', by: seen.value.by }, record: {} });
+}
+
+/**
+ * The pool that is to serve. Where the one that was started is gone, or no record says that one was (the disk
+ * failed, then we were killed), it is the one that is there now.
+ */
+export function adopt(deploy: Deploy): Result<PoolLife> {
+  const { drivers, journal } = deploy;
+  const { to } = deploy.opened;
+  if (deploy.arriving !== null) {
+    const load = drivers.pool.load(to, deploy.arriving);
+    if (!load.ok) return load;
+    if (load.value.alive) return ok(deploy.arriving);
+  }
+  const view = drivers.pool.observe(to);
+  if (!view.ok) return view;
+  const { life } = view.value;
+  if (life === null) return fail({ reason: 'pool-died', slot: to, log: drivers.pool.log(to) });
+  const written = journal.write({ type: 'adopted', time: timestamp(), life });
+  if (!written.ok) return written;
+  deploy.arriving = life;
+  return ok(life);
 }
 
 async function drainOldPool(deploy: Deploy): Promise<Result<Applied>> {

@@ -280,7 +280,17 @@ export class DurableLog {
   /** Appends one line; on the disk when this returns. */
   append(line: string): Io<void> {
     return io(() => {
-      this.write(Buffer.from(`${line}\n`));
+      const bytes = Buffer.from(`${line}\n`);
+      try {
+        writeAll(this.fd, bytes, this.offset);
+      } catch (error) {
+        // what got through would stand behind a next record that is shorter; the disk may refuse this, too
+        io(() => {
+          writeAll(this.fd, Buffer.alloc(bytes.length, '\n'), this.offset);
+        });
+        throw error;
+      }
+      this.offset += bytes.length;
       fse.fdatasyncSync(this.fd);
     });
   }
@@ -297,11 +307,6 @@ export class DurableLog {
   /** Leaves the file as it is: the deploy goes on elsewhere, or later. */
   abandon(): void {
     fse.closeSync(this.fd);
-  }
-
-  private write(bytes: Uint8Array): void {
-    writeAll(this.fd, bytes, this.offset);
-    this.offset += bytes.length;
   }
 }
 

@@ -1,31 +1,14 @@
-import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Slot, SwitchKind } from '../../src/event.js';
-import { deathAt, expectClean, openJournals, recordsOf, reasonOf } from '../support/deaths.js';
-import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+import type { SwitchKind } from '../../src/event.js';
+import { pointByHand } from '../support/by-hand.js';
+import { deathAt, expectClean, recordsOf } from '../support/deaths.js';
+import { withRig, type RigOptions } from '../support/rig.js';
 
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
 const on = (by: SwitchKind): RigOptions => ({ switch: by, site: { workers: 4 } });
 const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
-
-/** Points nginx at a slot as a person does: in the file or the link, and nginx told. */
-async function pointByHand(rig: Rig, slot: Slot): Promise<void> {
-  if (rig.site().switch === 'symlink') {
-    const { link, address } = rig.site();
-    symlinkSync(address[slot].slice('unix:'.length), `${link}.new`);
-    renameSync(`${link}.new`, link);
-  } else {
-    const text = rig.read('upstreams', 'demo.conf');
-    const swapped = text.replace(
-      /(blue|green)(\.sock)/g,
-      (_, name: string, end: string) => `${name === 'blue' ? 'green' : 'blue'}${end}`,
-    );
-    writeFileSync(rig.sandbox.path('upstreams', 'demo.conf'), swapped);
-    await rig.signalNginx('SIGHUP');
-  }
-  for (let seen = ''; seen !== slot;) seen = await rig.answering();
-}
 
 describe('a slot that a person has pointed the proxy back to', { timeout: 60_000 }, () => {
   for (const by of BOTH) {
@@ -69,24 +52,6 @@ describe('a slot that a person has pointed the proxy back to', { timeout: 60_000
           result: { outcome: 'reverted' },
         });
         await expectClean(rig, 'blue');
-      });
-    });
-
-    it(`is not taken down by the revert of a deploy that died before its switch: ${by}`, async () => {
-      await withRig(on(by), async (rig) => {
-        rig.allow.reloads = true;
-        await rig.deployed();
-        const record = numberOf('intent probe');
-        await deathAt({ when: 'written', record }, (dieAt) => rig.deploy([], { dieAt }));
-        await pointByHand(rig, 'green');
-        const run = await rig.run(['recover', 'demo']);
-        expect(run, run.stderr).toMatchObject({ exit: 4, result: { outcome: 'stranded' } });
-        expect(reasonOf(run.result['failure'])).toBe('stranded');
-        expect(await rig.answering()).toBe('green');
-        await rig.signalPool('blue', 'SIGQUIT');
-        expect(await rig.run(['recover', 'demo'])).toMatchObject({ exit: 0, result: { outcome: 'done' } });
-        expect(openJournals(rig)).toBe(0);
-        await expectClean(rig, 'green');
       });
     });
   }

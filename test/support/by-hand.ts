@@ -1,0 +1,27 @@
+/** What a person does to a site beside swap-pool. */
+import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import type { Slot } from '../../src/event.js';
+import type { Rig } from './rig.js';
+
+/** Exchanges the slots where nginx is told of them, in the file or the link; nginx itself is told nothing yet. */
+export function editByHand(rig: Rig, slot: Slot): void {
+  if (rig.site().switch === 'symlink') {
+    const { link, address } = rig.site();
+    symlinkSync(address[slot].slice('unix:'.length), `${link}.new`);
+    renameSync(`${link}.new`, link);
+    return;
+  }
+  const text = rig.read('upstreams', 'demo.conf');
+  const swapped = text.replace(
+    /(blue|green)(\.sock)/g,
+    (_, name: string, end: string) => `${name === 'blue' ? 'green' : 'blue'}${end}`,
+  );
+  writeFileSync(rig.sandbox.path('upstreams', 'demo.conf'), swapped);
+}
+
+/** Points nginx at a slot: edit, reload, and look whether it took it. */
+export async function pointByHand(rig: Rig, slot: Slot): Promise<void> {
+  editByHand(rig, slot);
+  if (rig.site().switch === 'rewrite') await rig.signalNginx('SIGHUP');
+  for (let seen = ''; seen !== slot;) seen = await rig.answering();
+}
