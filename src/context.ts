@@ -52,6 +52,11 @@ export interface App {
   readonly runner: ProcessId;
   /** The app's lock and both slots' real addresses, or who has one of them. */
   lock(wait: number): Promise<Result<Lock>>;
+  /** The app's lock alone, and its slots': for those who have to wait, and open the app again in between. */
+  lockName(wait: number): Promise<Result<Lock>>;
+  lockSlots(): Promise<Result<Lock>>;
+  /** The app as its files say now. */
+  reopen(): Promise<Result<App>>;
   lockHolder(): LockHolder | null;
   /** From now on events belong to this deploy. */
   enter(deploy: string): void;
@@ -84,6 +89,7 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
   const pool = await asked;
   if (!pool.ok) return pool;
   const { addresses, others } = pool.value;
+  const both = SLOTS.map((slot) => addresses[slot]);
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
   const options = { procfs: fs, nginx: config.nginx, addresses, others, root, shared };
   const proxy =
@@ -113,13 +119,10 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
     interruption: surroundings.interruption,
     who: surroundings.who,
     runner: identify(fs, process.pid) ?? { boot: fs.bootId, pid: process.pid, start: 0 },
-    lock: (wait) =>
-      locks.takeApp(
-        config.app,
-        SLOTS.map((slot) => addresses[slot]),
-        wait,
-        surroundings.interruption.signal,
-      ),
+    lock: (wait) => locks.takeApp(config.app, both, wait, surroundings.interruption.signal),
+    lockName: (wait) => locks.takeName(config.app, wait, surroundings.interruption.signal),
+    lockSlots: () => locks.takeSlots(both),
+    reopen: () => openApp(file, surroundings),
     lockHolder: () => locks.holder(config.app),
     enter: (id) => {
       deploy = id;

@@ -201,6 +201,12 @@ export interface SwitchEvidence {
   readonly older: readonly OlderWorker[];
 }
 
+/** A slot, and the proof of what the proxy ran when requests were seen to reach it. */
+export interface LastProven {
+  readonly slot: Slot;
+  readonly proof: ProxyProof;
+}
+
 /** Whether a request can still come to the slot that was left. */
 export interface WayIn {
   readonly open: boolean;
@@ -251,6 +257,12 @@ export interface ProxySwitch {
 
   /** Drain proof, point 1, for the slot that was left; `older` are the workers of SwitchEvidence. */
   wayIn(left: Slot, older: readonly OlderWorker[]): Promise<Result<WayIn>>;
+
+  /**
+   * Without a look at its configuration: the slot that requests reach as far as the link or `last`, what the last
+   * deploy proved, tells. `proven`: what runs is what ran then. Null: nothing is known.
+   */
+  known(last: LastProven | null): Promise<{ readonly slot: Slot; readonly proven: boolean } | null>;
 
   /** How many workers run and retire; null when it cannot be found out. */
   status(): Promise<ProxyStatus | null>;

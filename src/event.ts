@@ -310,7 +310,13 @@ export type Failure =
 
   // the deploy itself
   | { readonly reason: 'nothing-to-roll-back'; readonly why: 'none' | 'was-rollback' }
-  | { readonly reason: 'interrupted'; readonly signal: StopSignal }
+  | {
+      readonly reason: 'interrupted';
+      readonly signal: StopSignal;
+      /** The slot that an earlier deploy still drains: it was waited for, and nothing else was begun. */
+      readonly draining?: Slot;
+    }
+  | { readonly reason: 'left-unfinished'; readonly deploy: string }
   | { readonly reason: 'stranded'; readonly detail: string; readonly cause: Failure | null }
   | { readonly reason: 'not-serving'; readonly apps: readonly string[] }
   | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
@@ -355,6 +361,8 @@ export type Warning =
       readonly pids: readonly number[];
     }
   | { readonly reason: 'cut'; readonly slot: Slot; readonly cut: number }
+  /** A look at the proxy that does without its configuration, and why. */
+  | { readonly reason: 'nginx-config-unusable'; readonly cause: Failure }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string };
 

@@ -84,4 +84,5 @@ export function resultOf(
   };
 }
 
-const SIGNALLED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** 128 + the signal's number, as shells report it. */
+export const SIGNALLED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;

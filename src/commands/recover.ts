@@ -2,6 +2,7 @@
 import type { App } from '../context.js';
 import { takeUp } from '../deploy/begin.js';
 import { recover as recoverDeploy } from '../deploy/recover.js';
+import { DIED } from '../deploy/run.js';
 import type { Ending } from '../deploy/run.js';
 import { pastPivot, standsAt } from '../deploy/state.js';
 import type { DeployState } from '../deploy/state.js';
@@ -10,7 +11,10 @@ import { fail, ok } from '../event.js';
 import type { CommandResult, Failure, Result } from '../event.js';
 import { exitOf, refusal, resultOf } from './outcome.js';
 
-/** Recovers one app. Nothing open: `unchanged`. */
+/**
+ * Recovers one app. Nothing open: `unchanged`. Like that of a deploy, the exit code says which slot serves: 1 when
+ * a deploy was undone, which is an end as clean as the other.
+ */
 export async function recover(app: App, options: { readonly now: boolean }): Promise<CommandResult> {
   const claimed = app.store.claim(app.config.file);
   if (!claimed.ok) return refusal('recover', claimed.failure);
@@ -19,7 +23,7 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
   try {
     const open = app.store.open({ locked: true });
     if (!open.ok) return refusal('recover', open.failure);
-    let last: CommandResult = { command: 'recover', outcome: 'unchanged', exit: 0 };
+    let worst: CommandResult = { command: 'recover', outcome: 'unchanged', exit: 0 };
     for (const { opened } of open.value) {
       const state = app.store.state(opened.deploy);
       if (!state.ok) return refusal('recover', state.failure);
@@ -27,27 +31,31 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
       if (state.value.phase === 'closed') continue;
       const ended = await end(app, state.value, options.now);
       if (!ended.ok) return refusal('recover', ended.failure);
-      last = ended.value;
-      if (last.exit !== 0) return last;
+      const { outcome, exit } = ended.value;
+      if (exit >= worst.exit) worst = ended.value;
+      if (outcome !== 'done' && outcome !== 'reverted') return worst;
     }
-    return last;
+    return worst;
   } finally {
     lock.value.release();
   }
 }
 
-/** Ends one open deploy; a deploy that was undone cleanly is a recovery that is done. */
+/** Ends one open deploy. */
 async function end(app: App, state: DeployState, now: boolean): Promise<Result<CommandResult>> {
   const ended = await endOne(app, state, now);
   if (!ended.ok) return ended;
   const { deploy, ending } = ended.value;
   const clean = deploy.journal.state().phase === 'closed';
   const result = resultOf(app, 'recover', deploy, ending);
-  if (clean) {
-    const { failure: _undone, ...rest } = result;
-    return ok({ ...rest, outcome: ending.outcome === 'done' ? 'done' : 'reverted', exit: 0 });
-  }
   if (ending.outcome === 'stranded' || ending.outcome === 'draining') return ok(result);
+  if (clean && ending.outcome === 'done') return ok(result);
+  if (clean) {
+    const why = ending.failure === DIED ? null : ending.failure;
+    const failure: Failure = why ?? { reason: 'left-unfinished', deploy: deploy.opened.deploy };
+    const outcome = failure.reason === 'interrupted' ? 'interrupted' : 'reverted';
+    return ok({ ...result, outcome, exit: exitOf(outcome, failure), failure });
+  }
   const failure: Failure = { reason: 'still-draining', slot: deploy.opened.to };
   return ok({ ...result, outcome: 'refused', exit: exitOf('refused', failure), failure });
 }

@@ -6,24 +6,27 @@ import type { AppFile } from '../config/apps.js';
 import type { App } from '../context.js';
 import type { Session } from '../session.js';
 import { waitUntil } from '../system/clock.js';
-import type { SlotView } from '../drivers.js';
-import { SLOTS } from '../event.js';
+import type { LastProven, SlotView } from '../drivers.js';
+import { otherSlot, SLOTS } from '../event.js';
 import type {
   AppStatus,
   CommandResult,
   Failure,
+  FailureReason,
   LockHolder,
   Outcome,
   ProxyStatus,
   Slot,
   SlotStatus,
 } from '../event.js';
+import { SIGNALLED } from './outcome.js';
 import { survey } from './survey.js';
 
-/** Looks once. Exit 0 when every app asked about is served, else 1. */
+/** Looks once. Exit 0 when every app asked about is served, else 1. `told`: what was warned of before. */
 export async function status(
   session: Pick<Session, 'open'>,
   files: readonly AppFile[],
+  told: Told = new Map(),
 ): Promise<CommandResult> {
   const apps: AppStatus[] = [];
   let nginx: ProxyStatus | null = null;
@@ -33,7 +36,7 @@ export async function status(
       apps.push(unknown(file.app, opened.failure));
       continue;
     }
-    apps.push(await statusOf(opened.value));
+    apps.push(await statusOf(opened.value, told));
     nginx ??= await opened.value.drivers.proxy.status();
   }
   const missing = apps.filter((app) => !app.served).map((app) => app.app);
@@ -42,21 +45,30 @@ export async function status(
   return { ...base, exit: 1, failure: { reason: 'not-serving', apps: missing } };
 }
 
-/** Looks again every second and shows it, until a signal comes; the last look is the result. */
+/**
+ * Looks again every second and shows it, until a signal comes. The last look is the result, but its end is the
+ * signal's: who stopped looking has not been told that all is well.
+ */
 export async function watch(session: Session, files: readonly AppFile[]): Promise<CommandResult> {
-  let latest = await status(session, files);
+  const { interruption } = session.surroundings;
+  const told: Told = new Map();
+  let latest = await status(session, files, told);
   await waitUntil(
     async () => {
       session.show(latest);
-      latest = await status(session, files);
+      latest = await status(session, files, told);
       return undefined;
     },
-    { deadline: Infinity, signal: session.surroundings.interruption.signal, pace: () => 1000 },
+    { deadline: Infinity, signal: interruption.signal, pace: () => 1000 },
   );
-  return latest;
+  const { failure: _served, ...look } = latest;
+  return { ...look, outcome: 'interrupted', exit: SIGNALLED[interruption.requested ?? 'SIGINT'] };
 }
 
-async function statusOf(app: App): Promise<AppStatus> {
+/** By app, why the look before had to do without nginx's files. */
+type Told = Map<string, FailureReason>;
+
+async function statusOf(app: App, told: Told): Promise<AppStatus> {
   const owned = app.store.inspect(app.config.file);
   if (!owned.ok) return unknown(app.name, owned.failure);
   const past = [...app.store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
@@ -64,8 +76,19 @@ async function statusOf(app: App): Promise<AppStatus> {
   const lock = app.lockHolder();
   const looked = await survey(app, 'start', null);
   const base = { app: app.name, last: lastOf(past), open: openOf(open), lock };
-  if (!looked.ok)
-    return { ...base, active: null, served: false, slots: slotsOf(app, open), failure: looked.failure };
+  if (!looked.ok) {
+    const { failure } = looked;
+    const slots = slotsOf(app, open);
+    const active = slots === null ? null : await withoutConfig(app, past, slots, failure);
+    const served = active !== null && slots !== null && isUp(slots[active]);
+    if (!served) return { ...base, active, served, slots, failure };
+    if (told.get(app.name) !== failure.reason) {
+      app.emit({ type: 'warning', warning: { reason: 'nginx-config-unusable', cause: failure } });
+    }
+    told.set(app.name, failure.reason);
+    return { ...base, active, served, slots };
+  }
+  told.delete(app.name);
   const active = activeSlot(looked.value);
   const { slots, proxy } = looked.value;
   const life = slots[active].life !== null && !slots[active].retired;
@@ -76,6 +99,59 @@ async function statusOf(app: App): Promise<AppStatus> {
     slots: { blue: toStatus(app, slots.blue, open), green: toStatus(app, slots.green, open) },
   };
 }
+
+/** Why the proxy's files say nothing of what it runs: it cannot run them itself. */
+const UNUSABLE: ReadonlySet<FailureReason> = new Set<FailureReason>([
+  'nginx-config-broken',
+  'nginx-syntax',
+  'nginx-include',
+]);
+/** They may be what it runs, and then it serves this app no more. */
+const UNSUITABLE: ReadonlySet<FailureReason> = new Set<FailureReason>([
+  'nginx-tree-differs',
+  'reference-missing',
+  'reference-ambiguous',
+  'link-not-named',
+  'link-and-slot-named',
+]);
+
+/**
+ * The slot that serves while nginx's files cannot be used: a running nginx goes on with what it has. Null when that
+ * is not known: somebody has reloaded it since the last deploy, and both slots run.
+ */
+async function withoutConfig(
+  app: App,
+  past: readonly DeployState[],
+  slots: Readonly<Record<Slot, SlotStatus>>,
+  { reason }: Failure,
+): Promise<Slot | null> {
+  if (!UNUSABLE.has(reason) && !UNSUITABLE.has(reason)) return null;
+  const { proxy } = app.drivers;
+  const running = await proxy.status();
+  const known = await proxy.known(lastProven(past));
+  if (running === null || running.pid === null || known === null) return null;
+  if (known.proven) return known.slot;
+  if (!UNUSABLE.has(reason)) return null;
+  return proxy.kind === 'symlink' || !isUp(slots[otherSlot(known.slot)]) ? known.slot : null;
+}
+
+const isUp = ({ state }: SlotStatus): boolean =>
+  state === 'running' || state === 'orphaned' || state === 'draining';
+
+/** Where the last finished deploy left the site, and what the proxy ran then. */
+function lastProven(past: readonly DeployState[]): LastProven | null {
+  for (const state of past) {
+    if (state.phase === 'closed') {
+      const { opened, closed } = state;
+      const slot = closed.outcome === 'done' ? opened.to : opened.from;
+      return slot === null ? null : { slot, proof: closed.proof ?? UNPROVEN };
+    }
+    if (pastPivot(state)) return { slot: state.opened.to, proof: state.switched?.proof ?? UNPROVEN };
+  }
+  return null;
+}
+
+const UNPROVEN = { hash: '', workers: [] };
 
 /** The slots alone, when the proxy cannot be read. */
 function slotsOf(app: App, open: DeployState | null): AppStatus['slots'] {

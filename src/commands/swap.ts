@@ -5,9 +5,10 @@
 import type { App } from '../context.js';
 import { newDeploy } from '../deploy/begin.js';
 import { activeSlot, decide } from '../deploy/plan.js';
+import type { Situation, Steps } from '../deploy/plan.js';
 import { forward } from '../deploy/run.js';
 import { pastPivot } from '../deploy/state.js';
-import type { CommandResult, Result, Slot } from '../event.js';
+import type { CommandResult, Failure, Result, Slot } from '../event.js';
 import { refusal, resultOf } from './outcome.js';
 import { planOf, warn } from './plan.js';
 import { finishOpen } from './recover.js';
@@ -26,35 +27,63 @@ export async function swap(app: App, options: SwapOptions): Promise<CommandResul
   if (options.dryRun) return dryRun(app, options);
   const claimed = app.store.claim(app.config.file);
   if (!claimed.ok) return refusal(command, claimed.failure);
-  // php-fpm is asked while the locks are taken; not when that may take so long that the answer is old
-  const early = options.waitLock === 0 ? app.drivers.pool.fingerprint() : null;
-  const lock = await app.lock(options.waitLock);
-  if (!lock.ok) {
-    const { requested } = app.interruption;
-    return refusal(command, requested === null ? lock.failure : { reason: 'interrupted', signal: requested });
-  }
+  // php-fpm is asked while the locks are taken
+  const early = app.drivers.pool.fingerprint();
+  const lock = await app.lock(0);
+  if (lock.ok) return within(lock.value, () => locked(app, options, early));
+  const { failure } = lock;
+  const waits = options.waitLock > 0 && failure.reason === 'locked' && failure.lock === 'app';
+  return waits ? waited(app, options) : refused(app, command, failure);
+}
+
+/** Somebody else was at it, and what the app's files say may have changed until they were done: read again. */
+async function waited(app: App, options: SwapOptions): Promise<CommandResult> {
+  const { command } = options;
+  const name = await app.lockName(options.waitLock);
+  if (!name.ok) return refused(app, command, name.failure);
+  return within(name.value, async () => {
+    const opened = await app.reopen();
+    if (!opened.ok) return refused(app, command, opened.failure);
+    const again = opened.value;
+    const slots = await again.lockSlots();
+    if (!slots.ok) return refused(again, command, slots.failure);
+    return within(slots.value, () => locked(again, options, again.drivers.pool.fingerprint()));
+  });
+}
+
+async function within(lock: { release(): void }, act: () => Promise<CommandResult>): Promise<CommandResult> {
   try {
-    return await locked(app, options, early);
+    return await act();
   } finally {
-    lock.value.release();
+    lock.release();
   }
+}
+
+/** A wait for others ended before anything was begun: by a signal, if one came meanwhile. */
+function refused({ interruption }: App, command: SwapOptions['command'], failure: Failure): CommandResult {
+  const { requested } = interruption;
+  if (requested === null) return refusal(command, failure);
+  if (failure.reason === 'locked') return refusal(command, { reason: 'interrupted', signal: requested });
+  if (failure.reason !== 'still-draining') return refusal(command, failure);
+  return refusal(command, { reason: 'interrupted', signal: requested, draining: failure.slot });
 }
 
 async function locked(
   app: App,
   options: SwapOptions,
-  early: Promise<Result<string>> | null,
+  early: Promise<Result<string>>,
 ): Promise<CommandResult> {
   const { command } = options;
   const left = await finishOpen(app, { keepDrain: command === 'rollback' });
-  if (!left.ok) return refusal(command, left.failure);
+  // a drain that an earlier deploy left is left to `recover` again
+  if (!left.ok) return refused(app, command, left.failure);
   const { draining, ended } = left.value;
-  const fingerprint = early === null || ended ? app.drivers.pool.fingerprint() : early;
+  const asked = ended ? app.drivers.pool.fingerprint() : early;
   const looked = await look(app, command, draining);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;
   if (decision.kind !== 'steps') return unchanged(command, decision.slot);
-  const print = await fingerprint;
+  const print = await asked;
   if (!print.ok) return refusal(command, print.failure);
   if (options.ifChanged && decision.from !== null && situation.last?.fingerprint === print.value) {
     return unchanged(command, decision.from);
@@ -63,7 +92,8 @@ async function locked(
   if (requested !== null) return refusal(command, { reason: 'interrupted', signal: requested });
 
   warn(app, situation, decision);
-  const begun = newDeploy(app, { command, decision, situation, fingerprint: print.value });
+  const fingerprint = runsNow(app, situation, decision, print.value);
+  const begun = newDeploy(app, { command, decision, situation, fingerprint });
   if (!begun.ok) return refusal(command, begun.failure);
   const deploy = begun.value;
   app.emit({ type: 'plan', plan: planOf(app, situation, decision, false) });
@@ -72,6 +102,13 @@ async function locked(
   deploy.journal.leave();
   app.store.prune();
   return resultOf(app, command, deploy, ending);
+}
+
+/** What the pool that is to serve will run: what the files say now, where it is started; else what it was started with. */
+function runsNow({ store }: App, { slots }: Situation, decision: Steps, print: string): string | null {
+  if (decision.steps.includes('start')) return print;
+  const master = (decision.arriving ?? slots[decision.to].life)?.master ?? null;
+  return master === null ? null : store.startedWith(master);
 }
 
 /** The plan, nothing touched: no lock, no state, no program but those that only look. */

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { Result } from '../event.js';
+import type { ProcessId, Result } from '../event.js';
 import { timestamp } from '../system/clock.js';
 import {
   createFile,
@@ -174,6 +174,20 @@ export class JournalStore {
 
   resume(id: string): Result<Journal> {
     return Journal.resume(this.pathOf(id));
+  }
+
+  /** The fingerprint of the deploy that started this very pool; null when none of them is known to have. */
+  startedWith({ boot, pid, start }: ProcessId): string | null {
+    for (const id of this.ids().reverse()) {
+      const entries = this.read(id);
+      if (!entries.ok) continue;
+      const started = entries.value.some((entry) => {
+        const master = entry.type === 'evidence' && entry.step === 'start' ? entry.life?.master : null;
+        return master?.pid === pid && master.start === start && master.boot === boot;
+      });
+      if (started) return replay(entries.value)?.opened.fingerprint ?? null;
+    }
+    return null;
   }
 
   /** The next deploy's id: a running number, then when, for people. */

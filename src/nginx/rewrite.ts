@@ -4,7 +4,7 @@
  */
 import { fail, ok } from '../event.js';
 import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../event.js';
-import type { OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import type { LastProven, OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { removeTemporaries } from '../system/files.js';
 import { backupPairs } from './backup.js';
 import { leftBehind, otherPoolsNamed } from './bystanders.js';
@@ -247,6 +247,10 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return named.ok ? ok(named.value.active === slot) : named;
   }
 
+  async function known(last: LastProven | null): ReturnType<ProxySwitch['known']> {
+    return last === null ? null : { slot: last.slot, proven: await running.stillRuns(last.proof) };
+  }
+
   return {
     kind: 'rewrite',
     needsLock: () => true,
@@ -256,6 +260,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     serving,
     names,
     wayIn,
+    known,
     ...running.shared,
   };
 }

@@ -93,6 +93,8 @@ interface Running {
   /** Workers that are known to forgive a missing pool of this pair of addresses, from deploys before. */
   forgiving(pair: string): readonly ProcessId[];
   forgive(pair: string, workers: readonly ProcessId[]): void;
+  /** Whether the workers are the very ones of a proof: what they run is what was proven then. */
+  stillRuns(proof: ProxyProof): Promise<boolean>;
   /** Those that still live. */
   alive<Id extends ProcessId>(ids: readonly Id[]): readonly Id[];
   /** Which configuration the workers run, for recovery: that of the intent, that on the disk, or it cannot be told. */
@@ -247,6 +249,13 @@ export function createRunning(options: ProxyOptions): Running {
     return agreed;
   }
 
+  async function stillRuns(proof: ProxyProof): Promise<boolean> {
+    const nginx = await known();
+    if (!nginx.ok || nginx.value.master === null) return false;
+    const { serving, untitled } = readWorkers(fs, nginx.value.master);
+    return untitled.length === 0 && serving.length > 0 && sameProcesses(serving, proof.workers);
+  }
+
   function bornAfter({ nginx: { master } }: Reading, moment: number): boolean {
     return master === null || oldest(readWorkers(fs, master).serving) - SAFETY >= moment;
   }
@@ -257,6 +266,7 @@ export function createRunning(options: ProxyOptions): Running {
     refuseUpgrade,
     prove,
     bornAfter,
+    stillRuns,
     agreed: () => agreed,
     forgiving: (pair) => shared?.forgiving(pair) ?? [],
     forgive: (pair, workers) => shared?.forgive(pair, workers),

@@ -5,7 +5,7 @@
 import { dirname, relative, resolve } from 'node:path';
 import { SLOTS, fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result, Slot } from '../event.js';
-import type { ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import type { LastProven, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
 import { otherPoolsNamed } from './bystanders.js';
@@ -186,6 +186,12 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return Promise.resolve(named.ok ? ok(named.value === slot) : named);
   }
 
+  async function known(last: LastProven | null): ReturnType<ProxySwitch['known']> {
+    const named = linked();
+    if (!named.ok || named.value === null) return null;
+    return { slot: named.value, proven: last !== null && (await running.stillRuns(last.proof)) };
+  }
+
   return {
     kind: 'symlink',
     needsLock: () => behind || keeps !== false,
@@ -195,6 +201,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     serving,
     names,
     wayIn,
+    known,
     ...running.shared,
   };
 }

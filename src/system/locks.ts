@@ -19,6 +19,9 @@ export interface Locks {
     wait: number,
     signal: AbortSignal,
   ): Promise<Result<Lock>>;
+  /** The first and the second of these alone: what the addresses are may change while the app is waited for. */
+  takeName(app: string, wait: number, signal: AbortSignal): Promise<Result<Lock>>;
+  takeSlots(addresses: readonly Address[]): Promise<Result<Lock>>;
   /** The lock of one proxy. */
   takeProxy(key: string, wait: number): Promise<Result<Lock>>;
   /** Who has the app's lock. One who was killed has not, though its file still says so. */
@@ -30,23 +33,35 @@ export function createLocks(
   { uid, who, command }: { readonly uid: number; readonly who: string; readonly command: string },
 ): Locks {
   const self = { user: who, command };
+
+  const takeName: Locks['takeName'] = async (app, wait, signal) => {
+    const run = lockFolder(where.run, uid);
+    return run.ok ? takeLock(appLock(run.value, app), 'app', { wait, signal, ...self }) : run;
+  };
+
+  const takeSlots: Locks['takeSlots'] = async (addresses) => {
+    const folder = lockFolder(where.locks, uid);
+    if (!folder.ok) return folder;
+    // two addresses on one TCP port share a lock; one order for all callers
+    const paths = [...new Set(addresses.map((address) => slotLock(folder.value, address)))].sort();
+    const taken = await Promise.all(paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self })));
+    const held = all(taken.flatMap((lock) => (lock.ok ? [lock.value] : [])));
+    const refused = taken.find((lock) => !lock.ok);
+    if (refused === undefined) return ok(held);
+    held.release();
+    return refused;
+  };
+
   return {
+    takeName,
+    takeSlots,
     takeApp: async (app, addresses, wait, signal) => {
-      const run = lockFolder(where.run, uid);
-      if (!run.ok) return run;
-      const folder = lockFolder(where.locks, uid);
-      if (!folder.ok) return folder;
-      const first = await takeLock(appLock(run.value, app), 'app', { wait, signal, ...self });
-      if (!first.ok) return first;
-      const held: Lock[] = [first.value];
-      // two addresses on one TCP port share a lock; one order for all callers
-      const paths = [...new Set(addresses.map((address) => slotLock(folder.value, address)))].sort();
-      const taken = await Promise.all(paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self })));
-      for (const lock of taken) if (lock.ok) held.push(lock.value);
-      const refused = taken.find((lock) => !lock.ok);
-      if (refused === undefined) return ok(all(held));
-      all(held).release();
-      return refused;
+      const name = await takeName(app, wait, signal);
+      if (!name.ok) return name;
+      const slots = await takeSlots(addresses);
+      if (slots.ok) return ok(all([name.value, slots.value]));
+      name.value.release();
+      return slots;
     },
     takeProxy: async (key, wait) => {
       const folder = lockFolder(where.locks, uid);

@@ -254,7 +254,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'nginx-config-broken':
       return {
-        message: "nginx -t rejects nginx's configuration as it is now.",
+        message: sentence(`nginx -t rejects nginx's configuration as it is now${complaint(failure.output)}`),
         hint: 'Mend it first, until `nginx -t` accepts it. The nginx that runs goes on with what it has.',
         ...log(failure.output),
       };
@@ -396,9 +396,20 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
             hint: `${run('deploy', app)} switches to the other slot.`,
           };
     case 'interrupted':
+      if (failure.draining !== undefined) {
+        return {
+          message: say`Interrupted by ${failure.signal} before anything was begun; the ${failure.draining} pool of an earlier deploy still drains.`,
+          hint: `${run('recover', app)} waits for it, ${run('recover', app, '--now')} ends it with requests in flight.`,
+        };
+      }
       return {
         message: say`Interrupted by ${failure.signal} before the switch was final.`,
         hint: 'What had begun was reverted. Run it again when it suits.',
+      };
+    case 'left-unfinished':
+      return {
+        message: say`The deploy ${failure.deploy} was left unfinished before its switch was final, and was undone.`,
+        hint: `Nothing is left open. ${run('deploy', app)} does it again.`,
       };
     case 'stranded': {
       const cause = failure.cause === null ? null : failureMessage(failure.cause, app);
@@ -559,6 +570,10 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`At most ${count(warning.cut, 'request')} of the ${warning.slot} pool ${warning.cut === 1 ? 'was' : 'were'} cut.`,
         hint: 'With `drain.on-timeout: keep` the old pool goes on until `recover` ends it; a longer `drain.timeout` waits longer.',
       };
+    case 'nginx-config-unusable': {
+      const cause = failureMessage(warning.cause, app);
+      return { ...cause, message: say`nginx goes on as it was told before, but: ${cause.message}` };
+    }
     case 'revert-unfinished': {
       const cause = failureMessage(warning.cause, app);
       return {
@@ -607,6 +622,8 @@ export function eventLine(event: Event): string | null {
 /** How a command ended, in a sentence; null when its outcome says nothing that its failure or its table does not. */
 export function resultLine(result: CommandResult, app: string | null = null): string | null {
   const { outcome, from = null, to = null, drain } = result;
+  // the end of `status --watch`: the table is the answer
+  if (outcome === 'interrupted' && result.command === 'status') return null;
   // exit 70: a bug may have struck in the middle, so the outcome that was put down is worth nothing
   const ended = result.exit === 70 ? 'stranded' : outcome;
   if (ended === undefined) return null;
@@ -885,6 +902,12 @@ function closingTime(ms: number): string {
 }
 
 /** Someone else's phrase as a sentence of ours. A leading path or number stays as it is. */
+/** What nginx says is wrong, with its file and line; nothing where it does not say so. */
+function complaint(output: string): string {
+  const what = /\[(?:emerg|alert|crit)\] (?:\d+#\d+: )?(.+)/.exec(output)?.[1];
+  return what === undefined ? '' : `: ${what}`;
+}
+
 function sentence(text: string): string {
   const line = inline(text).replace(/^error: /i, '');
   return /[.!?]$/.test(line) ? sentenceStart(line) : `${sentenceStart(line)}.`;

@@ -131,6 +131,7 @@ export function annotation(kind: 'error' | 'warning', lines: readonly string[]):
 const URGENT: ReadonlySet<WarningReason> = new Set<WarningReason>([
   'cut',
   'journal-write-failed',
+  'nginx-config-unusable',
   'recovering',
   'revert-unfinished',
   'running-differs',

@@ -91,6 +91,7 @@ export function createTty(options: TtyOptions): Reporter {
   const warn = (warning: Warning, app: string | null): void => {
     const message = warningMessage(warning, app);
     const reason = verbose ? ` [${warning.reason}]` : '';
+    table = 0;
     print(err, [
       `${style.err.yellow(signs.warned)}${reason} ${message.message}`,
       ...under(message, style.err.dim),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JournalStore } from '../../src/deploy/journal.js';
 import type { Closed, Opened } from '../../src/deploy/state.js';
+import type { PoolLife } from '../../src/drivers.js';
 
 const time = '2026-01-01T00:00:00.000Z';
 const closed: Closed = { type: 'closed', time, outcome: 'done', reason: null, ms: {}, cut: 0, proof: null };
@@ -150,6 +151,24 @@ describe('a journal', () => {
     symlinkSync(victim, join(folder, 'shop', 'deploys', `${record.deploy}.ndjson`));
     expect(store.begin(record)).toMatchObject({ ok: false, failure: { reason: 'state-unwritable' } });
     expect(readFileSync(victim, 'utf8')).toBe('precious');
+  });
+
+  test('tells what the very pool was started with, however many deploys have come since', () => {
+    const life = (pid: number): PoolLife => ({ master: { boot: 'b', pid, start: 7 }, workers: [] });
+    for (const pid of [10, 20, 30]) {
+      const journal = store.begin({ ...opened(), fingerprint: `print ${String(pid)}` });
+      if (!journal.ok) throw new Error(journal.failure.reason);
+      // the last one takes back what the first one started
+      const start = { type: 'evidence', time, step: 'start', revert: false, ms: 1, life: life(pid) } as const;
+      journal.value.write(pid === 30 ? { ...start, step: 'probe' } : start);
+      journal.value.write(closed);
+    }
+    expect(store.startedWith({ boot: 'b', pid: 10, start: 7 })).toBe('print 10');
+    expect(store.startedWith({ boot: 'b', pid: 20, start: 7 })).toBe('print 20');
+    expect(store.startedWith({ boot: 'b', pid: 30, start: 7 })).toBeNull();
+    // another life that was given the same pid, and the same pid after a reboot
+    expect(store.startedWith({ boot: 'b', pid: 10, start: 8 })).toBeNull();
+    expect(store.startedWith({ boot: 'c', pid: 10, start: 7 })).toBeNull();
   });
 
   test('history keeps the last 200, and open ones always', () => {

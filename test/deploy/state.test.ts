@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { course, pastPivot, replay, standsAt } from '../../src/deploy/state.js';
+import { course, mayHaveSwitched, pastPivot, replay, standsAt } from '../../src/deploy/state.js';
 import type { Closed, Entry, Evidence, Intent, Opened } from '../../src/deploy/state.js';
 import type { StepName } from '../../src/event.js';
 
@@ -84,12 +84,51 @@ describe('where a journal that breaks off leaves a deploy', () => {
   });
 });
 
+describe('a switch of our own', () => {
+  test.each([
+    ['nothing was begun', whole().slice(0, 1), false],
+    ['it started', whole().slice(0, 3), false],
+    ['it was probed', whole().slice(0, 5), false],
+    ['the switch was intended', whole().slice(0, 6), true],
+    ['the switch was proven', whole().slice(0, 7), true],
+    ['the switch is being undone', [...whole().slice(0, 8), intent('switch', true)], true],
+    [
+      'the switch was undone',
+      [...whole().slice(0, 8), intent('switch', true), evidence('switch', true)],
+      false,
+    ],
+    ['the start is being undone', [...whole().slice(0, 4), intent('start', true)], false],
+    ['it is over', whole(), false],
+  ] as const)('when %s', (_, entries, expected) => {
+    const state = replay(entries);
+    expect(state === null ? null : mayHaveSwitched(state)).toBe(expected);
+  });
+});
+
+describe('a pool that this deploy was not seen to start', () => {
+  const life = { master: { boot: 'b', pid: 30, start: 3 }, workers: [] };
+
+  test('is the one that arrives from now on, and nobody knows what it runs', () => {
+    const entries = [{ ...opened(), fingerprint: 'known' }, ...whole().slice(1, 7)];
+    const before = replay(entries);
+    const state = replay([...entries, { type: 'adopted', time, life }]);
+    expect(state).toEqual({
+      ...before,
+      arriving: life,
+      opened: { ...opened(), fingerprint: null },
+    });
+    const ended = replay([...entries, { type: 'adopted', time, life }, ...whole().slice(7)]);
+    expect(ended).toMatchObject({ phase: 'closed', opened: { fingerprint: null } });
+  });
+});
+
 describe('laws', () => {
   const entry = fc.oneof(
     fc.constantFrom(...SWAP).chain((step) => fc.boolean().map((revert) => intent(step, revert))),
     fc.constantFrom(...SWAP).chain((step) => fc.boolean().map((revert) => evidence(step, revert))),
     fc.constant<Entry>({ type: 'kept', time, reason: 'interrupted' }),
     fc.constant<Entry>({ type: 'older', time, older: [] }),
+    fc.constant<Entry>({ type: 'adopted', time, life: { master: null, workers: [] } }),
     fc.constant<Entry>(closed),
     fc.constant<Entry>(opened()),
   );
@@ -101,6 +140,7 @@ describe('laws', () => {
         expect(replay(entries)).toEqual(first);
         if (first !== null) {
           course(first);
+          mayHaveSwitched(first);
           standsAt(first);
         }
       }),

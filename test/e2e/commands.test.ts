@@ -244,7 +244,10 @@ describe('status', () => {
         (line) => (line['apps'] as [{ active: string }] | undefined)?.[0].active === 'green',
       );
       watching.kill('SIGINT');
-      expect(await watching.end).toMatchObject({ exit: 0, result: { apps: [{ active: 'green' }] } });
+      expect(await watching.end).toMatchObject({
+        exit: 130,
+        result: { outcome: 'interrupted', exit: 130, apps: [{ active: 'green' }] },
+      });
     });
   });
 });
@@ -381,7 +384,7 @@ describe('stranded, exit 4:', () => {
       expect(rig.isListening('blue') && rig.isListening('green')).toBe(true);
       expect(await rig.deploy()).toMatchObject({ exit: 4 });
       writeFileSync(upstream, ours);
-      expect(await rig.run(['recover'])).toMatchObject({ exit: 0, result: { outcome: 'reverted' } });
+      expect(await rig.run(['recover'])).toMatchObject({ exit: 1, result: { outcome: 'reverted' } });
       expect(await rig.answering()).toBe('blue');
       rig.breakVerify('green', false);
     });

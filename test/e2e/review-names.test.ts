@@ -27,7 +27,7 @@ describe('a slot that a person has pointed the proxy back to', { timeout: 60_000
           await pointByHand(rig, 'blue');
           await rig.load({ fast: { rate: 30 }, post: { clients: 1, takes: 5 } });
           const run = await rig.run(['recover', 'demo']);
-          expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'reverted' } });
+          expect(run, run.stderr).toMatchObject({ exit: 1, result: { outcome: 'reverted' } });
           expect(rig.sandbox.poolMaster('blue')).toBe(pid);
           await expectClean(rig, 'blue');
         });
@@ -48,7 +48,7 @@ describe('a slot that a person has pointed the proxy back to', { timeout: 60_000
         expect(run, run.stderr).toMatchObject({ exit: 4, result: { outcome: 'stranded' } });
         expect(await rig.answering()).toBe('blue');
         expect(await rig.run(['recover', 'demo'])).toMatchObject({
-          exit: 0,
+          exit: 1,
           result: { outcome: 'reverted' },
         });
         await expectClean(rig, 'blue');

@@ -7,6 +7,7 @@ import { procfs, readStat } from '../../src/system/proc.js';
 import { PROGRAM } from '../support/command.js';
 import { expectClean, mend, nameOf, openJournals, TRAFFIC } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+import { waitsForFlock } from '../support/waits.js';
 
 const SIGNALS = [
   ['SIGHUP', 129],
@@ -237,16 +238,3 @@ function inTerminal(rig: Rig): { command: ReturnType<Rig['spawn']>; program: () 
     },
   };
 }
-
-/** Whether a swap-pool waits for a lock. */
-const waitsForFlock = (pid: number): boolean =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    .split(' ')
-    .filter(Boolean)
-    .some((child) => {
-      try {
-        return readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('flock\0-w');
-      } catch {
-        return false;
-      }
-    });

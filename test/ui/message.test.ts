@@ -130,6 +130,20 @@ it('a bug keeps its stack below one sentence', () => {
   ]);
 });
 
+it('a configuration that nginx rejects is told with its place, where nginx names it', () => {
+  const output = [
+    'nginx: [warn] conflicting server name "x" on 0.0.0.0:80, ignored',
+    'nginx: [emerg] unknown directive "no_such" in /etc/nginx/nginx.conf:12',
+    'nginx: configuration file /etc/nginx/nginx.conf test failed',
+  ].join('\n');
+  expect(failureMessage({ reason: 'nginx-config-broken', output }).message).toBe(
+    'nginx -t rejects nginx\'s configuration as it is now: unknown directive "no_such" in /etc/nginx/nginx.conf:12.',
+  );
+  expect(failureMessage({ reason: 'nginx-config-broken', output: 'killed' }).message).toBe(
+    "nginx -t rejects nginx's configuration as it is now.",
+  );
+});
+
 it('memory is told in MiB', () => {
   expect(warningMessage(WARNINGS['little-memory']).message).toBe(
     'Both pools together need about 1,907 MiB more, and 381 MiB are available.',

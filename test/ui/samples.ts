@@ -181,6 +181,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   'old-pool-still-used': { reason: 'old-pool-still-used', slot: 'blue', requests: 3 },
   'nothing-to-roll-back': { reason: 'nothing-to-roll-back', why: 'none' },
   interrupted: { reason: 'interrupted', signal: 'SIGINT' },
+  'left-unfinished': { reason: 'left-unfinished', deploy: '000042-20261121T204301Z' },
   stranded: {
     reason: 'stranded',
     detail: 'it cannot be told which slot serves',
@@ -264,6 +265,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   cut: { reason: 'cut', slot: 'blue', cut: 2 },
   'revert-unfinished': { reason: 'revert-unfinished', slot: 'green', cause: FAILURES['drain-timeout'] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
+  'nginx-config-unusable': { reason: 'nginx-config-unusable', cause: FAILURES['nginx-config-broken'] },
 };
 
 const PIDFILES = [
