@@ -29,29 +29,32 @@ export async function swap(app: App, options: SwapOptions): Promise<CommandResul
   if (!claimed.ok) return refusal(command, claimed.failure);
   // php-fpm is asked while the locks are taken
   const early = app.drivers.pool.fingerprint();
-  const lock = await app.lock(0);
-  if (lock.ok) return within(lock.value, () => locked(app, options, early));
-  const { failure } = lock;
-  const waits = options.waitLock > 0 && failure.reason === 'locked' && failure.lock === 'app';
-  return waits ? waited(app, options) : refused(app, command, failure);
-}
-
-/** Somebody else was at it, and what the app's files say may have changed until they were done: read again. */
-async function waited(app: App, options: SwapOptions): Promise<CommandResult> {
-  const { command } = options;
-  const name = await app.lockName(options.waitLock);
+  const free = await app.lockName(0);
+  const waits = !free.ok && free.failure.reason === 'locked' && options.waitLock > 0;
+  const name = waits ? await app.lockName(options.waitLock) : free;
   if (!name.ok) return refused(app, command, name.failure);
-  return within(name.value, async () => {
-    const opened = await app.reopen();
-    if (!opened.ok) return refused(app, command, opened.failure);
-    const again = opened.value;
-    const slots = await again.lockSlots();
-    if (!slots.ok) return refused(again, command, slots.failure);
-    return within(slots.value, () => locked(again, options, again.drivers.pool.fingerprint()));
-  });
+  return within(name.value, () => (waits ? anew(app, options) : withSlots(app, options, early)));
 }
 
-async function within(lock: { release(): void }, act: () => Promise<CommandResult>): Promise<CommandResult> {
+/** Somebody else was waited for, and what the app's files say may have changed meanwhile: they are read again. */
+async function anew(app: App, options: SwapOptions): Promise<CommandResult> {
+  const again = await app.reopen();
+  if (!again.ok) return refused(app, options.command, again.failure);
+  return withSlots(again.value, options, again.value.drivers.pool.fingerprint());
+}
+
+async function withSlots(
+  app: App,
+  options: SwapOptions,
+  early: Promise<Result<string>>,
+): Promise<CommandResult> {
+  const slots = await app.lockSlots();
+  if (!slots.ok) return refused(app, options.command, slots.failure);
+  const result = await within(slots.value, () => locked(app, options, early));
+  return result ?? anew(app, options);
+}
+
+async function within<T>(lock: { release(): void }, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } finally {
@@ -68,22 +71,23 @@ function refused({ interruption }: App, command: SwapOptions['command'], failure
   return refusal(command, { reason: 'interrupted', signal: requested, draining: failure.slot });
 }
 
+/** Null: earlier deploys had to be ended first, which takes what it takes. */
 async function locked(
   app: App,
   options: SwapOptions,
-  early: Promise<Result<string>>,
-): Promise<CommandResult> {
+  fingerprint: Promise<Result<string>>,
+): Promise<CommandResult | null> {
   const { command } = options;
   const left = await finishOpen(app, { keepDrain: command === 'rollback' });
   // a drain that an earlier deploy left is left to `recover` again
   if (!left.ok) return refused(app, command, left.failure);
   const { draining, ended } = left.value;
-  const asked = ended ? app.drivers.pool.fingerprint() : early;
+  if (ended) return null;
   const looked = await look(app, command, draining);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;
   if (decision.kind !== 'steps') return unchanged(command, decision.slot);
-  const print = await asked;
+  const print = await fingerprint;
   if (!print.ok) return refusal(command, print.failure);
   if (options.ifChanged && decision.from !== null && situation.last?.fingerprint === print.value) {
     return unchanged(command, decision.from);
@@ -92,8 +96,8 @@ async function locked(
   if (requested !== null) return refusal(command, { reason: 'interrupted', signal: requested });
 
   warn(app, situation, decision);
-  const fingerprint = runsNow(app, situation, decision, print.value);
-  const begun = newDeploy(app, { command, decision, situation, fingerprint });
+  const runs = runsNow(app, situation, decision, print.value);
+  const begun = newDeploy(app, { command, decision, situation, fingerprint: runs });
   if (!begun.ok) return refusal(command, begun.failure);
   const deploy = begun.value;
   app.emit({ type: 'plan', plan: planOf(app, situation, decision, false) });

@@ -24,6 +24,10 @@ const HOLD: RigOptions = {
   },
 };
 
+/** A probe that no pool passes. */
+const answersElse = (yaml: string): string =>
+  yaml.replace('probe:', 'probe:\n  timeout: 300ms').replace('body: ok', 'body: else');
+
 /** A deploy that drains a request; `letGo` lets it end. */
 async function draining(
   rig: Rig,
@@ -46,7 +50,7 @@ describe('a deploy that waits for the lock', { timeout: 60_000 }, () => {
   it.each([
     [
       'changed: it goes by what stands there when its turn has come',
-      (yaml: string) => yaml.replace('probe:', 'probe:\n  timeout: 300ms').replace('body: ok', 'body: else'),
+      answersElse,
       { exit: 1, result: { outcome: 'reverted', failure: { reason: 'probe-failed' } } },
     ],
     [
@@ -97,6 +101,27 @@ describe('a deploy that waits for the lock', { timeout: 60_000 }, () => {
 });
 
 describe('a deploy that first ends the drain of an earlier one', { timeout: 60_000 }, () => {
+  it('goes by the configuration that stands there when that is done', async () => {
+    await withRig(HOLD, async (rig) => {
+      await rig.deployed();
+      const { deploy, letGo } = await draining(rig);
+      deploy.kill('SIGTERM');
+      expect(await deploy.end).toMatchObject({ exit: 5 });
+      const next = rig.spawnDeploy();
+      await next.untilStep('drain', 'progress');
+      const yaml = rig.read('config', 'demo.yaml');
+      writeFileSync(rig.site().config, answersElse(yaml));
+      await letGo();
+      const run = await next.end;
+      expect(run, run.stderr).toMatchObject({
+        exit: 1,
+        result: { outcome: 'reverted', failure: { reason: 'probe-failed' } },
+      });
+      writeFileSync(rig.site().config, yaml);
+      await expectClean(rig, 'green');
+    });
+  });
+
   it.each(SIGNALS)(
     'is interrupted by %s: %i, it has begun nothing, and the drain is left to `recover`',
     async (signal, exit) => {
