@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProcessId } from '../../src/event.js';
 import { areOneBatch, logSince, logSize, reload, waitIdle } from '../../src/nginx/reload.js';
 import { readWorkers } from '../../src/nginx/workers.js';
-import { identify, isAlive, procfs } from '../../src/system/proc.js';
+import { blocked, identify, isAlive, procfs } from '../../src/system/proc.js';
+import { withoutSyscall } from '../support/no-syscall.js';
 import { Rig } from './rig.js';
 
 let rig: Rig;
@@ -49,6 +50,19 @@ describe('a reload', () => {
       failure: { reason: 'nginx-gone', pid: other.pid },
     });
     expect(isAlive(fs, sleeper)).toBe(true);
+  });
+
+  it('is told from rest by wchan, where /proc/PID/syscall may not be read', async () => {
+    const master = idOf(rig.start(rig.conf(rig.server('return 200 x;'))));
+    const other = idOf(rig.run('/bin/sleep', ['60']));
+    await withoutSyscall([master.pid, other.pid], async (denied) => {
+      expect(blocked(denied, master.pid)).toMatchObject({ kind: 'function' });
+      expect(await waitIdle({ ...of(master), fs: denied })).toMatchObject({ ok: true });
+      expect(await waitIdle({ ...of(other, 50), fs: denied })).toMatchObject({
+        ok: false,
+        failure: { reason: 'reload-unproven' },
+      });
+    });
   });
 
   it('a master that is not idle in time is unproven, and was not signalled', async () => {
