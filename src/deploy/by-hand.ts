@@ -131,6 +131,8 @@ async function follow(deploy: Deploy, { before, unswitched }: Known): Promise<Re
   const first = await proxy.survey(proof);
   if (!first.ok) return first;
   if (!first.value.running) return fail({ reason: 'nginx-not-running', config: first.value.config });
+  const { otherPools } = first.value;
+  if (otherPools.length > 0) return fail({ reason: 'master-shared', places: otherPools });
   // workers that were seen to follow the files when these named the other slot follow them no further by themselves
   const past = unswitched?.proof ?? before ?? proof;
   const intent = past === null ? null : { workers: past.workers, hash: past.hash, named: from };
