@@ -7,7 +7,7 @@ const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.
 
 /** Whole deploys under load, and what packs the package: few at a time, and no unit test beside them. */
 const SLOW = ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts', 'test/package.test.ts'];
-/** A booted Debian, as root: asked for by name, `npm test -- --project host`. */
+/** On a booted Debian of their own, one at a time: skipped, and said so, where none can be booted. */
 const HOST = ['test/host/**/*.test.ts'];
 
 export default defineConfig({
@@ -37,6 +37,18 @@ export default defineConfig({
           hookTimeout: 60_000,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'host',
+          include: HOST,
+          globalSetup: ['scripts/build.mjs', 'test/host/setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 60_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

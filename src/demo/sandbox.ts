@@ -25,7 +25,7 @@ import { canonicalPath, type Address } from '../system/sockets.js';
 import { accepts, ordinaryUser, temporaryFolder, type Identity } from './machine.js';
 import type { Programs } from './programs.js';
 import { residents, socketsIn, type Resident } from './residents.js';
-import type { Account } from './summary.js';
+import { accountOf, type Account } from './summary.js';
 import { placeSite, writeSite, writer, type Site, type SiteOptions } from './site.js';
 
 export interface SandboxOptions {
@@ -108,12 +108,7 @@ export class Sandbox {
   account(): Account {
     const log = files.readText(this.path('log', 'nginx.log'));
     const access = files.readText(this.path('log', 'access.log'));
-    const sinceEpoch = wallClock() - now();
-    const reloads = [...(log.ok ? log.value : '').matchAll(SHUTTING_DOWN)].map(
-      ([, date = '', time = '']) => Date.parse(`${date.replaceAll('/', '-')}T${time}Z`) - sinceEpoch,
-    );
-    const read = [...(access.ok ? access.value : '').matchAll(/[?&]id=([\w-]+)/g)].map(([, id = '']) => id);
-    return { reloads: [...new Set(reloads)], read: new Set(read) };
+    return accountOf(log.ok ? log.value : '', access.ok ? access.value : '', wallClock() - now());
   }
 
   async startNginx(): Promise<Result<void>> {
@@ -302,10 +297,8 @@ export class Sandbox {
   }
 }
 
-/** What a worker writes, at `notice`, when the master has told it to finish and go. */
-const SHUTTING_DOWN = /^(\S+) (\S+) \[notice\] .* gracefully shutting down$/gm;
-
-const SCRIPTS: readonly string[] = [
+/** What a site of the demo, or of a test, answers with. */
+export const SCRIPTS: readonly string[] = [
   'reply',
   'fast',
   'slow',

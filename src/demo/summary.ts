@@ -19,6 +19,21 @@ export interface Account {
 }
 
 /**
+ * Reads it out of the error log, kept at `notice` and in UTC, and of an access log that has the requests'
+ * queries. `origin`: now()'s zero, in ms since the epoch.
+ */
+export function accountOf(errorLog: string, accessLog: string, origin: number): Account {
+  const reloads = [...errorLog.matchAll(SHUTTING_DOWN)].map(
+    ([, date = '', time = '']) => Date.parse(`${date.replaceAll('/', '-')}T${time}Z`) - origin,
+  );
+  const read = [...accessLog.matchAll(/[?&]id=([\w-]+)/g)].map(([, id = '']) => id);
+  return { reloads: [...new Set(reloads)], read: new Set(read) };
+}
+
+/** What a worker writes, at `notice`, when the master has told it to finish and go. */
+const SHUTTING_DOWN = /^(\S+) (\S+) \[notice\] .* gracefully shutting down$/gm;
+
+/**
  * Whether nginx's own reload hit the request: an old worker closes its idle connections at
  * once, without looking whether a request is on its way (ngx_close_idle_connections). Told by
  * the cause and not by what the client was: sent on a kept connection, over before a byte of

@@ -259,7 +259,7 @@ const deployArgs = (first: string, args: readonly string[]): string[] =>
   args[0] === undefined || args[0].startsWith('-') ? ['deploy', first, ...args] : ['deploy', ...args];
 
 /** Vitest gives a test up and does not clean up after it, so the test gives itself up before. */
-function bounded(act: Promise<void>, ms: number): Promise<void> {
+export function bounded(act: Promise<void>, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = after(ms, () => {
       reject(new Error(`the test took longer than ${ms} ms`));

@@ -1,0 +1,5 @@
+export function debianRoot(
+  say: (line: string) => void,
+): Promise<
+  { readonly root: string; readonly why?: undefined } | { readonly root?: undefined; readonly why: string }
+>;

@@ -1,0 +1,94 @@
+/** Sites for a host: an application, and what serves it. */
+import { readFileSync } from 'node:fs';
+import { SCRIPTS } from '../../src/demo/sandbox.js';
+import type { SwitchKind } from '../../src/event.js';
+import type { Host } from './host.js';
+
+/** Where the application lies. Its `public` is served, its `work` is where scripts leave their traces. */
+export const APPLICATION = '/srv/shop';
+export const LINK = '/run/swap-pool/shop.sock';
+
+/** The demo's scripts: the load asks for them, and work/broken-SLOT breaks health.php (see templates/demo). */
+export function putApplication(host: Host): void {
+  for (const name of SCRIPTS) {
+    host.write(`${APPLICATION}/public/${name}.php`, readFileSync(`templates/demo/${name}.php`, 'utf8'));
+  }
+  host.sh(`mkdir -p -m 1777 ${APPLICATION}/work`);
+}
+
+/** A vhost that sends PHP to `pass`, which is `unix:/…` or an upstream's name. */
+export const vhost = (pass: string, more = ''): string => `server {
+    listen 80;
+    server_name shop.example;
+    root ${APPLICATION}/public;
+
+    location ~ \\.php$ {
+        include fastcgi.conf;
+        fastcgi_pass ${pass};
+        ${more}
+    }
+}
+`;
+
+/** A site as Debian's papers have it: a vhost in sites-available, PHP by the stock pool `www`. It serves. */
+export function putStockSite(host: Host): void {
+  putApplication(host);
+  host.write('/etc/nginx/sites-available/shop', vhost(`unix:${stockSocket(host)}`));
+  host.sh('ln -s /etc/nginx/sites-available/shop /etc/nginx/sites-enabled/shop');
+  host.sh('nginx -t -q && systemctl reload nginx');
+}
+
+/** Where the stock pool listens, /run/php/php8.2-fpm.sock or another version's. */
+export const stockSocket = (host: Host): string =>
+  host.sh(`sed -n 's/^listen = //p' /etc/php/*/fpm/pool.d/www.conf`);
+
+/** php8.2-fpm, or another version's. */
+export const stockService = (host: Host): string =>
+  host.sh('basename /lib/systemd/system/php*-fpm.service .service');
+
+/**
+ * README's quick start, from its own files: what a slot listens on, the upstream, the app. The stock pool
+ * goes on; nothing of the app's runs yet. With `symlink` the upstream names the link instead, as README says.
+ */
+export function putSite(host: Host, by: SwitchKind): void {
+  putApplication(host);
+  const fpm = readme('/etc/swap-pool/shop.fpm.conf');
+  // so that an answer says which slot gave it
+  host.write('/etc/swap-pool/shop.fpm.conf', `${fpm}env[SWAP_POOL_SLOT] = \${SWAP_POOL_SLOT}\n`);
+  const app = readme('/etc/swap-pool/shop.yaml');
+  const link = `switch: { by: symlink, link: ${LINK} }\n`;
+  host.write('/etc/swap-pool/shop.yaml', by === 'symlink' ? app + link : app);
+  host.write(
+    '/etc/nginx/conf.d/shop-upstream.conf',
+    by === 'symlink'
+      ? `upstream shop {\n    server unix:${LINK};\n}\n`
+      : readme('/etc/nginx/conf.d/shop-upstream.conf'),
+  );
+  host.write('/etc/nginx/sites-available/shop', vhost('shop', 'fastcgi_next_upstream error;'));
+  host.sh('ln -s /etc/nginx/sites-available/shop /etc/nginx/sites-enabled/shop');
+}
+
+/** putSite(), and brought up as README says: blue first, then nginx. */
+export async function startSite(host: Host, by: SwitchKind): Promise<void> {
+  putSite(host, by);
+  const run = await host.swapPool(['start', 'shop']);
+  if (run.exit !== 0) throw new Error(`start failed:\n${run.stdout}${run.stderr}`);
+  host.sh('nginx -t -q && nginx -s reload');
+  await host.until(() => host.answering() === 'blue');
+}
+
+/** A file as README shows it: the block that follows its path, in a line that begins with it. */
+export function readme(path: string): string {
+  const lines = readFileSync('README.md', 'utf8').split('\n');
+  const at = lines.findIndex((line) =>
+    new RegExp(`^(\\d+\\. |- )?\`${path.replaceAll('.', '\\.')}\``).test(line),
+  );
+  const open = lines.findIndex((line, index) => at >= 0 && index > at && /^\s*```/.test(line));
+  const indent = /^\s*/.exec(lines[open] ?? '')?.[0].length ?? 0;
+  const close = lines.findIndex((line, index) => index > open && line.trim() === '```');
+  if (at < 0 || open < 0 || close < 0) throw new Error(`README shows no ${path}`);
+  return lines
+    .slice(open + 1, close)
+    .map((line) => `${line.slice(indent)}\n`)
+    .join('');
+}
