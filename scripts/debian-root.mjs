@@ -28,7 +28,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { installQuietly, takeBackPolicy } from './install.mjs';
+import { installQuietly, startTime, takeBackPolicy } from './install.mjs';
 
 const PACKAGES = [
   ...['systemd', 'systemd-sysv', 'dbus', 'procps', 'iproute2', 'cron', 'logrotate'],
@@ -41,6 +41,13 @@ const MASKED = [
 ];
 const CACHE = join(process.env.XDG_CACHE_HOME || '/var/cache', 'swap-pool-tests');
 const BOOT = fileURLToPath(new URL('boot-debian.sh', import.meta.url));
+/** A mirror that takes longer than this is none, ms. It took 55 s where this was written. */
+const SLOW = 300_000;
+/** setpriv's words for namespaces that die with us, and all that runs and is mounted in them. */
+const APART = [
+  ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private'],
+  ...['--pid', '--fork', '--kill-child', '--mount-proc'],
+];
 /** debootstrap's own environment. Proxies are what may stand between us and the mirror. */
 const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', HOME: '/root' };
 for (const [name, value] of Object.entries(process.env)) if (/_proxy$/i.test(name)) ENVIRONMENT[name] = value;
@@ -113,7 +120,7 @@ function aptSource() {
 /** Where the packages come from does not change what they are: mirrors move, and their names are nobody's business. */
 const digest = ({ release, architecture }) =>
   createHash('sha256')
-    .update(JSON.stringify([release, architecture, PACKAGES, MASKED, String(arrange)]))
+    .update(JSON.stringify([release, architecture, PACKAGES, MASKED, String(arrange).replace(/\s+/g, ' ')]))
     .digest('hex')
     .slice(0, 12);
 
@@ -160,18 +167,15 @@ function debootstrap(folder, { release, architecture, mirror }, turn) {
   const bootstrap = ['/usr/sbin/debootstrap', '--variant=minbase', `--arch=${architecture}`];
   const ran = spawnSync(
     'setpriv',
-    [
-      '--pdeathsig',
-      'KILL',
-      'unshare',
-      '--mount',
-      '--pid',
-      '--fork',
-      '--kill-child',
-      '--propagation',
-      'private',
-    ].concat(bootstrap, `--include=${PACKAGES.join(',')}`, release, folder, mirror),
-    { encoding: 'utf8', env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe', turn], maxBuffer: 1 << 26 },
+    [...APART, ...bootstrap, `--include=${PACKAGES.join(',')}`, release, folder, mirror],
+    {
+      encoding: 'utf8',
+      env: ENVIRONMENT,
+      stdio: ['ignore', 'pipe', 'pipe', turn],
+      maxBuffer: 1 << 26,
+      timeout: SLOW,
+      killSignal: 'SIGKILL',
+    },
   );
   // mkdtemp's 0700 would keep the host's own users out of it
   spawnSync('chmod', ['755', folder]);
@@ -198,17 +202,15 @@ function arrange(root) {
 
 /** Whether a copy of the root starts in a container, and this machine's node in it; why not, or null. */
 function trial(root) {
-  const folder = mkdtempSync(join(tmpdir(), 'swap-pool-trial-'));
+  // named as the tests name theirs (test/host/machine.ts), who clear away what a killed run has left
+  const folder = mkdtempSync(join(tmpdir(), `swap-pool-host-${process.pid}-${startTime()}-`));
   const name = folder.slice(folder.lastIndexOf('/') + 1);
   const boot = [BOOT, folder, root, name, `--bind-ro=${realpathSync(process.execPath)}:/usr/bin/node`];
-  const tried = spawnSync(
-    'setpriv',
-    ['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private', ...boot, '--as-pid2'].concat(
-      '/usr/bin/node',
-      '--version',
-    ),
-    { encoding: 'utf8', env: ENVIRONMENT, timeout: 30_000 },
-  );
+  const tried = spawnSync('setpriv', [...APART, ...boot, '--as-pid2', '/usr/bin/node', '--version'], {
+    encoding: 'utf8',
+    env: ENVIRONMENT,
+    timeout: 30_000,
+  });
   const made = join(folder, 'cgroups');
   for (const group of existsSync(made) ? readFileSync(made, 'utf8').split('\n').filter(Boolean) : []) {
     spawnSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);

@@ -205,7 +205,7 @@ function disable(links) {
 }
 
 /** Field 22 of /proc/PID/stat: with the pid it names one process for this boot. */
-function startTime() {
+export function startTime() {
   return readFileSync('/proc/self/stat', 'utf8')
     .replace(/^.*\) /s, '')
     .split(' ')[19];

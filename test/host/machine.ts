@@ -2,8 +2,9 @@
  * A machine of its own for a test: Debian with its systemd, booted in a container from a copy of the
  * kept root, with no network but its loopback. Everything here is seen from outside.
  *
- * It dies with this process, however that ends: nspawn gets KILL when its parent goes, and its mounts
- * stand in a namespace that goes with it. What can be left is a folder and empty control groups; their
+ * It dies with this process, however that ends: the first process of a pid namespace around it all gets
+ * KILL when its parent goes, and takes everybody along (nspawn's own death leaves its Debian alive); the
+ * mounts stand in a namespace that goes, too. What can be left is a folder and empty control groups; their
  * name says whose they were, and the next run clears them away (sweep).
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
@@ -35,8 +36,7 @@ import {
 } from '../../src/system/proc.js';
 
 const fs = procfs();
-const PREFIX = 'swap-pool-host-';
-const OWNER = new RegExp(`^${PREFIX}(\\d+)-(\\d+)-`);
+const OWNER = /^swap-pool-(?:host|packed)-(\d+)-(\d+)-/;
 const OUTSIDE = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' };
 
 /** What a program said that was run and has ended. */
@@ -83,11 +83,11 @@ export class Machine {
 
   /** Boots, and waits until systemd has done what it does at boot. Throws with the console when it cannot. */
   static async boot({ root, binds }: MachineOptions): Promise<Machine> {
-    const me = identify(fs, process.pid);
-    const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-${me?.start ?? 0}-`));
+    const folder = ownFolder('host');
     const console = openSync(join(folder, 'console'), 'a');
     const argv = [
       ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private'],
+      ...['--pid', '--fork', '--kill-child', '--mount-proc'],
       ...[resolve('scripts/boot-debian.sh'), folder, root, basename(folder)],
       ...['--boot', '--hostname=host', '--timezone=off', '--console=read-only'],
       ...Object.entries(binds).map(([here, there]) => `--bind-ro=${here}:${there}`),
@@ -182,6 +182,10 @@ export class Machine {
   }
 }
 
+/** A new temporary folder, named after this process. */
+export const ownFolder = (kind: 'host' | 'packed'): string =>
+  mkdtempSync(join(tmpdir(), `swap-pool-${kind}-${process.pid}-${identify(fs, process.pid)?.start ?? 0}-`));
+
 /** Clears away what runs have left that were killed, by their names: nobody else's, and no living one's. */
 export async function sweep(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
@@ -204,7 +208,7 @@ async function clear(folder: string): Promise<void> {
     { deadline: 20_000 },
   );
   if (empty.kind !== 'seen') throw new Error(`processes of ${folder} do not go`);
-  for (const group of groups) for (const below of foldersBelow(group)) rmdirSync(below);
+  for (const group of groups) for (const below of foldersBelow(group)) removeGroup(below);
   if (readFileSync('/proc/self/mountinfo', 'utf8').includes(folder)) throw new Error(`mounts in ${folder}`);
   rmSync(folder, { recursive: true, force: true });
 }
@@ -214,6 +218,15 @@ function foldersBelow(group: string): string[] {
   if (!existsSync(group)) return [];
   const inner = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return [...inner.flatMap(({ name }) => foldersBelow(join(group, name))), group];
+}
+
+/** Two runs may clear away the same. */
+function removeGroup(group: string): void {
+  try {
+    rmdirSync(group);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }
 
 const membersOf = (group: string): ProcessId[] =>

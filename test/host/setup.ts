@@ -1,12 +1,11 @@
 /** Once a run, before the first host is booted: the root to copy, the package, the sender of the load. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, realpathSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import type { TestProject } from 'vitest/node';
 import { debianRoot } from '../../scripts/debian-root.mjs';
-import { sweep } from './machine.js';
+import { ownFolder, sweep } from './machine.js';
 
 /** What hosts are made of; or why none can be booted here, and their tests are skipped. */
 export type Ingredients =
@@ -41,7 +40,7 @@ export async function setup(project: TestProject): Promise<void> {
     return;
   }
   await sweep();
-  folder = mkdtempSync(join(tmpdir(), 'swap-pool-packed-'));
+  folder = ownFolder('packed');
   const sender = join(folder, 'load-sender.cjs');
   await build({
     entryPoints: [resolve('test/host/load-sender.ts')],
