@@ -17,6 +17,7 @@
  *   would be nobody's child.
  * - Expected trouble is said beforehand: `host.allow.failedUnits.push(/^shop-fpm@/)`.
  */
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { dirname } from 'node:path';
 import { inject, it } from 'vitest';
@@ -52,7 +53,7 @@ export function onHost(claim: string, options: HostOptions, act: (host: Host) =>
 }
 
 /** Runs a test on a host of its own, which is gone afterwards, whatever happens. */
-async function withHost(options: HostOptions, act: (host: Host) => Promise<void>): Promise<void> {
+export async function withHost(options: HostOptions, act: (host: Host) => Promise<void>): Promise<void> {
   const host = await Host.boot(options);
   try {
     await bounded(act(host), options.timeout ?? 120_000);
@@ -163,6 +164,14 @@ export class Host {
     if (said.status !== 0) throw new Error(`${path}: ${said.stderr}`);
   }
 
+  /** Files and folders below a folder of this machine, to where they are here. */
+  unpack(folder: string, names: readonly string[]): void {
+    const packed = execFileSync('tar', ['-C', folder, '-c', ...names], { maxBuffer: 1 << 26 });
+    const line = 'mkdir -p "$1" && tar -C "$1" -x';
+    const said = this.machine.look(['/bin/sh', '-c', line, 'unpack', folder], packed);
+    if (said.status !== 0) throw new Error(`${folder}: ${said.stderr}`);
+  }
+
   /** The text of a file; throws when there is none. */
   read(path: string): string {
     const { status, stdout, stderr } = this.machine.look(['/bin/cat', path]);
@@ -205,6 +214,13 @@ export class Host {
     const problems = await this.endLoads();
     if (problems.length > 0) throw new Error(problems.join('\n'));
     await this.machine.reboot();
+  }
+
+  /** As after a power cut: nobody is asked to end, and the load's losses are nobody's fault. */
+  async crash(): Promise<void> {
+    for (const load of this.loads.splice(0)) load.abandon();
+    for (const { command } of this.commands) command.kill('SIGKILL');
+    await this.machine.reboot({ hard: true });
   }
 
   // ---------------------------------------------------------------- the end

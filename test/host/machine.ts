@@ -116,7 +116,7 @@ export class Machine {
   }
 
   /** Runs a program in there and waits for it: for short looks and small hands, beside the host's systemd. */
-  look(argv: readonly string[], input = ''): Said {
+  look(argv: readonly string[], input: string | Uint8Array = ''): Said {
     const [file = '', ...rest] = this.enter(argv);
     const { status, stdout, stderr } = spawnSync(file, rest, {
       encoding: 'utf8',
@@ -142,10 +142,10 @@ export class Machine {
     });
   }
 
-  /** As `systemctl reboot` does it; waits until it is up again. Its disk is what it was, its /run is empty. */
-  async reboot(): Promise<void> {
+  /** Boots it again, and waits until it is up: its disk is what it was, its /run is empty. `hard`: no unit is stopped. */
+  async reboot({ hard = false } = {}): Promise<void> {
     const before = this.leaderId;
-    this.look(['systemctl', 'reboot']);
+    this.look(['systemctl', 'reboot', ...(hard ? ['--force', '--force'] : [])]);
     const down = await waitUntil(() => (before !== null && isAlive(fs, before) ? undefined : true), {
       deadline: 90_000,
     });
