@@ -1,7 +1,8 @@
 /** What systemd kills when a caller's unit has ended, and what is none of the caller's. */
 import { describe, expect } from 'vitest';
+import type { Slot } from '../../src/event.js';
 import { onHost, type Host } from './host.js';
-import { startSite } from './site.js';
+import { poolPid, startSite } from './site.js';
 
 describe('the pool that a deploy has started lives on', () => {
   onHost('when the oneshot unit that a timer has started ends', {}, async (host) => {
@@ -41,7 +42,7 @@ const stateOf = (host: Host, unit: string): string =>
   host.sh(`systemctl show --property=ActiveState --value ${unit}`);
 
 /** The control group of a slot's master, as the host sees it. */
-const groupOf = (host: Host, slot: string): string =>
+const groupOf = (host: Host, slot: Slot): string =>
   host
-    .sh(`sed -n 's/^0:://p' /proc/$(cat /run/php/shop-${slot}.pid)/cgroup`)
+    .sh(`sed -n 's/^0:://p' /proc/${poolPid(host, slot)}/cgroup`)
     .replace(/^.*\/system\.slice/, '/system.slice');

@@ -1,12 +1,12 @@
 /** Sites for a host: an application, and what serves it. */
 import { readFileSync } from 'node:fs';
 import { SCRIPTS } from '../../src/demo/sandbox.js';
-import type { SwitchKind } from '../../src/event.js';
+import type { Slot, SwitchKind } from '../../src/event.js';
 import type { Host } from './host.js';
 
 /** Where the application lies. Its `public` is served, its `work` is where scripts leave their traces. */
 export const APPLICATION = '/srv/shop';
-export const LINK = '/run/swap-pool/shop.sock';
+const LINK = '/run/swap-pool/shop.sock';
 
 /** The demo's scripts: the load asks for them, and work/broken-SLOT breaks health.php (see templates/demo). */
 export function putApplication(host: Host): void {
@@ -52,10 +52,11 @@ export const stockService = (host: Host): string =>
  */
 export function putSite(host: Host, by: SwitchKind): void {
   putApplication(host);
-  const fpm = readme('/etc/swap-pool/shop.fpm.conf');
-  // so that an answer says which slot gave it
-  host.write('/etc/swap-pool/shop.fpm.conf', `${fpm}env[SWAP_POOL_SLOT] = \${SWAP_POOL_SLOT}\n`);
-  const app = readme('/etc/swap-pool/shop.yaml');
+  // enough workers for the load, and every answer says which slot gave it
+  const fpm = readme('/etc/swap-pool/shop.fpm.conf').replace(/^pm(\.(max|min|start)\w*)? = .*\n/gm, '');
+  const lines = ['pm = static', 'pm.max_children = 16', 'env[SWAP_POOL_SLOT] = ${SWAP_POOL_SLOT}', ''];
+  host.write('/etc/swap-pool/shop.fpm.conf', fpm + lines.join('\n'));
+  const app = readme('/etc/swap-pool/shop.yaml').replace(/^switch: .*\n/m, '');
   const link = `switch: { by: symlink, link: ${LINK} }\n`;
   host.write('/etc/swap-pool/shop.yaml', by === 'symlink' ? app + link : app);
   host.write(
@@ -76,6 +77,14 @@ export async function startSite(host: Host, by: SwitchKind): Promise<void> {
   host.sh('nginx -t -q && nginx -s reload');
   await host.until(() => host.answering() === 'blue');
 }
+
+/** The pid of a slot's master there, by the pidfile that the site's configuration names. */
+export const poolPid = (host: Host, slot: Slot): number =>
+  Number(
+    host.sh(
+      `cat $(sed -n 's/^pid = //p' /etc/swap-pool/shop.fpm.conf | sed 's/\${SWAP_POOL_SLOT}/${slot}/')`,
+    ),
+  );
 
 /** A file as README shows it: the block that follows its path, in a line that begins with it. */
 export function readme(path: string): string {
