@@ -91,7 +91,7 @@ export class Host {
     try {
       // reloads are told at `notice`; Debian's own log stays as it is, at `error`
       host.write('/etc/nginx/modules-enabled/99-notice.conf', `error_log ${NOTICES} notice;\n`);
-      host.sh('systemctl reload nginx');
+      await host.reloadNginx();
       if (options.bare !== true) await host.install();
       return host;
     } catch (error) {
@@ -207,6 +207,21 @@ export class Host {
   async until(what: () => boolean, deadline = 20_000): Promise<void> {
     const seen = await waitUntil(() => (what() ? true : undefined), { deadline, pace: () => 20 });
     if (seen.kind !== 'seen') throw new Error(`not seen: ${what.toString()}`);
+  }
+
+  /** Has nginx tested and reloaded, and waits until no older worker takes requests any more. */
+  async reloadNginx(): Promise<void> {
+    const workers = (): number[] =>
+      this.machine
+        .inhabitants()
+        .filter(({ command }) => command === 'nginx: worker process')
+        .map(({ id }) => id.pid);
+    const before = workers();
+    this.sh('nginx -t -q && systemctl reload nginx');
+    await this.until(() => {
+      const now = workers();
+      return now.length > 0 && !now.some((pid) => before.includes(pid));
+    });
   }
 
   /** Stops the loads, counts, and boots again. What load has lost by then is a problem at once. */

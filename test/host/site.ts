@@ -9,7 +9,7 @@ export const APPLICATION = '/srv/shop';
 const LINK = '/run/swap-pool/shop.sock';
 
 /** The demo's scripts: the load asks for them, and work/broken-SLOT breaks health.php (see templates/demo). */
-export function putApplication(host: Host): void {
+function putApplication(host: Host): void {
   for (const name of SCRIPTS) {
     host.write(`${APPLICATION}/public/${name}.php`, readFileSync(`templates/demo/${name}.php`, 'utf8'));
   }
@@ -17,7 +17,7 @@ export function putApplication(host: Host): void {
 }
 
 /** A vhost that sends PHP to `pass`, which is `unix:/…` or an upstream's name. */
-export const vhost = (pass: string, more = ''): string => `server {
+const vhost = (pass: string, more = ''): string => `server {
     listen 80;
     server_name shop.example;
     root ${APPLICATION}/public;
@@ -30,27 +30,11 @@ export const vhost = (pass: string, more = ''): string => `server {
 }
 `;
 
-/** A site as Debian's papers have it: a vhost in sites-available, PHP by the stock pool `www`. It serves. */
-export function putStockSite(host: Host): void {
-  putApplication(host);
-  host.write('/etc/nginx/sites-available/shop', vhost(`unix:${stockSocket(host)}`));
-  host.sh('ln -s /etc/nginx/sites-available/shop /etc/nginx/sites-enabled/shop');
-  host.sh('nginx -t -q && systemctl reload nginx');
-}
-
-/** Where the stock pool listens, /run/php/php8.2-fpm.sock or another version's. */
-export const stockSocket = (host: Host): string =>
-  host.sh(`sed -n 's/^listen = //p' /etc/php/*/fpm/pool.d/www.conf`);
-
-/** php8.2-fpm, or another version's. */
-export const stockService = (host: Host): string =>
-  host.sh('basename /lib/systemd/system/php*-fpm.service .service');
-
 /**
  * README's quick start, from its own files: what a slot listens on, the upstream, the app. The stock pool
  * goes on; nothing of the app's runs yet. With `symlink` the upstream names the link instead, as README says.
  */
-export function putSite(host: Host, by: SwitchKind): void {
+function putSite(host: Host, by: SwitchKind): void {
   putApplication(host);
   // enough workers for the load, and every answer says which slot gave it
   const fpm = readme('/etc/swap-pool/shop.fpm.conf').replace(/^pm(\.(max|min|start)\w*)? = .*\n/gm, '');
@@ -74,8 +58,7 @@ export async function startSite(host: Host, by: SwitchKind): Promise<void> {
   putSite(host, by);
   const run = await host.swapPool(['start', 'shop']);
   if (run.exit !== 0) throw new Error(`start failed:\n${run.stdout}${run.stderr}`);
-  host.sh('nginx -t -q && nginx -s reload');
-  await host.until(() => host.answering() === 'blue');
+  await host.reloadNginx();
 }
 
 /** The pid of a slot's master there, by the pidfile that the site's configuration names. */
@@ -87,7 +70,7 @@ export const poolPid = (host: Host, slot: Slot): number =>
   );
 
 /** A file as README shows it: the block that follows its path, in a line that begins with it. */
-export function readme(path: string): string {
+function readme(path: string): string {
   const lines = readFileSync('README.md', 'utf8').split('\n');
   const at = lines.findIndex((line) =>
     new RegExp(`^(\\d+\\. |- )?\`${path.replaceAll('.', '\\.')}\``).test(line),
