@@ -30,15 +30,14 @@ export function loadConfig(file: string, { root }: { readonly root: boolean }): 
     ...(parsed.success || yaml.value === undefined ? [] : schemaProblems(parsed.error.issues, yaml)),
     ...fileProblems(named, yaml),
   ];
-  const { blue, green } = named.config;
-  if (!parsed.success || problems.length > 0 || blue === null || green === null) {
+  if (!parsed.success || problems.length > 0) {
     return fail({ reason: 'config-invalid', problems: problems.sort(byPlace) });
   }
   for (const one of named.files) {
     const unsafe = trust(one.file);
     if (unsafe !== null) return unsafe;
   }
-  return ok(resolveApp(parsed.data, basename(file, '.yaml'), file, { blue, green }));
+  return ok(resolveApp(parsed.data, basename(file, '.yaml'), file, named.config));
 }
 
 /** The YAML, or as its one problem why it cannot be read. */

@@ -26,7 +26,7 @@ import type { User } from './system/user.js';
 
 /** One life of a pool: who to watch, and the only processes that may ever be signalled. */
 export interface PoolLife {
-  /** null: orphaned, its workers serve without a master. */
+  /** null: orphaned, its workers serve without a master; or a server that has none. */
   readonly master: ProcessId | null;
   readonly workers: readonly ProcessId[];
   /** Inodes of the sockets it listens on: they outlive its master, and no other life ever has them. */
@@ -128,10 +128,15 @@ export interface PoolDriver {
   activity(slot: Slot, life: PoolLife): Promise<PoolActivity>;
 
   /** Last lines of the pool's own log since `start` of this process; '' when there are none. */
-  log(slot: Slot): string;
+  log(slot: Slot): Promise<string>;
 
   /** argv a start would run. */
   startCommand(slot: Slot): readonly string[];
+
+  /** How a stop begins: the argv of a program that knows how, or a signal. */
+  stopBegins(
+    slot: Slot,
+  ): { readonly command: readonly string[] } | { readonly signal: 'SIGQUIT' | 'SIGTERM' };
 
   /** Facts of the configuration that deserve a warning before a deploy. */
   warnings(from: SlotView | null, to: Slot): readonly Warning[];

@@ -237,6 +237,32 @@ export type Failure =
       readonly log: string;
     }
   | { readonly reason: 'pool-died'; readonly slot: Slot; readonly log: string }
+  /** One life for both slots: whatever ends the one ends the other. */
+  | {
+      readonly reason: 'slots-one-master';
+      readonly what: 'unit' | 'master';
+      /** The unit's name, or the master. */
+      readonly unit: string | null;
+      readonly master: Suspect | null;
+    }
+  | {
+      readonly reason: 'unit-invalid';
+      readonly slot: Slot;
+      readonly unit: string;
+      /** `no-slot`: its environment lacks SWAP_POOL_SLOT, or has another one. */
+      readonly what: 'not-found' | 'masked' | 'bad' | 'no-slot';
+      readonly detail: string;
+    }
+  /** The unit runs already, or says of its master what the socket does not. */
+  | {
+      readonly reason: 'unit-disagrees';
+      readonly slot: Slot;
+      readonly unit: string;
+      readonly state: string;
+      /** As the unit has it, and as the socket's holder is; null: none. */
+      readonly unitPid: number | null;
+      readonly pid: number | null;
+    }
   | {
       readonly reason: 'probe-failed';
       readonly slot: Slot;
@@ -360,6 +386,26 @@ export type Warning =
       readonly signal: 'SIGTERM' | 'SIGKILL';
       readonly pids: readonly number[];
     }
+  /** A script's or a unit's own stop did not do it: signals follow. */
+  | {
+      readonly reason: 'stop-command-failed';
+      readonly slot: Slot;
+      readonly command: readonly string[];
+      /** null: it was ended, its time was over. */
+      readonly status: number | null;
+      readonly output: string;
+    }
+  /** The unit stops its pool with another signal than QUIT. */
+  | {
+      readonly reason: 'unit-kill-signal';
+      readonly slot: Slot;
+      readonly unit: string;
+      readonly signal: string;
+    }
+  /** The folder goes when one slot's unit stops, with the other one's socket in it. */
+  | { readonly reason: 'unit-runtime-folder'; readonly units: readonly string[]; readonly folder: string }
+  /** Its file was changed and systemd has not read it yet. */
+  | { readonly reason: 'unit-unread'; readonly slot: Slot; readonly unit: string }
   | { readonly reason: 'cut'; readonly slot: Slot; readonly cut: number }
   /** A look at the proxy that does without its configuration, and why. */
   | { readonly reason: 'nginx-config-unusable'; readonly cause: Failure }

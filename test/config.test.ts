@@ -168,9 +168,40 @@ pool:
     expect(config.pool.blue.listen).toBe('9000');
   });
 
+  test('a-manager-and-a-kind-arrive-with-the-slot-in-every-string', () => {
+    writeFileSync(join(dir, 'init-green'), '', { mode: 0o755 });
+    writeFileSync(join(dir, 'init-blue'), '', { mode: 0o755 });
+    expect(
+      good('pool: {config: f.conf, manager: systemd, systemd: {unit: "s@{slot}.service"}}').pool.green,
+    ).toEqual({
+      manager: 'systemd',
+      unit: 's@green.service',
+      kind: 'php-fpm',
+      config: join(dir, 'f.conf'),
+      env: {},
+    });
+    expect(
+      good('pool: {config: f.conf, manager: init, init: {script: "init-{slot}"}}').pool.green,
+    ).toMatchObject({
+      manager: 'init',
+      script: join(dir, 'init-green'),
+    });
+    expect(
+      good(
+        'pool: {kind: fastcgi, listen: "/run/{slot}.sock", manager: command, command: {start: [./run, -s, "/run/{slot}.sock"]}}',
+      ).pool.green,
+    ).toEqual({
+      manager: 'command',
+      start: [join(dir, 'run'), '-s', '/run/green.sock'],
+      kind: 'fastcgi',
+      listen: '/run/green.sock',
+      env: {},
+    });
+  });
+
   test('two-slots-may-each-name-their-config-and-the-pool-none', () => {
     const config = good('slots: {blue: {config: f.conf}, green: {config: run}}');
-    expect(config.pool.green.config).toBe(join(dir, 'run'));
+    expect(config.pool.green).toMatchObject({ config: join(dir, 'run') });
   });
 
   test.each(['rewrite', '{by: rewrite}'])('switch-may-be-written-as-%s', (form) => {
@@ -185,11 +216,14 @@ pool:
   });
 
   test('a-byte-order-mark-and-crlf-change-nothing', () => {
-    expect(good('\ufeffpool:\r\n  config: f.conf\r\n').pool.blue.config).toBe(join(dir, 'f.conf'));
+    expect(good('\ufeffpool:\r\n  config: f.conf\r\n').pool.blue).toMatchObject({
+      config: join(dir, 'f.conf'),
+    });
   });
 });
 
-const POOL_KEYS = 'manager, kind, config, section, binary, env, listen, pidfile, status';
+const POOL_KEYS =
+  'manager, kind, config, section, binary, env, listen, pidfile, status, systemd, init, command';
 const APP_KEYS = 'pool, slots, switch, nginx, probe, verify, drain, stop, watch';
 const DURATION = 'write a duration such as 500ms, 30s, 5m or 1h30m';
 const LEAST = 'the least that works is  pool: { config: FILE }';
@@ -343,14 +377,98 @@ describe('every problem has its place and what to do', () => {
       ],
     ],
 
-    // kinds of later versions
+    // who starts it, and what it is
     [
-      'other managers and kinds',
-      'pool: {config: f.conf, manager: systemd}\nslots: {green: {kind: fastcgi}}',
+      'an unknown manager',
+      'pool: {config: f.conf, manager: upstart}',
+      ['1:33 pool.manager is "upstart" -> write direct, systemd, init or command'],
+    ],
+    [
+      'an unknown kind',
+      'pool: {config: f.conf, kind: uwsgi}',
+      ['1:30 pool.kind is "uwsgi" -> write php-fpm or fastcgi'],
+    ],
+    [
+      'a unit that is not named',
+      'pool: {config: f.conf, manager: systemd}',
+      ['1:33 pool.systemd is missing -> name the unit: systemd: { unit: "shop-fpm@{slot}.service" }'],
+    ],
+    [
+      'a script that is not named',
+      'pool: {config: f.conf, manager: init}',
+      ['1:33 pool.init is missing -> name the script: init: { script: "/etc/init.d/shop-fpm-{slot}" }'],
+    ],
+    [
+      'a command that is not said',
+      'pool: {config: f.conf, manager: command}',
+      ['1:33 pool.command is missing -> say what starts it: command: { start: [/path/program, …] }'],
+    ],
+    [
+      'another manager’s key',
+      'pool: {config: f.conf, init: {script: run}}',
+      ['1:24 pool.init does nothing with manager direct -> remove it, or write manager: init'],
+    ],
+    [
+      'one unit for both',
+      'pool: {config: f.conf, manager: systemd, systemd: {unit: php8.2-fpm.service}}',
       [
-        '1:33 pool.manager is "systemd" -> this version knows direct',
-        '2:23 slots.green.kind is "fastcgi" -> this version knows php-fpm',
+        '1:58 pool.systemd.unit is one unit for both slots -> one master has one life: name a unit for each slot, such as "shop-fpm@{slot}.service"',
       ],
+    ],
+    [
+      'a unit that is an option',
+      'pool: {config: f.conf, manager: systemd, systemd: {unit: "--x.service"}}',
+      [
+        '1:58 pool.systemd.unit is "--x.service" -> write the name of a service, such as shop-fpm@{slot}.service',
+        '1:58 pool.systemd.unit is one unit for both slots -> one master has one life: name a unit for each slot, such as "shop-fpm@{slot}.service"',
+      ],
+    ],
+    [
+      'an environment that a unit has itself',
+      'pool: {config: f.conf, manager: systemd, env: {A: 1}, systemd: {unit: "s@{slot}.service"}}',
+      ['1:42 pool.env does nothing with manager systemd -> write Environment= into the unit'],
+    ],
+    [
+      'a server started by nobody',
+      'pool: {kind: fastcgi, listen: "/run/{slot}.sock"}',
+      [
+        '1:14 nothing says who starts this pool -> write manager: command, init or systemd; only php-fpm is started directly',
+      ],
+    ],
+    [
+      'a server with FPM’s keys and no address',
+      'pool: {config: f.conf, kind: fastcgi, manager: init, init: {script: run}}',
+      [
+        '1:8 pool.config does nothing with kind fastcgi -> remove it: only php-fpm has one',
+        '1:30 pool.listen is missing -> say where it listens, {slot} in it: /path, HOST:PORT or PORT',
+      ],
+    ],
+    [
+      'slots of two managers',
+      'pool: {config: f.conf}\nslots: {green: {manager: init, init: {script: run}}}',
+      [
+        "2:26 slots.green.manager is not the other slot's -> both slots have one manager: write it under pool",
+      ],
+    ],
+    [
+      'programs that are not there',
+      'pool: {kind: fastcgi, listen: "/{slot}", manager: command, command: {start: [/bin/sh, /none.sh]}}',
+      [
+        '1:87 pool.command.start[1]: there is no /none.sh -> create it, or correct the path; a relative one counts from the folder of this file',
+      ],
+    ],
+    [
+      'a program without a path',
+      'pool: {kind: fastcgi, listen: "/{slot}", manager: command, command: {start: [fcgiwrap]}}',
+      [
+        '1:77 pool.command.start is a list -> the first word is the path of the program; PATH is not searched',
+        '1:78 pool.command.start[0]: there is no DIR/fcgiwrap -> create it, or correct the path; a relative one counts from the folder of this file',
+      ],
+    ],
+    [
+      'a script that cannot be run',
+      'pool: {config: f.conf, manager: init, init: {script: f.conf}}',
+      ['1:54 pool.init.script: DIR/f.conf is not executable -> name the program itself'],
     ],
 
     // the environment

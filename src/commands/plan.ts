@@ -38,7 +38,9 @@ export function planOf(app: App, situation: Situation, decision: Steps, dryRun: 
   const { from, to, steps } = decision;
   const starts = steps.includes('start') ? [app.drivers.pool.startCommand(to)] : [];
   const switches = steps.includes('switch');
-  const stops = from === null ? [] : [{ signal: 'SIGQUIT', to: `the ${from} pool` }];
+  const stop = from === null ? null : app.drivers.pool.stopBegins(from);
+  const signal = stop !== null && 'signal' in stop ? [{ ...stop, to: `the ${from ?? ''} pool` }] : [];
+  const stops = stop !== null && 'command' in stop ? [stop.command] : [];
   return {
     command: situation.command,
     from,
@@ -47,8 +49,8 @@ export function planOf(app: App, situation: Situation, decision: Steps, dryRun: 
     steps,
     // where nothing is left the files name the slot already
     changes: switches && from !== null ? proxy.changes : [],
-    commands: [...starts, ...(switches ? proxy.commands : [])],
-    signals: [...(switches ? proxy.signals : []), ...stops],
+    commands: [...starts, ...(switches ? proxy.commands : []), ...stops],
+    signals: [...(switches ? proxy.signals : []), ...signal],
     dryRun,
   };
 }

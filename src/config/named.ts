@@ -3,10 +3,11 @@
  * nginx's: by root, when root calls. Taken from the plain value, whatever else is wrong
  * with it, so that a missing file is told together with a wrong key.
  */
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { type Problem, SLOTS, type Slot } from '../event.js';
 import { factsThroughLinks } from '../system/files.js';
 import type { Path, Yaml } from './document.js';
+import { kindOf, managerOf, managerProblems, placed } from './managers.js';
 import { at, dotted } from './problems.js';
 import { forSlot } from './resolve.js';
 import { isLine } from './schema.js';
@@ -33,13 +34,17 @@ export function namedFiles(value: unknown, folder: string): Named {
     return {
       file: resolve(folder, slot === null ? text : forSlot(text, slot)),
       path,
-      run: path.at(-1) === 'binary',
+      run: ['binary', 'script', 0].includes(path.at(-1) ?? '') && path[0] !== 'probe',
     };
   };
   const ofSlot = (slot: Slot, key: string): NamedFile | null =>
     file(at(value, ['slots', slot, key]) === undefined ? ['pool', key] : ['slots', slot, key], slot);
   const found = [
-    ...SLOTS.flatMap((slot) => [ofSlot(slot, 'config'), ofSlot(slot, 'binary')]),
+    ...SLOTS.flatMap((slot) => [
+      ofSlot(slot, 'config'),
+      ofSlot(slot, 'binary'),
+      ...startedBy(value, slot, (path) => file(path, slot)),
+    ]),
     file(['nginx', 'binary'], null),
     file(['nginx', 'config'], null),
     nginxArgument(value, file),
@@ -52,17 +57,41 @@ export function namedFiles(value: unknown, folder: string): Named {
 
 /** No slot may be without FPM's file, and what is named has to be there. */
 export function fileProblems(named: Named, yaml: Yaml): Problem[] {
-  return [...missingConfig(yaml), ...named.files.flatMap((one) => missingFile(one, yaml))];
+  return [
+    ...missingConfig(yaml),
+    ...managerProblems(yaml),
+    ...named.files.flatMap((one) => missingFile(one, yaml)),
+  ];
 }
 
 function missingConfig({ value, place }: Yaml): Problem[] {
   const lacks = (path: Path): boolean =>
     at(value, [...path, 'config']) === undefined && isMap(at(value, path) ?? {});
-  const someSlotLacks = SLOTS.some((slot) => lacks(['slots', slot]));
+  const someSlotLacks = SLOTS.some((slot) => kindOf(value, slot) !== 'fastcgi' && lacks(['slots', slot]));
   if (!isMap(value) || !someSlotLacks || !lacks(['pool'])) return [];
   const fix = "name FPM's own file; the least that works is  pool: { config: FILE }";
   return [{ place: place(['pool', 'config'], 'value'), what: 'pool.config is missing', fix }];
 }
+
+/**
+ * What a script's or a command's map names to be run. An interpreter is handed what it runs as its first
+ * word; whatever else a command line names is the business of the program.
+ */
+function startedBy(value: unknown, slot: Slot, file: (path: Path) => NamedFile | null): (NamedFile | null)[] {
+  const manager = managerOf(value, slot);
+  const own = typeof manager === 'string' ? placed(value, slot, manager) : null;
+  if (own === null) return [];
+  if (manager === 'init') return [file([...own, 'script'])];
+  if (manager !== 'command') return [];
+  const words = at(value, [...own, 'start']);
+  if (!Array.isArray(words)) return [];
+  const program = file([...own, 'start', 0]);
+  const [, script] = words as unknown[];
+  const isScript = typeof script === 'string' && isAbsolute(script) && INTERPRETER.test(program?.file ?? '');
+  return [program, isScript ? file([...own, 'start', 1]) : null];
+}
+
+const INTERPRETER = /\/((ba|da)?sh|perl|python[\d.]*|ruby|node|php[\d.]*)$/;
 
 function missingFile({ file, path, run }: NamedFile, yaml: Yaml): Problem[] {
   const place = yaml.place(path, 'value');

@@ -7,23 +7,36 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Slot } from '../event.js';
 import type { AppYaml, PoolYaml } from './schema.js';
 
-/** What one slot's pool is and how it is started. */
-export interface PoolConfig {
-  readonly manager: 'direct';
-  readonly kind: 'php-fpm';
-  /** FPM's own file. */
-  readonly config: string;
-  /** Which of that file's pools, where there are several. */
-  readonly section?: string;
-  readonly binary?: string;
+/** What one slot's pool is and who starts it. */
+export type PoolConfig = ManagerConfig & KindConfig;
+
+export type ManagerConfig =
+  | { readonly manager: 'direct' }
+  | { readonly manager: 'systemd'; readonly unit: string }
+  | { readonly manager: 'init'; readonly script: string }
+  | { readonly manager: 'command'; readonly start: readonly string[] };
+
+interface CommonConfig {
   /** Only what the YAML says: SWAP_POOL_SLOT and defaults for PATH and LANG are the manager's. */
   readonly env: Readonly<Record<string, string>>;
-  /** As FPM writes it: `/path`, `HOST:PORT` or `PORT`. Absent, as the next two: asked of FPM. */
-  readonly listen?: string;
+  /** Absent, as `listen` and `status` of FPM: asked of FPM. */
   readonly pidfile?: string;
-  /** The path of FPM's status page, such as `/status`. */
-  readonly status?: string;
 }
+
+export type KindConfig =
+  | (CommonConfig & {
+      readonly kind: 'php-fpm';
+      /** FPM's own file. */
+      readonly config: string;
+      /** Which of that file's pools, where there are several. */
+      readonly section?: string;
+      readonly binary?: string;
+      /** As FPM writes it: `/path`, `HOST:PORT` or `PORT`. */
+      readonly listen?: string;
+      /** The path of FPM's status page, such as `/status`. */
+      readonly status?: string;
+    })
+  | (CommonConfig & { readonly kind: 'fastcgi'; readonly listen: string });
 
 export type SwitchConfig = { readonly by: 'rewrite' } | { readonly by: 'symlink'; readonly link: string };
 
@@ -74,8 +87,13 @@ export interface Config {
   readonly watch: readonly string[];
 }
 
-/** `config` is what FPM reads per slot: the schema alone cannot tell that no slot lacks it. */
-export function resolveApp(yaml: AppYaml, app: string, file: string, config: Record<Slot, string>): Config {
+/** `config` is what FPM reads per slot; that no slot lacks what it needs has been seen to. */
+export function resolveApp(
+  yaml: AppYaml,
+  app: string,
+  file: string,
+  config: Readonly<Record<Slot, string | null>>,
+): Config {
   const folder = dirname(file);
   const { drain, nginx, probe, verify, watch } = yaml;
   const absolute = (path: string): string => resolve(folder, path);
@@ -122,23 +140,44 @@ export function resolveApp(yaml: AppYaml, app: string, file: string, config: Rec
 /** A slot's text: `{slot}` is its name. */
 export const forSlot = (text: string, slot: Slot): string => text.replaceAll('{slot}', slot);
 
-function resolvePool(yaml: AppYaml, slot: Slot, folder: string, config: string): PoolConfig {
+function resolvePool(yaml: AppYaml, slot: Slot, folder: string, config: string | null): PoolConfig {
   const own = yaml.slots[slot];
   const pool: PoolYaml = { ...yaml.pool, ...present(own) };
   const expand = (text: string): string => forSlot(text, slot);
   const absolute = (path: string): string => resolve(folder, expand(path));
-  const listen = pool.listen === undefined ? undefined : expand(pool.listen);
-  return {
-    manager: pool.manager ?? 'direct',
-    kind: pool.kind ?? 'php-fpm',
-    config,
-    ...mapped(present({ section: pool.section, status: pool.status }), expand),
-    ...mapped(present({ binary: pool.binary, pidfile: pool.pidfile }), absolute),
-    // HOST:PORT and PORT hold no slash; a relative socket path is FPM's prefix's business otherwise.
-    ...present({ listen: listen?.includes('/') && !isAbsolute(listen) ? resolve(folder, listen) : listen }),
+  const named = pool.listen === undefined ? undefined : expand(pool.listen);
+  // HOST:PORT and PORT hold no slash; a relative socket path is FPM's prefix's business otherwise.
+  const listen = named?.includes('/') && !isAbsolute(named) ? resolve(folder, named) : named;
+  const common = {
+    ...mapped(present({ pidfile: pool.pidfile }), absolute),
     // Laid over each other name by name: a variable for one slot does not take the others from it.
     env: mapped({ ...yaml.pool.env, ...own.env }, expand),
   };
+  const managed = manager(pool, expand, absolute);
+  if (pool.kind === 'fastcgi') return { ...managed, kind: 'fastcgi', ...common, listen: listen ?? '' };
+  return {
+    ...managed,
+    kind: 'php-fpm',
+    ...common,
+    config: config ?? '',
+    ...mapped(present({ section: pool.section, status: pool.status }), expand),
+    ...mapped(present({ binary: pool.binary }), absolute),
+    ...present({ listen }),
+  };
+}
+
+function manager(
+  { manager: name, systemd, init, command }: PoolYaml,
+  expand: (text: string) => string,
+  absolute: (path: string) => string,
+): ManagerConfig {
+  if (name === 'systemd' && systemd) return { manager: name, unit: expand(systemd.unit) };
+  if (name === 'init' && init) return { manager: name, script: absolute(init.script) };
+  if (name === 'command' && command) {
+    const [program = '', ...words] = command.start;
+    return { manager: name, start: [absolute(program), ...words.map(expand)] };
+  }
+  return { manager: 'direct' };
 }
 
 type Present<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };

@@ -63,10 +63,13 @@ const duration = (least: 0 | 1) =>
 const fixOf = (read: ReturnType<typeof parseDuration>): string =>
   read.ok ? 'write a duration above 0, such as 250ms or 10s' : read.fix;
 
+/** Who may start a pool; each but `direct` has a map of its own name. */
+export const MANAGERS = ['direct', 'systemd', 'init', 'command'] as const;
+
 // All optional: a slot may say what `pool` does not. Defaults count after both are put together.
 const pool = section({
-  manager: z.optional(oneOf(['direct'], 'this version knows direct')),
-  kind: z.optional(oneOf(['php-fpm'], 'this version knows php-fpm')),
+  manager: z.optional(oneOf(MANAGERS, 'write direct, systemd, init or command')),
+  kind: z.optional(oneOf(['php-fpm', 'fastcgi'])),
   config: z.optional(path),
   section: z.optional(line("write the name of one of FPM's [pools]")),
   binary: z.optional(path),
@@ -80,6 +83,23 @@ const pool = section({
   pidfile: z.optional(path),
   status: z.optional(
     string("write the path of FPM's status page, such as /status", (text) => /^\/[!-~]+$/.test(text)),
+  ),
+  systemd: z.optional(
+    section({
+      unit: string('write the name of a service, such as shop-fpm@{slot}.service', (text) =>
+        /^(?!-)[\w:.\\@{}-]+\.service$/.test(text),
+      ),
+    }),
+  ),
+  init: z.optional(section({ script: path })),
+  command: z.optional(
+    section({
+      start: list('every word is a string; put numbers in quotes', (text) => !text.includes('\0')).check(
+        z.refine(([program]) => program !== undefined && program.includes('/'), {
+          error: 'the first word is the path of the program; PATH is not searched',
+        }),
+      ),
+    }),
   ),
 });
 

@@ -60,7 +60,7 @@ async function start(deploy: Deploy): Promise<Result<Applied>> {
   const started = await starting;
   if (!started.ok) return started;
   deploy.arriving = started.value;
-  const pid = started.value.master?.pid ?? 0;
+  const pid = (started.value.master ?? started.value.workers[0])?.pid ?? 0;
   return ok({ note: { kind: 'pid', pid, adopted: false }, record: { life: started.value } });
 }
 
@@ -78,18 +78,18 @@ async function probe(deploy: Deploy): Promise<Result<Applied>> {
     if (failure.reason === 'probe-failed' && failure.answer.kind === 'timeout') deploy.unanswered = 1;
     return answered;
   }
-  const alive = hasItsMaster(deploy, slot);
+  const alive = await hasItsMaster(deploy, slot);
   if (!alive.ok) return alive;
   return ok({ note: { kind: 'answers', ...answered.value }, record: {} });
 }
 
 /** Workers answer on without their master, but nobody would look after the pool that is to serve. */
-function hasItsMaster({ drivers, arriving }: Deploy, slot: Slot): Result<void> {
+async function hasItsMaster({ drivers, arriving }: Deploy, slot: Slot): Promise<Result<void>> {
   if (arriving === null || arriving.master === null) return ok(undefined);
   const view = drivers.pool.observe(slot);
   if (!view.ok) return view;
   if (view.value.state === 'running') return ok(undefined);
-  return fail({ reason: 'pool-died', slot, log: drivers.pool.log(slot) });
+  return fail({ reason: 'pool-died', slot, log: await drivers.pool.log(slot) });
 }
 
 async function switchOver(deploy: Deploy): Promise<Result<Applied>> {

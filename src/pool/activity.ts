@@ -5,11 +5,11 @@
 import type { ProcessId } from '../event.js';
 import type { PoolActivity, PoolLife } from '../drivers.js';
 import { pageParams, request } from '../fastcgi/client.js';
-import { readStatus } from '../system/proc.js';
+import { readStatus, threads } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Staff } from './life.js';
 import { spell } from './slots.js';
-import type { FpmSlot } from './slots.js';
+import type { PoolSlot } from './slots.js';
 
 /** What FPM's full status page says, as far as it is of use. */
 export interface FullStatus {
@@ -35,7 +35,7 @@ export class ActivityMeter {
 
   constructor(
     private readonly fs: Procfs,
-    private readonly slot: FpmSlot,
+    private readonly slot: PoolSlot,
   ) {}
 
   /** `staff`: the workers of the life as they are now; null when they cannot be observed. */
@@ -51,8 +51,8 @@ export class ActivityMeter {
     };
   }
 
-  private begin({ master }: PoolLife): void {
-    const life = master === null ? '-' : `${String(master.pid)}:${String(master.start)}`;
+  private begin({ master, sockets = [] }: PoolLife): void {
+    const life = master === null ? sockets.join() : `${String(master.pid)}:${String(master.start)}`;
     if (life === this.life) return;
     this.life = life;
     this.asked = 0;
@@ -66,8 +66,8 @@ export class ActivityMeter {
    * then leaves a connection in the backlog. So there it is only asked when one is free.
    */
   private async ask(staff: Staff | null): Promise<FullStatus | null> {
+    if (this.slot.kind !== 'php-fpm' || this.slot.statusPath === null) return null;
     const { statusAddress, statusPath, address, pm, maxChildren } = this.slot;
-    if (statusPath === null) return null;
     const own = statusAddress === null;
     if (own) {
       const free =
@@ -97,20 +97,30 @@ export class ActivityMeter {
   private countSwitches(workers: readonly ProcessId[]): number {
     const isFirst = this.looks === 0;
     this.looks += 1;
+    const { slot } = this;
+    const forksForRequests = slot.kind === 'php-fpm' && slot.pm === 'ondemand';
     for (const { pid, start } of workers) {
-      const count = readStatus(this.fs, pid)?.contextSwitches;
+      const count = this.switchesOf(pid);
       if (count === undefined || Number.isNaN(count)) continue;
       const key = `${String(pid)}:${String(start)}`;
       const known = this.switches.get(key);
       if (known !== undefined) known.last = count;
       else {
-        const first = !isFirst && this.slot.pm === 'ondemand' ? 0 : count;
+        const first = !isFirst && forksForRequests ? 0 : count;
         this.switches.set(key, { first, last: count });
       }
     }
     let sum = 0;
     for (const { first, last } of this.switches.values()) sum += last - first;
     return sum;
+  }
+
+  /** FPM's workers have one thread; of others all count. */
+  private switchesOf(pid: number): number | undefined {
+    const { fs } = this;
+    if (this.slot.kind === 'php-fpm') return readStatus(fs, pid)?.contextSwitches;
+    const counts = threads(fs, pid).flatMap((thread) => readStatus(fs, pid, thread)?.contextSwitches ?? []);
+    return counts.length === 0 ? undefined : counts.reduce((sum, count) => sum + count, 0);
   }
 }
 

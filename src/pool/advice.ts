@@ -1,9 +1,12 @@
 /** What of a pool's configuration deserves a warning before a deploy. */
-import type { Warning } from '../event.js';
+import { otherSlot } from '../event.js';
+import type { Slot, Warning } from '../event.js';
 import type { SlotView } from '../drivers.js';
 import { availableMemory, proportionalBytes } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import type { FpmSlot, ProbeSettings } from './slots.js';
+import type { FpmSlot, PoolSlot, ProbeSettings } from './slots.js';
+import { signalName } from './unit.js';
+import type { Unit } from './unit.js';
 
 /**
  * `from`: the slot that serves now, null when none does; its workers say what the new pool has to
@@ -12,28 +15,55 @@ import type { FpmSlot, ProbeSettings } from './slots.js';
 export function advice(
   fs: Procfs,
   from: SlotView | null,
-  to: FpmSlot,
+  to: PoolSlot,
   probe: ProbeSettings,
 ): readonly Warning[] {
   const { slot } = to;
   const found: Warning[] = [];
   if (probe.script === undefined) {
-    found.push(to.pingPath === null ? { reason: 'probe-weak', slot } : { reason: 'no-probe-script' });
+    const weak = to.kind === 'fastcgi' || to.pingPath === null;
+    found.push(weak ? { reason: 'probe-weak', slot } : { reason: 'no-probe-script' });
   }
-  if (to.statusPath === null) found.push({ reason: 'no-status', slot });
-  // QUIT then cuts requests just as TERM does: whatever the drain let through is lost
-  if (to.controlTimeout === 0) found.push({ reason: 'control-timeout-zero', slot });
-  const busy = from?.working ?? 0;
-  // ondemand starts with none and forks one for each connection that waits
-  if (to.pm !== 'ondemand' && to.startWorkers < busy) {
-    found.push({ reason: 'few-workers', start: to.startWorkers, busy });
-  }
+  if (to.kind === 'php-fpm') found.push(...fpmAdvice(to, from?.working ?? 0));
   const life = from?.life ?? null;
   if (life !== null) {
     const everyone = [...(life.master === null ? [] : [life.master]), ...life.workers];
     const needed = everyone.reduce((sum, { pid }) => sum + proportionalBytes(fs, pid), 0);
     const available = availableMemory(fs);
     if (needed > available) found.push({ reason: 'little-memory', needed, available });
+  }
+  return found;
+}
+
+function fpmAdvice(to: FpmSlot, busy: number): readonly Warning[] {
+  const { slot } = to;
+  const found: Warning[] = [];
+  if (to.statusPath === null) found.push({ reason: 'no-status', slot });
+  // QUIT then cuts requests just as TERM does: whatever the drain let through is lost
+  if (to.controlTimeout === 0) found.push({ reason: 'control-timeout-zero', slot });
+  // ondemand starts with none and forks one for each connection that waits
+  if (to.pm !== 'ondemand' && to.startWorkers < busy) {
+    found.push({ reason: 'few-workers', start: to.startWorkers, busy });
+  }
+  return found;
+}
+
+/** What of the slots' units deserves one. */
+export function unitAdvice(units: Readonly<Record<Slot, Unit>>, to: PoolSlot): readonly Warning[] {
+  const { slot } = to;
+  const own = units[slot];
+  const found: Warning[] = [];
+  if (own.isUnread) found.push({ reason: 'unit-unread', slot, unit: own.id });
+  if (to.kind === 'php-fpm' && signalName(own.killSignal) !== 'SIGQUIT') {
+    found.push({ reason: 'unit-kill-signal', slot, unit: own.id, signal: signalName(own.killSignal) });
+  }
+  for (const folder of own.runtimeFolders) {
+    if (!units[otherSlot(slot)].runtimeFolders.includes(folder)) continue;
+    found.push({
+      reason: 'unit-runtime-folder',
+      units: [units.blue.id, units.green.id],
+      folder: `/run/${folder}`,
+    });
   }
   return found;
 }

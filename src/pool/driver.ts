@@ -1,16 +1,16 @@
 /**
- * The pools of one app, started directly and run by php-fpm: ties this room's parts
- * together to what a deploy asks of a pool.
+ * The pools of one app, whatever they are and whoever starts them: ties this room's parts together
+ * to what a deploy asks of a pool.
  */
-import { fail, ok } from '../event.js';
-import type { ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
+import { fail, ok, otherSlot } from '../event.js';
+import type { Failed, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView } from '../drivers.js';
 import { wallClock, waitUntil } from '../system/clock.js';
-import { isAlive } from '../system/proc.js';
+import { identify, isAlive, readStat } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
 import { ActivityMeter } from './activity.js';
-import { advice } from './advice.js';
+import { advice, unitAdvice } from './advice.js';
 import { findBinary } from './binary.js';
 import { fingerprint } from './fingerprint.js';
 import {
@@ -24,22 +24,27 @@ import {
   staff,
   statusListeners,
 } from './life.js';
-import type { Staff } from './life.js';
-import { readLog } from './log.js';
+import type { Residents, Staff } from './life.js';
 import type { StartLog } from './log.js';
+import { managerOf } from './manager.js';
+import type { Manager } from './manager.js';
 import { askFpm } from './php-fpm.js';
 import type { Asked } from './php-fpm.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
-import type { AppConfig, FpmSlot, SlotConfig } from './slots.js';
+import { holds, suspect } from './processes.js';
+import { sayServers } from './say-servers.js';
+import type { AppConfig, FpmConfig, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
-import { isStarting, mayStart, startArgv, startPool } from './start.js';
+import { isStarting, mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
+import { readUnits } from './systemd.js';
+import type { Unit } from './unit.js';
 
 export interface PoolOptions {
   readonly fs: Procfs;
   readonly config: AppConfig;
-  /** The app's state folder: FPM's output during a start is kept there. */
+  /** The app's state folder: the output of a start is kept there. */
   readonly folder: string;
   /** Whether we act as root. */
   readonly root: boolean;
@@ -52,8 +57,8 @@ export interface Pools extends PoolDriver {
   readonly addresses: Readonly<Record<Slot, Address>>;
   /** Where the other pools of each slot's master listen: a stop ends them, too. */
   readonly others: Readonly<Record<Slot, readonly Address[]>>;
-  /** The slots as FPM reads their configuration. */
-  readonly slots: Readonly<Record<Slot, FpmSlot>>;
+  /** The slots as FPM reads their configuration, or as the app's says of another server. */
+  readonly slots: Readonly<Record<Slot, PoolSlot>>;
   /** What start() refuses for, asked without starting. Changes nothing. */
   mayStart(slot: Slot): Result<void>;
 }
@@ -65,32 +70,67 @@ const SETTLE_LEAST = 1000;
 const SETTLE_MOST = 10_000;
 
 /**
- * Finds the program, asks it what both slots are. Changes nothing. Fails with what askFpm and
- * findBinary fail with.
+ * Asks systemd for the units, where there are some, finds FPM's program and asks it what both slots are. Changes
+ * nothing. Fails with what readUnits, askFpm, sayServers and findBinary fail with.
  */
 export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
   const { fs, config, root } = options;
-  const blue = withBinary(fs, config.pool.blue, root);
-  if (!blue.ok) return blue;
-  const green = withBinary(fs, config.pool.green, root);
-  if (!green.ok) return green;
-  const asked = await askFpm({ blue: blue.value, green: green.value }, options.folder);
-  return asked.ok ? ok(drive(options, asked.value)) : asked;
+  const units = await unitsOf(config, root);
+  if (!units.ok) return units;
+  const asked = await slotsOf(options, units.value);
+  if (!asked.ok) return asked;
+  const { slots } = asked.value;
+  const manager = (slot: Slot): Manager =>
+    managerOf({
+      fs,
+      slot: slots[slot],
+      managed: config.pool[slot],
+      unit: units.value?.[slot] ?? null,
+      root,
+    });
+  return ok(drive(options, asked.value, { blue: manager('blue'), green: manager('green') }, units.value));
 }
 
-function drive(options: PoolOptions, { slots, keep }: Asked): Pools {
-  const { fs, config, folder, root, startTimeout = START_TIMEOUT } = options;
+type Units = Readonly<Record<Slot, Unit>> | null;
+
+async function unitsOf({ pool }: AppConfig, root: boolean): Promise<Result<Units>> {
+  const { blue, green } = pool;
+  if (blue.manager !== 'systemd' || green.manager !== 'systemd') return ok(null);
+  return readUnits({ blue: blue.unit, green: green.unit }, { root });
+}
+
+async function slotsOf({ fs, config, folder, root }: PoolOptions, units: Units): Promise<Result<Asked>> {
+  const { blue, green } = config.pool;
+  if (blue.kind === 'fastcgi' && green.kind === 'fastcgi') {
+    const said = await sayServers({ blue, green }, units);
+    return said.ok ? ok({ slots: said.value, keep: () => undefined }) : said;
+  }
+  if (blue.kind === 'fastcgi' || green.kind === 'fastcgi') throw new Error('slots of two kinds');
+  const first = withBinary(fs, blue, units?.blue, root);
+  if (!first.ok) return first;
+  const second = withBinary(fs, green, units?.green, root);
+  return second.ok ? askFpm({ blue: first.value, green: second.value }, folder) : second;
+}
+
+function drive(
+  options: PoolOptions,
+  { slots, keep }: Asked,
+  managers: Readonly<Record<Slot, Manager>>,
+  units: Units,
+): Pools {
+  const { fs, config, folder, startTimeout = START_TIMEOUT } = options;
   const meters = {
     blue: new ActivityMeter(fs, slots.blue),
     green: new ActivityMeter(fs, slots.green),
   };
   const logs = new Map<Slot, StartLog>();
-  /** Masters seen last: where to look first, so that a look needs no scan of the process table. */
-  const seen = new Map<Slot, ProcessId>();
+  /** Who was seen last: where to look first, so that a look needs no scan of the process table. */
+  const seen = new Map<Slot, readonly number[]>();
 
   const observe = (slot: Slot): Result<SlotView> => {
-    const view = observeSlot(fs, slots[slot], seen.get(slot)?.pid ?? 0);
-    if (view.ok && view.value.life?.master) seen.set(slot, view.value.life.master);
+    const view = observeSlot(fs, slots[slot], slots[otherSlot(slot)], seen.get(slot) ?? []);
+    const life = view.ok ? view.value.life : null;
+    if (life !== null) seen.set(slot, (life.master === null ? life.workers : [life.master]).map(toPid));
     return view;
   };
 
@@ -104,15 +144,16 @@ function drive(options: PoolOptions, { slots, keep }: Asked): Pools {
     load: (slot, life) => loadOf(fs, slots[slot], life),
     start: (slot) =>
       startPool(fs, slots[slot], {
+        manager: managers[slot],
         folder,
         timeout: startTimeout,
-        root,
         onLog: (log) => logs.set(slot, log),
       }),
     settle: async (slot, since) => {
       const waited = await waitUntil(
-        () => {
-          if (isStarting(fs, slots[slot], root)) return undefined;
+        async () => {
+          if (isStarting(fs, slots[slot], managers[slot].startCommand)) return undefined;
+          if (await managers[slot].isStarting()) return undefined;
           const view = observe(slot);
           if (view.ok && view.value.state === 'running') return true;
           return wallClock() - since >= SETTLE_LEAST || wallClock() < since ? true : undefined;
@@ -131,54 +172,73 @@ function drive(options: PoolOptions, { slots, keep }: Asked): Pools {
     stop: async (slot, life, told) => {
       const people = (): readonly ProcessId[] => peopleOf(fs, slots[slot], life);
       const master = masterNow(fs, slots[slot], life);
-      const stopped = await stopLife(
-        fs,
-        { ...life, master },
-        { slot, timeout: config.stop.timeout, told, people },
-      );
+      const now = { ...life, master };
+      const pidfile = lookAtPidfile(fs, slots[slot], master ?? namedBy(fs, slots[slot], life.workers));
+      const ladder = managers[slot].ladder(now, told, ['ok', 'none'].includes(pidfile.state));
+      const stopped = await stopLife(fs, now, { slot, timeout: config.stop.timeout, told, people, ladder });
       if (!stopped.ok) return stopped;
       const swept = sweepFiles(fs, slots[slot]);
       return swept.ok ? stopped : swept;
     },
     sweep: (slot) => sweepFiles(fs, slots[slot]),
     activity: (slot, life) => meters[slot].read(life, staffOf(fs, slots[slot], life)),
-    log: (slot) => {
+    log: async (slot) => {
       const log = logs.get(slot);
-      return log === undefined ? '' : readLog(log);
+      return log === undefined ? '' : managers[slot].words(log);
     },
-    startCommand: (slot) => startArgv(slots[slot], root),
-    warnings: (from, to) => advice(fs, from, slots[to], config.probe),
+    startCommand: (slot) => managers[slot].startCommand,
+    stopBegins: (slot) => {
+      const command = managers[slot].stopCommand;
+      return command === null
+        ? { signal: slots[slot].kind === 'php-fpm' ? 'SIGQUIT' : 'SIGTERM' }
+        : { command };
+    },
+    warnings: (from, to) => [
+      ...advice(fs, from, slots[to], config.probe),
+      ...(units === null ? [] : unitAdvice(units, slots[to])),
+    ],
     fingerprint: () => {
       // a deploy: it may write into the app's folder, which those that only look may not
       keep();
-      return fingerprint([slots.blue, slots.green], config, folder);
+      const files = [...managers.blue.files, ...managers.green.files];
+      return fingerprint([slots.blue, slots.green], { ...config, files }, folder);
     },
   };
 }
 
+/** With its program; a unit's environment is the unit's own. */
 function withBinary(
   fs: Procfs,
-  pool: SlotConfig,
+  pool: FpmConfig,
+  unit: Unit | undefined,
   root: boolean,
-): Result<SlotConfig & { readonly binary: string }> {
-  if (pool.binary !== undefined) return ok({ ...pool, binary: pool.binary });
+): Result<FpmConfig & { readonly binary: string }> {
+  const env = unit?.environment ?? pool.env;
+  if (pool.binary !== undefined) return ok({ ...pool, env, binary: pool.binary });
   const found = findBinary(fs, pool.config, { root });
-  return found.ok ? ok({ ...pool, binary: found.value }) : found;
+  return found.ok ? ok({ ...pool, env, binary: found.value }) : found;
 }
 
-/** Everything that a slot is now. `last`: the pid of its master when it was looked at before. */
-function observeSlot(fs: Procfs, slot: FpmSlot, last: number): Result<SlotView> {
+/**
+ * Everything that a slot is now. `last`: pids that held its socket when it was looked at before. Fails with
+ * `slots-one-master` where its master listens for the other slot, too.
+ */
+function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly number[]): Result<SlotView> {
   const own = look(fs, slot.address);
   if (!own.ok) return own;
   const all = connectionsOf(fs, slot);
   if (!all.ok) return all;
-  const found = residents(fs, slot, own.value.listeners, [last, pidfileHint(slot) ?? 0]);
+  const found = residents(fs, slot, own.value.listeners, [...last, pidfileHint(slot) ?? 0]);
   if (!found.ok) return found;
   const who = found.value;
+  const both = sharedBy(fs, who, other);
+  if (both !== null) return both;
   const master = who.kind === 'pool' ? who.master : null;
-  const pidfile = lookAtPidfile(fs, slot, master);
-  const candidates = who.kind === 'orphans' ? who.workers : master === null ? [] : childrenOf(fs, master);
-  const crew = staff(fs, candidates, new Set(all.value.listeners));
+  const servers = who.kind === 'servers' ? who.processes : [];
+  const pidfile = lookAtPidfile(fs, slot, master ?? namedBy(fs, slot, servers));
+  const candidates =
+    who.kind === 'orphans' ? who.workers : master === null ? servers : childrenOf(fs, master);
+  const crew = staff(fs, slot, candidates, new Set(all.value.listeners));
   if (!crew.ok) return crew;
   const { workers, working, idle } = crew.value;
 
@@ -199,9 +259,9 @@ function observeSlot(fs: Procfs, slot: FpmSlot, last: number): Result<SlotView> 
     state: stateOf(who.kind, state === 'none' || state === 'missing'),
     address: spell(slot.address),
     life:
-      who.kind === 'pool' || who.kind === 'orphans'
-        ? { master, workers, sockets: [...all.value.listeners, ...statusListeners(fs, slot)] }
-        : null,
+      who.kind === 'none' || who.kind === 'foreign'
+        ? null
+        : { master, workers, sockets: [...all.value.listeners, ...statusListeners(fs, slot)] },
     connections: all.value.connections,
     working,
     idle,
@@ -215,12 +275,33 @@ function observeSlot(fs: Procfs, slot: FpmSlot, last: number): Result<SlotView> 
   });
 }
 
-function stateOf(
-  kind: 'none' | 'pool' | 'orphans' | 'foreign',
-  noPidfile: boolean,
-): Exclude<SlotState, 'draining'> {
+/** Both slots in one life: whatever ends the one ends the other. Two pools of Debian's one unit are such. */
+function sharedBy(fs: Procfs, who: Residents, other: PoolSlot): Failed | null {
+  const pid =
+    who.kind === 'pool'
+      ? who.master.pid
+      : who.kind === 'servers'
+        ? who.processes[0]?.pid
+        : who.kind === 'foreign'
+          ? who.holder?.pid
+          : undefined;
+  if (pid === undefined) return null;
+  const seen = look(fs, other.address);
+  if (!seen.ok || !holds(fs, pid, new Set(seen.value.listeners))) return null;
+  return fail({ reason: 'slots-one-master', what: 'master', unit: null, master: suspect(fs, pid) });
+}
+
+/** Whom the pidfile of a server without a master may name: one of its processes, or the parent that keeps them. */
+function namedBy(fs: Procfs, slot: PoolSlot, processes: readonly ProcessId[]): ProcessId | null {
+  const hint = slot.kind === 'fastcgi' ? pidfileHint(slot) : null;
+  const named = processes.some(({ pid }) => pid === hint || readStat(fs, pid)?.ppid === hint);
+  return hint !== null && named ? identify(fs, hint) : null;
+}
+
+function stateOf(kind: Residents['kind'], noPidfile: boolean): Exclude<SlotState, 'draining'> {
   switch (kind) {
     case 'pool':
+    case 'servers':
       return 'running';
     case 'orphans':
       return 'orphaned';
@@ -231,16 +312,18 @@ function stateOf(
   }
 }
 
-function peopleOf(fs: Procfs, slot: FpmSlot, life: PoolLife): readonly ProcessId[] {
+function peopleOf(fs: Procfs, slot: PoolSlot, life: PoolLife): readonly ProcessId[] {
   const sockets = connectionsOf(fs, slot);
   const inodes = new Set(sockets.ok ? sockets.value.listeners : []);
   return present(fs, slot, life, masterNow(fs, slot, life), inodes).filter((id) => isAlive(fs, id));
 }
 
-function staffOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Staff | null {
+function staffOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Staff | null {
   const sockets = connectionsOf(fs, slot);
   if (!sockets.ok) return null;
   const inodes = new Set(sockets.value.listeners);
-  const crew = staff(fs, present(fs, slot, life, masterNow(fs, slot, life), inodes), inodes);
+  const crew = staff(fs, slot, present(fs, slot, life, masterNow(fs, slot, life), inodes), inodes);
   return crew.ok ? crew.value : null;
 }
+
+const toPid = ({ pid }: ProcessId): number => pid;

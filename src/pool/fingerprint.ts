@@ -10,21 +10,29 @@ import { factsThroughLinks, list, readBytes, realPath } from '../system/files.js
 import { glob } from '../system/glob.js';
 import { fpmTree } from './fpm-tree.js';
 import { keepAnswer, keptAnswer, programDigest } from './kept-answer.js';
-import type { FpmSlot } from './slots.js';
+import type { FpmSlot, PoolSlot } from './slots.js';
 
 const ASK_TIMEOUT = 20_000;
 
+/** The app's YAML, which holds argv, environment and address of a start; what it watches; what its manager runs. */
+export interface Fingerprinted {
+  readonly file: string;
+  readonly watch: readonly string[];
+  readonly files: readonly string[];
+}
+
 /** Hex sha256. Fails with `pool-config-invalid` when php-fpm does not say where its php.ini is. */
 export async function fingerprint(
-  slots: readonly FpmSlot[],
-  { file, watch }: { readonly file: string; readonly watch: readonly string[] },
+  slots: readonly PoolSlot[],
+  { file, watch, files: own }: Fingerprinted,
   folder: string,
 ): Promise<Result<string>> {
-  const files = new Set([file]);
-  for (const { config, env, binary } of slots) {
+  const files = new Set([file, ...own]);
+  const fpms = slots.filter((slot) => slot.kind === 'php-fpm');
+  for (const { config, env, binary } of fpms) {
     for (const each of fpmTree(config, env, binary).files) files.add(each);
   }
-  const asked = new Map(slots.map((slot) => [`${slot.binary}\n${JSON.stringify(phpVariables(slot))}`, slot]));
+  const asked = new Map(fpms.map((slot) => [`${slot.binary}\n${JSON.stringify(phpVariables(slot))}`, slot]));
   for (const slot of asked.values()) {
     const inis = await phpIni(slot, folder);
     if (!inis.ok) return inis;

@@ -6,17 +6,21 @@ import { fail, ok } from '../event.js';
 import type { Connections, ProcessId, Result, Suspect } from '../event.js';
 import type { PoolLife, PoolLoad } from '../drivers.js';
 import { errorCode } from '../system/files.js';
-import { blocked, children, identify, isAlive, pids, socketAt, socketsOf } from '../system/proc.js';
+import { children, identify, isAlive, pids, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { socketsAt } from '../system/sockets.js';
 import type { Address, SocketView } from '../system/sockets.js';
-import { fpmProcess, holders, holds, looksLikeFpm, runsConfig, suspect } from './processes.js';
+import { fpmProcess, holders, looksLikeFpm, runsConfig, suspect } from './processes.js';
+import { membersOf, serversOf } from './servers.js';
 import { spell } from './slots.js';
-import type { FpmSlot } from './slots.js';
+import type { FpmSlot, PoolSlot } from './slots.js';
+import { fpmWorkerState, serverState } from './waiting.js';
 
 export type Residents =
   | { readonly kind: 'none' }
   | { readonly kind: 'pool'; readonly master: ProcessId }
+  /** Of a server that is no FPM: whoever holds the socket. */
+  | { readonly kind: 'servers'; readonly processes: readonly ProcessId[] }
   /** Workers that serve without a master: it was killed, or got a HUP. */
   | { readonly kind: 'orphans'; readonly workers: readonly ProcessId[] }
   | { readonly kind: 'foreign'; readonly holder: Suspect | null };
@@ -46,11 +50,12 @@ export function look(fs: Procfs, address: Address): Result<SocketView> {
  */
 export function residents(
   fs: Procfs,
-  slot: FpmSlot,
+  slot: PoolSlot,
   listeners: readonly number[],
   hints: readonly number[],
 ): Result<Residents> {
   if (listeners.length === 0) return ok({ kind: 'none' });
+  if (slot.kind === 'fastcgi') return serversOf(fs, slot, listeners, hints);
   const inodes = new Set(listeners);
   for (const pid of hints) {
     const found = fpmProcess(fs, pid, slot.binary);
@@ -93,14 +98,16 @@ export function residents(
  */
 export function staff(
   fs: Procfs,
+  { kind }: PoolSlot,
   candidates: readonly ProcessId[],
   inodes: ReadonlySet<number>,
 ): Result<Staff> {
+  const stateOf = kind === 'php-fpm' ? fpmWorkerState : serverState;
   const workers: ProcessId[] = [];
   let working = 0;
   let idle = 0;
   for (const id of candidates) {
-    const state = workerState(fs, id, inodes);
+    const state = stateOf(fs, id, inodes);
     if (state === 'unreadable') {
       const detail = 'neither syscall nor wchan may be read';
       return fail({ reason: 'unobservable', what: `/proc/${String(id.pid)}`, detail });
@@ -122,7 +129,7 @@ export const childrenOf = (fs: Procfs, master: ProcessId): ProcessId[] =>
  * make a daemonized FPM run itself again: another pid, but the very sockets, handed down. null when
  * there is none: it ended, or the life was orphaned from the first.
  */
-export function masterNow(fs: Procfs, slot: FpmSlot, life: PoolLife): ProcessId | null {
+export function masterNow(fs: Procfs, slot: PoolSlot, life: PoolLife): ProcessId | null {
   if (life.master === null || isAlive(fs, life.master)) return life.master;
   const seen = look(fs, slot.address);
   if (!seen.ok) return null;
@@ -142,22 +149,25 @@ function isSocketOf(fs: Procfs, { master, workers, sockets }: PoolLife, inode: n
  * Everyone of a life who can still be at work: the children of `master` (masterNow) as they are, and
  * those that were recorded. Without a master also who else of FPM holds one of its sockets: workers that
  * were born after the record and lost their master since, those of its other pools and of the status page.
+ * Of another server: who holds its sockets; `thorough` is for those alone.
  */
 export function present(
   fs: Procfs,
-  slot: FpmSlot,
+  slot: PoolSlot,
   life: PoolLife,
   master: ProcessId | null,
   inodes: ReadonlySet<number>,
+  thorough = true,
 ): ProcessId[] {
+  const all = [...inodes, ...statusListeners(fs, slot)];
+  const own = new Set(all.filter((inode) => isSocketOf(fs, life, inode)));
+  if (slot.kind === 'fastcgi') return membersOf(fs, life, own, thorough);
   const found = new Map<number, ProcessId>();
   for (const id of life.workers) if (isAlive(fs, id)) found.set(id.pid, id);
   if (master !== null) {
     for (const id of childrenOf(fs, master)) found.set(id.pid, id);
     return [...found.values()];
   }
-  const all = [...inodes, ...statusListeners(fs, slot)];
-  const own = new Set(all.filter((inode) => isSocketOf(fs, life, inode)));
   if (own.size > 0) {
     const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
     for (const pid of holders(fs, fpms, own)) {
@@ -171,14 +181,14 @@ export function present(
 }
 
 /** Sockets whose workers serve the status page alone: no request of a site waits there, but they outlive a master. */
-export const statusListeners = (fs: Procfs, slot: FpmSlot): readonly number[] =>
+export const statusListeners = (fs: Procfs, slot: PoolSlot): readonly number[] =>
   slot.statusListens.flatMap((address) => {
     const seen = look(fs, address);
     return seen.ok ? seen.value.listeners : [];
   });
 
 /** The listeners and connections of every pool of the slot's master, taken together. */
-export function connectionsOf(fs: Procfs, slot: FpmSlot): Result<SocketView> {
+export function connectionsOf(fs: Procfs, slot: PoolSlot): Result<SocketView> {
   const listeners: number[] = [];
   let accepted = 0;
   let queued = 0;
@@ -198,14 +208,19 @@ export function connectionsOf(fs: Procfs, slot: FpmSlot): Result<SocketView> {
  * Then the connections again, if there were none: one read can pass over an entry, and a
  * connection can have come while the workers were looked at.
  */
-export function loadOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Result<PoolLoad> {
+export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<PoolLoad> {
   const first = connectionsOf(fs, slot);
   if (!first.ok) return first;
   const inodes = new Set(first.value.listeners);
   const master = masterNow(fs, slot, life);
-  const people = present(fs, slot, life, master, inodes);
-  const seen = staff(fs, people, inodes);
+  let people = present(fs, slot, life, master, inodes, false);
+  let seen = staff(fs, slot, people, inodes);
   if (!seen.ok) return seen;
+  if (slot.kind === 'fastcgi' && seen.value.working === 0) {
+    people = present(fs, slot, life, master, inodes);
+    seen = staff(fs, slot, people, inodes);
+    if (!seen.ok) return seen;
+  }
   let connections: Connections = first.value.connections;
   if (connections.accepted + connections.queued === 0) {
     const second = connectionsOf(fs, slot);
@@ -215,37 +230,6 @@ export function loadOf(fs: Procfs, slot: FpmSlot, life: PoolLife): Result<PoolLo
   const alive = people.length > 0 || master !== null;
   return ok({ connections, working: seen.value.working, alive });
 }
-
-/**
- * A worker is idle when it is blocked in a system call whose first argument is a listening
- * descriptor of the slot: accept(2) is the only one in which FPM's workers wait so.
- */
-function workerState(
-  fs: Procfs,
-  { pid, start }: ProcessId,
-  inodes: ReadonlySet<number>,
-): 'idle' | 'working' | 'none' | 'unreadable' {
-  const where = blocked(fs, pid);
-  if (where.kind === 'syscall') {
-    const descriptor = where.arguments[0] ?? -1n;
-    const inode = descriptor >= 0n && descriptor < 1_048_576n ? socketAt(fs, pid, Number(descriptor)) : null;
-    if (inode !== null && inodes.has(inode)) return 'idle';
-  }
-  if (identify(fs, pid)?.start !== start) return 'none';
-  if (where.kind === 'unreadable' || socketsOf(fs, pid) === null) {
-    return identify(fs, pid)?.start === start ? 'unreadable' : 'none';
-  }
-  if (!holds(fs, pid, inodes)) return 'none';
-  return where.kind === 'function' && ACCEPTING.test(where.name) ? 'idle' : 'working';
-}
-
-/**
- * Where accept(2) sleeps: unix_accept by way of skb_recv_datagram (its helper's name has had two
- * underscores or one), inet_csk_accept. A script that waits for a datagram sleeps in the first one
- * too: so wchan is asked only where syscall is denied.
- */
-const ACCEPTING =
-  /^_*(skb_wait_for_more_packets|skb_recv_datagram|unix_accept|inet_csk_accept|inet_csk_wait_for_connect)/;
 
 const isPoolOf = ({ poolNames }: FpmSlot, pool: string | null): boolean =>
   pool !== null && poolNames.includes(pool);

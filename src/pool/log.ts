@@ -2,6 +2,7 @@
  * The last lines of a pool's own log since a start: what FPM printed while it started, and what
  * it wrote into its error_log since then.
  */
+import { wallClock } from '../system/clock.js';
 import { factsThroughLinks, readTail } from '../system/files.js';
 
 /** Where a start's words are. `from`: how long the error_log was when the start began, bytes. */
@@ -9,6 +10,8 @@ export interface StartLog {
   readonly output: string;
   readonly errorLog: string | null;
   readonly from: number;
+  /** When the start began, ms since the epoch. */
+  readonly began: number;
 }
 
 /** Remembers where the error_log ends now. `output`: the file that FPM's own output goes to. */
@@ -16,6 +19,7 @@ export const markLog = (output: string, errorLog: string | null): StartLog => ({
   output,
   errorLog,
   from: sizeOf(errorLog),
+  began: wallClock(),
 });
 
 /** At most 20 lines and 4 KiB, without a line that FPM wrote to both places; '' when there are none. */

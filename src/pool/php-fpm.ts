@@ -7,7 +7,6 @@
  * folder that includes the file and then sets both. The file is included by a link: FPM takes
  * an include for a glob, and the link's name holds nothing special.
  */
-import { lookup } from 'node:dns/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
@@ -18,12 +17,13 @@ import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { fpmTree } from './fpm-tree.js';
 import { digestOf, keepAnswer, keptAnswer } from './kept-answer.js';
-import { collide, spell } from './slots.js';
-import type { FpmSlot, SlotConfig } from './slots.js';
+import { apart, toAddress } from './address.js';
+import { spell } from './slots.js';
+import type { FpmConfig, FpmSlot, PoolSlot } from './slots.js';
 
 /** What FPM says, and how to keep it for the next time. */
 export interface Asked {
-  readonly slots: Readonly<Record<Slot, FpmSlot>>;
+  readonly slots: Readonly<Record<Slot, PoolSlot>>;
   /** Writes the answers into the app's state folder: for commands that may write there. */
   readonly keep: () => void;
 }
@@ -34,7 +34,7 @@ export interface Asked {
  * words), `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
  */
 export async function askFpm(
-  pools: Readonly<Record<Slot, SlotConfig & { readonly binary: string }>>,
+  pools: Readonly<Record<Slot, FpmConfig & { readonly binary: string }>>,
   folder: string,
 ): Promise<Result<Asked>> {
   const both = [ask('blue', pools.blue, folder), ask('green', pools.green, folder)] as const;
@@ -76,7 +76,7 @@ const ASK_TIMEOUT = 20_000;
 
 async function ask(
   slot: Slot,
-  pool: SlotConfig & { readonly binary: string },
+  pool: FpmConfig & { readonly binary: string },
   state: string,
 ): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void }>> {
   const env = { ...pool.env, SWAP_POOL_SLOT: slot };
@@ -95,7 +95,7 @@ async function ask(
 /** FPM's own words. */
 async function dump(
   slot: Slot,
-  pool: SlotConfig & { readonly binary: string },
+  pool: FpmConfig & { readonly binary: string },
   env: Readonly<Record<string, string>>,
 ): Promise<Result<string>> {
   const folder = privateFolder(tmpdir(), 'swap-pool-ask-');
@@ -118,7 +118,7 @@ async function dump(
 
 async function read(
   slot: Slot,
-  pool: SlotConfig & { readonly binary: string },
+  pool: FpmConfig & { readonly binary: string },
   env: Readonly<Record<string, string>>,
   dump: Map<string, Map<string, string>>,
 ): Promise<Result<FpmSlot>> {
@@ -158,10 +158,10 @@ async function read(
     if (target?.ok === true) return fail({ reason: 'listen-is-link', slot, path, target: target.value });
   }
 
-  const pm = own.get('pm') as FpmSlot['pm'];
-  const maxChildren = Number(own.get('pm.max_children') ?? 0);
+  const workers = sections.map((name) => startWorkers(dump.get(name) ?? global));
   const pidfile = global.get('pid') ?? pool.pidfile ?? null;
   return ok({
+    kind: 'php-fpm',
     slot,
     binary: pool.binary,
     config: pool.config,
@@ -179,54 +179,19 @@ async function read(
     pidfile: pidfile === null ? null : canonicalPath(pidfile),
     errorLog: fpmTree(pool.config, env, pool.binary).errorLog,
     controlTimeout: seconds(global.get('process_control_timeout')) * 1000,
-    pm,
-    startWorkers:
-      pm === 'static' ? maxChildren : pm === 'dynamic' ? Number(own.get('pm.start_servers') ?? 0) : 0,
-    maxChildren,
+    pm: own.get('pm') as FpmSlot['pm'],
+    startWorkers: startWorkers(own),
+    allStartWorkers: workers.reduce((sum, each) => sum + each, 0),
+    maxChildren: Number(own.get('pm.max_children') ?? 0),
     user: own.get('user') ?? null,
   });
 }
 
-/** The sockets and pidfiles of the two must all differ: the one's end would take the other's away. */
-function apart(slots: Record<Slot, FpmSlot>): Result<Readonly<Record<Slot, FpmSlot>>> {
-  const { blue, green } = slots;
-  if (blue.pidfile !== null && blue.pidfile === green.pidfile) {
-    return fail({ reason: 'slots-share', what: 'pid', value: blue.pidfile });
-  }
-  const listens = (slot: FpmSlot): readonly Address[] => [slot.address, ...slot.others];
-  for (const address of [...listens(blue), ...blue.statusListens]) {
-    if (listens(green).some((other) => collide(address, other))) {
-      return fail({ reason: 'slots-share', what: 'listen', value: spell(address) });
-    }
-    if (green.statusListens.some((other) => collide(address, other))) {
-      return fail({ reason: 'slots-share', what: 'pm.status_listen', value: spell(address) });
-    }
-  }
-  return ok(slots);
-}
-
-/** sun_path of sockaddr_un holds 108 bytes, one of them the final NUL; FPM cuts a longer one short. */
-const MAX_PATH = 107;
-
-/**
- * As FPM reads `listen` (fpm_sockets_domain_from_address): digits alone are a port, a colon
- * makes it HOST:PORT, anything else is a path. Of a name's addresses FPM takes the first it can bind.
- */
-async function toAddress(listen: string): Promise<Address | null> {
-  if (listen.startsWith('/')) {
-    const path = canonicalPath(listen);
-    return Buffer.byteLength(path) > MAX_PATH || path.endsWith('/') ? null : { kind: 'unix', path };
-  }
-  const [, six, name, digits] = /^(?:(?:\[([^\]]+)\]|([^:]*)):)?(\d+)$/.exec(listen) ?? [];
-  const port = Number(digits);
-  if (digits === undefined || port < 1 || port > 65_535) return null;
-  const host = six ?? name ?? '*';
-  if (six !== undefined || host === '*' || /^[\d.]+$/.test(host)) return { kind: 'tcp', host, port };
-  try {
-    return { kind: 'tcp', host: (await lookup(host, { verbatim: true })).address, port };
-  } catch {
-    return null;
-  }
+/** How many workers a pool has right after a start. */
+function startWorkers(pool: Map<string, string>): number {
+  const pm = pool.get('pm');
+  if (pm === 'static') return Number(pool.get('pm.max_children') ?? 0);
+  return pm === 'dynamic' ? Number(pool.get('pm.start_servers') ?? 0) : 0;
 }
 
 /** FPM prints a time as `10s`; where it does not, it is seconds. */

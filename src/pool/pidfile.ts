@@ -9,7 +9,7 @@ import { inOurNamespace, readStat, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { nameOfUid } from '../system/user.js';
 import { fpmProcess, runsConfig, suspect } from './processes.js';
-import type { FpmSlot } from './slots.js';
+import type { PoolSlot } from './slots.js';
 
 export interface PidfileLook {
   readonly state: PidfileState;
@@ -22,13 +22,13 @@ export interface PidfileLook {
 }
 
 /** The pid that a slot's pidfile names, as a hint where to look first; null for anything but one number. */
-export function pidfileHint({ pidfile }: FpmSlot): number | null {
+export function pidfileHint({ pidfile }: PoolSlot): number | null {
   const read = pidfile === null ? null : readPidfile(pidfile);
   return read?.kind === 'pid' ? read.pid : null;
 }
 
-/** Judges the pidfile of a slot. `master`: who holds the slot's socket; null when it is nobody of ours. */
-export function lookAtPidfile(fs: Procfs, slot: FpmSlot, master: ProcessId | null): PidfileLook {
+/** Judges the pidfile of a slot. `master`: who it should name; null when nobody of ours lives there. */
+export function lookAtPidfile(fs: Procfs, slot: PoolSlot, master: ProcessId | null): PidfileLook {
   const { pidfile } = slot;
   if (pidfile === null) return { state: 'none', pid: null, rival: null };
   const read = readPidfile(pidfile);
@@ -44,12 +44,14 @@ export function lookAtPidfile(fs: Procfs, slot: FpmSlot, master: ProcessId | nul
 
 function judge(
   fs: Procfs,
-  slot: FpmSlot,
+  slot: PoolSlot,
   pid: number,
 ): { readonly state: PidfileState; readonly rival: Suspect | null } {
   if (pid === 1) return { state: 'init', rival: null };
   const stat = readStat(fs, pid);
   if (stat === null || 'ZXx'.includes(stat.state)) return { state: 'dead', rival: null };
+  // of another server only the holder of its socket is known, and that it is not
+  if (slot.kind === 'fastcgi') return { state: 'reused', rival: null };
   const found = fpmProcess(fs, pid, slot.binary);
   // the program of another user's process may not be read, its title may
   const master = found === null ? title(fs, pid).startsWith('php-fpm: master') : found.role !== 'worker';
@@ -89,7 +91,7 @@ function readPidfile(path: string): Read {
  * Whether others than root and us can decide what the file says. Debian's /run/php belongs to
  * the pool's own user; where the socket confirms the file's word, that is no reason to doubt it.
  */
-function isWritable(path: string, slot: FpmSlot, confirmed: boolean): boolean {
+function isWritable(path: string, slot: PoolSlot, confirmed: boolean): boolean {
   const file = facts(path);
   const folder = factsThroughLinks(dirname(path));
   if (!file.ok || !folder.ok) return false;
@@ -99,7 +101,8 @@ function isWritable(path: string, slot: FpmSlot, confirmed: boolean): boolean {
   if ((folder.value.mode & OTHERS) !== 0 && (folder.value.mode & STICKY) === 0) return true;
   if (ours(folder.value.uid)) return false;
   const passwd = readText('/etc/passwd');
-  return !(confirmed && passwd.ok && nameOfUid(passwd.value, folder.value.uid) === slot.user);
+  const user = slot.kind === 'php-fpm' ? slot.user : null;
+  return !(confirmed && passwd.ok && nameOfUid(passwd.value, folder.value.uid) === user);
 }
 
 const OTHERS = 0o022;

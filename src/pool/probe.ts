@@ -11,7 +11,7 @@ import { after, now, waitUntil } from '../system/clock.js';
 import type { User } from '../system/user.js';
 import type { Pools } from './driver.js';
 import { spell } from './slots.js';
-import type { FpmSlot, ProbeSettings } from './slots.js';
+import type { PoolSlot, ProbeSettings } from './slots.js';
 
 export interface ProbeOptions {
   readonly config: { readonly probe: ProbeSettings };
@@ -50,7 +50,7 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
         tries += 1;
         const budget = left();
         const wrong = await askOnce(pool, slot, question, user, budget);
-        if (wrong === 'died') return fail({ reason: 'pool-died', slot, log: pool.log(slot) });
+        if (wrong === 'died') return fail({ reason: 'pool-died', slot, log: await pool.log(slot) });
         if (wrong === null) {
           row += 1;
           if (row >= probe.successes) return ok({ answers: row, user: user?.name ?? null });
@@ -66,22 +66,22 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
           deadline: Math.min(probe.interval, left()),
           pace: () => LIFE_PACE,
         });
-        if (died.kind === 'seen') return fail({ reason: 'pool-died', slot, log: pool.log(slot) });
+        if (died.kind === 'seen') return fail({ reason: 'pool-died', slot, log: await pool.log(slot) });
       }
-      return fail({ reason: 'probe-failed', slot, tries, answer: last, log: pool.log(slot) });
+      return fail({ reason: 'probe-failed', slot, tries, answer: last, log: await pool.log(slot) });
     },
   };
 }
 
 /** The script; without one FPM's ping; without that anything: an answer of any status. */
-function questionFor(slot: FpmSlot, { script, uri, params, expect }: ProbeSettings): Question {
+function questionFor(slot: PoolSlot, { script, uri, params, expect }: ProbeSettings): Question {
   if (script !== undefined) {
     return {
       params: scriptParams({ file: script, uri, params }),
       wrong: (answer) => wrongScript(answer, expect),
     };
   }
-  if (slot.pingPath !== null) {
+  if (slot.kind === 'php-fpm' && slot.pingPath !== null) {
     const response = slot.pingResponse;
     return {
       params: { ...pageParams(slot.pingPath), ...params },

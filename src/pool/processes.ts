@@ -20,6 +20,7 @@ import {
 } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { userOfProcess } from '../system/user.js';
+import type { PoolSlot } from './slots.js';
 
 /**
  * `starting`: FPM that has not titled itself yet. A worker carries its master's title for a
@@ -74,7 +75,7 @@ export function runsConfig(fs: Procfs, process: FpmProcess, config: string): boo
  * The masters that run the config, each once; `starting` ones too when asked for. A scan of
  * the process table: one small file for each process that is no FPM.
  */
-export function mastersRunning(
+function mastersRunning(
   fs: Procfs,
   { config, binary }: { readonly config: string; readonly binary: string },
   roles: readonly FpmProcess['role'][] = ['master'],
@@ -87,6 +88,13 @@ export function mastersRunning(
   const all = new Set(found.map(({ id }) => id.pid));
   return found.filter(({ ppid }) => !all.has(ppid));
 }
+
+/** mastersRunning() of a slot; of a server that is no FPM none are known. */
+export const mastersOfSlot = (
+  fs: Procfs,
+  slot: PoolSlot,
+  roles?: readonly FpmProcess['role'][],
+): FpmProcess[] => (slot.kind === 'php-fpm' ? mastersRunning(fs, slot, roles) : []);
 
 /** The processes among `candidates` that have one of the sockets open. What may not be read does not count. */
 export const holders = (

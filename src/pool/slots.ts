@@ -4,16 +4,35 @@
 import type { Slot } from '../event.js';
 import type { Address } from '../system/sockets.js';
 
+/** Who starts a pool, and what has to be known of it. */
+export type ManagerConfig =
+  | { readonly manager?: 'direct' }
+  | { readonly manager: 'systemd'; readonly unit: string }
+  | { readonly manager: 'init'; readonly script: string }
+  | { readonly manager: 'command'; readonly start: readonly string[] };
+
 /** What an app's configuration says of one slot. */
-export interface SlotConfig {
+export type SlotConfig = ManagerConfig & (FpmConfig | FastcgiConfig);
+
+interface CommonConfig {
+  readonly env: Readonly<Record<string, string>>;
+  readonly pidfile?: string;
+}
+
+export interface FpmConfig extends CommonConfig {
+  readonly kind?: 'php-fpm';
   /** FPM's own file. */
   readonly config: string;
   readonly section?: string;
   readonly binary?: string;
-  readonly env: Readonly<Record<string, string>>;
   readonly listen?: string;
-  readonly pidfile?: string;
   readonly status?: string;
+}
+
+/** Any server that speaks FastCGI: nobody can be asked what it is, so it is said. */
+export interface FastcgiConfig extends CommonConfig {
+  readonly kind: 'fastcgi';
+  readonly listen: string;
 }
 
 /** What this room needs of an app's configuration. */
@@ -36,42 +55,57 @@ export interface ProbeSettings {
   readonly timeout: number;
 }
 
-/** A slot's pool as FPM itself reads its configuration. */
-export interface FpmSlot {
+/** A slot's pool, whatever it is. */
+export type PoolSlot = FpmSlot | FastcgiSlot;
+
+interface CommonSlot {
   readonly slot: Slot;
-  readonly binary: string;
-  readonly config: string;
   /** The whole environment of a start, beside PATH and LANG. */
   readonly env: Readonly<Record<string, string>>;
-  /** The name of its `[pool]`. */
-  readonly section: string;
-  /** What its master's workers call themselves: all pools of the file, and those of their status sockets. */
-  readonly poolNames: readonly string[];
   readonly address: Address;
   /** Where the other pools of the same master listen; a stop ends them too. */
   readonly others: readonly Address[];
   /** pm.status_listen of all of its pools: sockets whose workers serve nothing but the status page. */
   readonly statusListens: readonly Address[];
+  readonly pidfile: string | null;
+}
+
+/** As its own configuration, which FPM was asked for, has it. */
+export interface FpmSlot extends CommonSlot {
+  readonly kind: 'php-fpm';
+  readonly binary: string;
+  readonly config: string;
+  /** The name of its `[pool]`. */
+  readonly section: string;
+  /** What its master's workers call themselves: all pools of the file, and those of their status sockets. */
+  readonly poolNames: readonly string[];
   /** pm.status_listen of the slot's own pool. */
   readonly statusAddress: Address | null;
   readonly statusPath: string | null;
   readonly pingPath: string | null;
   readonly pingResponse: string;
-  readonly pidfile: string | null;
   /** null: a syslog, or FPM's built-in default. */
   readonly errorLog: string | null;
   /** process_control_timeout, ms. */
   readonly controlTimeout: number;
   readonly pm: 'static' | 'dynamic' | 'ondemand';
-  /** Workers right after a start. */
+  /** Workers right after a start; of its own pool, and of all pools of its master. */
   readonly startWorkers: number;
+  readonly allStartWorkers: number;
   readonly maxChildren: number;
   /** Whom the workers run as; null: whoever starts the pool. */
   readonly user: string | null;
 }
 
+/** A server of which the kernel alone tells anything. */
+export interface FastcgiSlot extends CommonSlot {
+  readonly kind: 'fastcgi';
+  /** The systemd unit that its processes are known by. */
+  readonly unit: string | null;
+}
+
 /** Every socket that a start of the slot would bind. */
-export const boundAddresses = (slot: FpmSlot): readonly Address[] => [
+export const boundAddresses = (slot: PoolSlot): readonly Address[] => [
   slot.address,
   ...slot.others,
   ...slot.statusListens,

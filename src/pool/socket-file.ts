@@ -11,9 +11,9 @@ import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
 import { look } from './life.js';
 import { lookAtPidfile } from './pidfile.js';
-import { mastersRunning } from './processes.js';
+import { mastersOfSlot } from './processes.js';
 import { boundAddresses, spell } from './slots.js';
-import type { FpmSlot } from './slots.js';
+import type { PoolSlot } from './slots.js';
 
 /** Where a socket's name is kept while it is retired: the same folder, so that a rename does it. */
 export const retiredName = (path: string): string =>
@@ -35,7 +35,7 @@ export function socketFile(path: string): 'here' | 'retired' | 'missing' | 'othe
  * sent anything. Idempotent. Only while exactly one listener is bound to the path: with several nobody
  * knows whose the file is. A pool on TCP has no name to take.
  */
-export function retireSocket(fs: Procfs, slot: FpmSlot): Result<void> {
+export function retireSocket(fs: Procfs, slot: PoolSlot): Result<void> {
   const { address } = slot;
   if (address.kind === 'tcp' || socketFile(address.path) !== 'here') return ok(undefined);
   const seen = look(fs, address);
@@ -47,7 +47,7 @@ export function retireSocket(fs: Procfs, slot: FpmSlot): Result<void> {
 }
 
 /** Gives a retired name back, never over a file that stands there; idempotent. */
-export function restoreSocket(fs: Procfs, slot: FpmSlot): Result<void> {
+export function restoreSocket(fs: Procfs, slot: PoolSlot): Result<void> {
   const { address } = slot;
   if (address.kind === 'tcp') return ok(undefined);
   const seen = look(fs, address);
@@ -68,13 +68,13 @@ export function restoreSocket(fs: Procfs, slot: FpmSlot): Result<void> {
 }
 
 /** Whether a folder for each of the sockets is there; else the first that is missing. `-t` does not see this. */
-export const missingFolder = (slot: FpmSlot): string | null =>
+export const missingFolder = (slot: PoolSlot): string | null =>
   boundAddresses(slot)
     .flatMap((address) => (address.kind === 'unix' ? dirname(address.path) : []))
     .find((folder) => !facts(folder).ok) ?? null;
 
 /** Removes what a gone life left: sockets without a listener, retired names, a pidfile that names nobody of ours. */
-export function sweepFiles(fs: Procfs, slot: FpmSlot): Result<void> {
+export function sweepFiles(fs: Procfs, slot: PoolSlot): Result<void> {
   let living = false;
   for (const address of boundAddresses(slot)) {
     const seen = look(fs, address);
@@ -90,8 +90,7 @@ export function sweepFiles(fs: Procfs, slot: FpmSlot): Result<void> {
   // a file, or a link itself: whatever a link leads to is not ours
   const kind = facts(slot.pidfile);
   const isPlain = kind.ok && (kind.value.kind === 'file' || kind.value.kind === 'link');
-  if (stale && isPlain && mastersRunning(fs, slot).every(({ id }) => id.pid !== pid))
-    removeFile(slot.pidfile);
+  if (stale && isPlain && mastersOfSlot(fs, slot).every(({ id }) => id.pid !== pid)) removeFile(slot.pidfile);
   return ok(undefined);
 }
 
@@ -102,7 +101,7 @@ function removeDeadSocket({ path }: Extract<Address, { kind: 'unix' }>): void {
   }
 }
 
-function unlinkTwin(slot: FpmSlot, path: string): Result<void> {
+function unlinkTwin(slot: PoolSlot, path: string): Result<void> {
   const [here, kept] = [facts(path), facts(retiredName(path))];
   if (here.ok && kept.ok && here.value.inode !== kept.value.inode) {
     return unclear(slot, `another socket stands there, and a retired one beside it`);
@@ -111,5 +110,5 @@ function unlinkTwin(slot: FpmSlot, path: string): Result<void> {
   return ok(undefined);
 }
 
-const unclear = (slot: FpmSlot, detail: string): Result<never> =>
+const unclear = (slot: PoolSlot, detail: string): Result<never> =>
   fail({ reason: 'unobservable', what: spell(slot.address), detail });

@@ -1,50 +1,46 @@
 /**
- * Starts a pool so that it outlives its caller and inherits nothing of it: `-D` (FPM leaves our
- * session, whatever its file says of daemonize), cwd /, a clean environment, no descriptor above 2,
- * and, where systemd runs and root calls, a scope of its own: a oneshot unit or a CI job that ends
- * takes with it whatever stayed in its control group.
+ * Starts a pool so that it outlives its caller and inherits nothing of it: a session of its own,
+ * cwd /, a clean environment, no descriptor above 2. By whom it is started is manager.ts's.
  */
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
-import { BASE_ENVIRONMENT, launch } from '../system/exec.js';
-import type { Ended } from '../system/exec.js';
-import { close, exists, makeFolder, openNull, openOutput } from '../system/files.js';
-import { argv, inheritableDescriptors, isAlive, pids, sameProcess } from '../system/proc.js';
+import { BASE_ENVIRONMENT, begin } from '../system/exec.js';
+import type { Ended, Launched } from '../system/exec.js';
+import { close, makeFolder, openNull, openOutput } from '../system/files.js';
+import {
+  argv,
+  identify,
+  inheritableDescriptors,
+  isAlive,
+  pids,
+  sameProcess,
+  sessionOf,
+} from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { listeningInodes } from '../system/sockets.js';
 import { childrenOf, connectionsOf, look, residents, staff, statusListeners } from './life.js';
-import { markLog, readLog } from './log.js';
+import { markLog } from './log.js';
 import type { StartLog } from './log.js';
+import type { Manager } from './manager.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
-import { holds, mastersRunning } from './processes.js';
+import { holds, mastersOfSlot } from './processes.js';
 import type { FpmProcess } from './processes.js';
 import { boundAddresses, spell } from './slots.js';
-import type { FpmSlot } from './slots.js';
+import type { PoolSlot } from './slots.js';
 import { missingFolder, sweepFiles } from './socket-file.js';
-import { stopLife } from './stop.js';
+import { ladderOf, signals, stopLife } from './stop.js';
 
 export interface StartOptions {
-  /** Where FPM's own output is kept; made when missing. */
+  readonly manager: Manager;
+  /** Where the output of a start is kept; made when missing. */
   readonly folder: string;
   /** How long a start may take, ms. */
   readonly timeout: number;
-  readonly root: boolean;
   /** Told where this start's log is, as soon as it is known. */
   readonly onLog: (log: StartLog) => void;
-}
-
-const SYSTEMD_RUN = '/usr/bin/systemd-run';
-
-/** argv of a start. */
-export function startArgv(slot: FpmSlot, root: boolean): readonly string[] {
-  const scope =
-    root && exists('/run/systemd/system') && exists(SYSTEMD_RUN)
-      ? [SYSTEMD_RUN, '--scope', '--quiet', '--collect', '--slice=system.slice', '--']
-      : [];
-  return [...scope, slot.binary, '-D', '-y', slot.config];
 }
 
 /**
@@ -52,13 +48,13 @@ export function startArgv(slot: FpmSlot, root: boolean): readonly string[] {
  * sockets and its pidfile, whoever owns what stands there by then. So nobody may hold a
  * listener bound to an address of the slot (file or no file), and no master of it may be on its way out.
  */
-export function mayStart(fs: Procfs, slot: FpmSlot): Result<void> {
+export function mayStart(fs: Procfs, slot: PoolSlot): Result<void> {
   const free = isFree(fs, slot);
   return free.ok ? ok(undefined) : free;
 }
 
 /** mayStart(); gives back the FPMs that run the same configuration and are none of this slot's business. */
-function isFree(fs: Procfs, slot: FpmSlot): Result<readonly FpmProcess[]> {
+function isFree(fs: Procfs, slot: PoolSlot): Result<readonly FpmProcess[]> {
   const { slot: name } = slot;
   for (const address of boundAddresses(slot)) {
     const seen = look(fs, address);
@@ -69,10 +65,10 @@ function isFree(fs: Procfs, slot: FpmSlot): Result<readonly FpmProcess[]> {
     if (who.kind === 'none') continue;
     const where = { slot: name, address: spell(address) };
     if (who.kind === 'foreign') return fail({ reason: 'slot-foreign', ...where, holder: who.holder });
-    const alive = who.kind === 'pool' ? [who.master] : who.workers;
+    const alive = who.kind === 'pool' ? [who.master] : who.kind === 'servers' ? who.processes : who.workers;
     return fail({ reason: 'slot-alive', ...where, pids: alive.map(({ pid }) => pid) });
   }
-  const others = mastersRunning(fs, slot, ['master', 'starting']);
+  const others = mastersOfSlot(fs, slot, ['master', 'starting']);
   const half = unbound(
     fs,
     others.filter(({ role }) => role === 'master'),
@@ -90,13 +86,14 @@ function isFree(fs: Procfs, slot: FpmSlot): Result<readonly FpmProcess[]> {
 }
 
 /**
- * Starts the pool and waits until its master is identified and holds the listening socket.
- * Whatever of a failed start still lives is ended, and its files are removed.
+ * Starts the pool and waits until its master is identified (of a server that is no FPM: until all of
+ * its processes wait for connections) and holds the listening socket. Whatever of a failed start
+ * still lives is ended, and its files are removed.
  */
 export async function startPool(
   fs: Procfs,
-  slot: FpmSlot,
-  { folder, timeout, root, onLog }: StartOptions,
+  slot: PoolSlot,
+  { manager, folder, timeout, onLog }: StartOptions,
 ): Promise<Result<PoolLife>> {
   const began = now();
   const free = isFree(fs, slot);
@@ -105,81 +102,113 @@ export async function startPool(
   const swept = sweepFiles(fs, slot);
   if (!swept.ok) return swept;
 
-  const command = startArgv(slot, root);
-  const missing = missingFolder(slot);
+  const command = manager.startCommand;
+  const missing = manager.bare ? missingFolder(slot) : null;
   if (missing !== null) {
     const log = `the socket's folder ${missing} does not exist`;
     return fail({ reason: 'start-failed', slot: slot.slot, command, status: null, log });
   }
-  const log = markLog(join(folder, `start-${slot.slot}.log`), slot.errorLog);
+  const log = markLog(join(folder, `start-${slot.slot}.log`), slot.kind === 'php-fpm' ? slot.errorLog : null);
+  const ready = await manager.prepare();
+  if (!ready.ok) return ready;
   onLog(log);
-  const ran = await launchFpm(fs, slot, command, log, timeout);
-  if (!ran.ok) return ran;
+  const running = launchStart(fs, slot, command, log);
+  if (!running.ok) return running;
+  const { launched, close: closed } = running.value;
+  let ended = null as Ended | null;
+  void launched.end.then((end) => (ended = end));
 
   const started = (): FpmProcess[] =>
-    mastersRunning(fs, slot, ['master', 'starting']).filter(
+    mastersOfSlot(fs, slot, ['master', 'starting']).filter(
       ({ id }) => !before.some((old) => sameProcess(old.id, id)),
     );
   const failed = async (failure: (log: string) => Failure): Promise<Result<never>> => {
-    await endStart(fs, slot, started());
+    launched.kill('SIGTERM');
+    // before what is done about it has its own lines in a journal
+    const words = await manager.words(log);
+    await manager.abandon();
+    await endStart(fs, slot, started(), launched.pid);
     sweepFiles(fs, slot);
-    return fail(failure(readLog(log)));
+    return fail(failure(manager.bare ? await manager.words(log) : words));
   };
-  const { status } = ran.value;
-  if (status !== 0 && ran.value.failure !== 'timeout') {
-    const why = ran.value.failure === null ? [] : [ran.value.failure];
-    return failed((words) => ({
-      reason: 'start-failed',
-      slot: slot.slot,
-      command,
-      status,
-      log: [...why, words].filter(Boolean).join('\n'),
-    }));
-  }
-  const seen = await waitUntil(() => lifeOf(fs, slot) ?? (started().length === 0 ? 'gone' : undefined), {
-    deadline: Math.max(0, timeout - (now() - began)),
-  });
-  if (seen.kind === 'seen' && seen.value !== 'gone') {
+  const left = (): number => Math.max(0, timeout - (now() - began));
+  try {
+    const seen = await waitUntil(
+      () => {
+        if (ended === null && manager.ends) return undefined;
+        if (ended !== null && ended.status !== 0) return 'failed';
+        const life = lifeOf(fs, slot);
+        if (life !== undefined) return life;
+        // FPM is up when its program has ended; a script may leave something behind that still comes
+        return ended !== null && manager.bare && started().length === 0 ? 'gone' : undefined;
+      },
+      { deadline: left() },
+    );
+    if (seen.kind === 'seen' && seen.value === 'failed') {
+      const { status, failure } = ended ?? { status: null, failure: null };
+      return await failed((words) => ({
+        reason: 'start-failed',
+        slot: slot.slot,
+        command,
+        status,
+        log: [failure, words].filter(Boolean).join('\n'),
+      }));
+    }
+    if (seen.kind === 'seen' && seen.value === 'gone') {
+      return await failed((words) => ({ reason: 'pool-died', slot: slot.slot, log: words }));
+    }
+    if (seen.kind !== 'seen' || typeof seen.value === 'string') {
+      const address = spell(slot.address);
+      return await failed((words) => ({
+        reason: 'start-timeout',
+        slot: slot.slot,
+        address,
+        ms: timeout,
+        log: words,
+      }));
+    }
     await waitUntil(() => (isManned(fs, slot) ? true : undefined), { deadline: MANNING });
-    return ok(lifeOf(fs, slot) ?? seen.value);
+    const life = lifeOf(fs, slot) ?? seen.value;
+    const agreed = await manager.agrees(life);
+    return agreed.ok ? ok(life) : await failed(() => agreed.failure);
+  } finally {
+    launched.release();
+    closed();
   }
-  return failed((words) =>
-    // ended by us because its time was over: that it is gone says nothing of it
-    seen.kind === 'seen' && ran.value.failure !== 'timeout'
-      ? { reason: 'pool-died', slot: slot.slot, log: words }
-      : {
-          reason: 'start-timeout',
-          slot: slot.slot,
-          address: spell(slot.address),
-          ms: timeout,
-          log: words,
-        },
-  );
 }
 
-/** Whether a start of this slot can still be under way: FPM untitled yet, or a master without a socket. */
-export function isStarting(fs: Procfs, slot: FpmSlot, root: boolean): boolean {
-  const wanted = startArgv(slot, root);
-  const tail = wanted.slice(-4);
-  const raw = pids(fs).some((pid) => {
-    // systemd-run becomes FPM, FPM forks itself: all of them end with the same words
+/**
+ * Whether a start of this slot can still be under way, as processes show: the program of a start, FPM
+ * untitled yet, or a master without a socket.
+ */
+export function isStarting(fs: Procfs, slot: PoolSlot, command: readonly string[]): boolean {
+  // systemd-run becomes the program, FPM forks itself: all of them end with the same words
+  const at = command.indexOf('--') + 1;
+  const tail = command.slice(command[0]?.endsWith('/systemd-run') === true ? at : 0);
+  const raw = pids(fs).flatMap((pid) => {
     const words = argv(fs, pid);
-    return words.length >= tail.length && tail.every((word, at) => words.at(at - tail.length) === word);
+    const same = words.length >= tail.length && tail.every((word, at) => words.at(at - tail.length) === word);
+    return same ? (identify(fs, pid) ?? []) : [];
   });
-  return raw || unbound(fs, mastersRunning(fs, slot)).length > 0;
+  // what has become the pool, of this slot or of the other, has a socket to listen on
+  return [...raw, ...mastersOfSlot(fs, slot).map(({ id }) => id)].some((id) => isUnbound(fs, id));
 }
 
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */
-function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
+function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
   const seen = connectionsOf(fs, slot);
   const own = look(fs, slot.address);
   if (!seen.ok || !own.ok) return undefined;
   const found = residents(fs, slot, own.value.listeners, [pidfileHint(slot) ?? 0]);
+  const sockets = seen.value.listeners;
+  if (found.ok && found.value.kind === 'servers') {
+    return { master: null, workers: found.value.processes, sockets };
+  }
   if (!found.ok || found.value.kind !== 'pool') return undefined;
   const { master } = found.value;
-  const inodes = new Set(seen.value.listeners);
+  const inodes = new Set(sockets);
   const workers = childrenOf(fs, master).filter(({ pid }) => holds(fs, pid, inodes));
-  return { master, workers, sockets: [...seen.value.listeners, ...statusListeners(fs, slot)] };
+  return { master, workers, sockets: [...sockets, ...statusListeners(fs, slot)] };
 }
 
 /**
@@ -187,25 +216,26 @@ function lifeOf(fs: Procfs, slot: FpmSlot): PoolLife | undefined {
  * forks them once it listens; a life is recorded, and its workers' context switches are counted,
  * from when they are complete.
  */
-function isManned(fs: Procfs, slot: FpmSlot): boolean {
+function isManned(fs: Procfs, slot: PoolSlot): boolean {
   const life = lifeOf(fs, slot);
   const seen = connectionsOf(fs, slot);
   if (life === undefined || !seen.ok) return true;
   const { accepted, queued } = seen.value.connections;
-  const crew = staff(fs, life.workers, new Set(seen.value.listeners));
-  return !crew.ok || accepted + queued > 0 || crew.value.idle >= slot.startWorkers;
+  const crew = staff(fs, slot, life.workers, new Set(seen.value.listeners));
+  if (!crew.ok || accepted + queued > 0) return true;
+  // a program that binds the socket for another holds it, too, until it has ended
+  return slot.kind === 'fastcgi' ? crew.value.working === 0 : crew.value.idle >= slot.allStartWorkers;
 }
 
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
 const MANNING = 500;
 
-async function launchFpm(
+function launchStart(
   fs: Procfs,
-  slot: FpmSlot,
+  slot: PoolSlot,
   command: readonly string[],
   log: StartLog,
-  timeout: number,
-): Promise<Result<Ended>> {
+): Result<{ readonly launched: Launched; readonly close: () => void }> {
   const unwritable = (code: string): Result<never> =>
     fail({ reason: 'state-unwritable', path: log.output, code });
   const made = makeFolder(join(log.output, '..'), 0o700);
@@ -213,29 +243,41 @@ async function launchFpm(
   const output = openOutput(log.output);
   if (!output.ok) return unwritable(output.code);
   const blank = openNull();
-  try {
-    const blanked = inheritableDescriptors(fs);
-    const env = { ...BASE_ENVIRONMENT, ...slot.env };
-    return ok(await launch(command, { env, output: output.value, blanked, blank, timeout }));
-  } finally {
-    close(blank);
-    close(output.value);
-  }
+  const blanked = inheritableDescriptors(fs);
+  const env = { ...BASE_ENVIRONMENT, ...slot.env };
+  const launched = begin(command, { env, output: output.value, blanked, blank });
+  return ok({
+    launched,
+    close: () => {
+      close(blank);
+      close(output.value);
+    },
+  });
 }
 
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
-async function endStart(fs: Procfs, slot: FpmSlot, started: readonly FpmProcess[]): Promise<void> {
+async function endStart(
+  fs: Procfs,
+  slot: PoolSlot,
+  started: readonly FpmProcess[],
+  launched: number | null,
+): Promise<void> {
   const told = (): void => undefined;
   const seen = look(fs, slot.address);
   const found = seen.ok ? residents(fs, slot, seen.value.listeners, []) : seen;
   const masters: (ProcessId | null)[] = started.map(({ id }) => id);
   const orphans = found.ok && found.value.kind === 'orphans' ? found.value.workers : [];
-  if (orphans.length > 0) masters.push(null);
+  const servers = found.ok && found.value.kind === 'servers' ? found.value.processes : [];
+  // what a script or a command left running without a socket is in the session that was made for it
+  const session = launched === null ? [] : sessionOf(fs, launched);
+  const loose = [...orphans, ...servers, ...session.filter((id) => !masters.some((m) => m?.pid === id.pid))];
+  if (loose.length > 0) masters.push(null);
   for (const master of masters) {
-    const life: PoolLife = { master, workers: master === null ? orphans : childrenOf(fs, master) };
+    const life: PoolLife = { master, workers: master === null ? loose : childrenOf(fs, master) };
     const people = (): readonly ProcessId[] =>
-      master === null ? orphans.filter((id) => isAlive(fs, id)) : childrenOf(fs, master);
-    await stopLife(fs, life, { slot: slot.slot, timeout: END_TIMEOUT, told, people });
+      master === null ? loose.filter((id) => isAlive(fs, id)) : childrenOf(fs, master);
+    const ladder = signals(fs, master, ladderOf(slot));
+    await stopLife(fs, life, { slot: slot.slot, timeout: END_TIMEOUT, told, people, ladder });
   }
 }
 
@@ -243,13 +285,14 @@ async function endStart(fs: Procfs, slot: FpmSlot, started: readonly FpmProcess[
 const END_TIMEOUT = 2000;
 
 /** Masters that hold no listening socket at all: on their way in or out. Others belong to another slot. */
-function unbound(fs: Procfs, masters: readonly FpmProcess[]): FpmProcess[] {
-  let left = masters;
+const unbound = (fs: Procfs, masters: readonly FpmProcess[]): FpmProcess[] =>
+  masters.filter(({ id }) => isUnbound(fs, id));
+
+/** Whether a process lives and holds no listening socket at all. */
+function isUnbound(fs: Procfs, id: ProcessId): boolean {
   // unix first: the TCP tables take the kernel milliseconds even when they are empty
   for (const kind of ['unix', 'tcp'] as const) {
-    if (left.length === 0) return [];
-    const listening = listeningInodes(fs, kind);
-    left = left.filter(({ id }) => !holds(fs, id.pid, listening));
+    if (holds(fs, id.pid, listeningInodes(fs, kind))) return false;
   }
-  return left.filter(({ id }) => isAlive(fs, id));
+  return isAlive(fs, id);
 }

@@ -1,34 +1,70 @@
 /**
- * Ends one life of a pool: QUIT, then TERM, then KILL, to the very processes that were recorded
- * or are their master's children, each confirmed by identity right before its signal.
+ * Ends one life of a pool: rung after rung of a ladder, each bounded, each to the very processes that
+ * were recorded or are their master's children, confirmed by identity right before a signal.
  *
  * FPM climbs a ladder of its own: QUIT, after process_control_timeout TERM, a second later KILL, to
- * its workers. So usually the master alone is told. Where there is none (orphans), or it is to be
- * killed, every worker is.
+ * its workers. So usually the master alone is told. Where there is none (orphans, a server of equals), or it
+ * is to be killed, every worker is.
  */
 import { fail, ok } from '../event.js';
 import type { ProcessId, Result, Slot, Warning } from '../event.js';
 import type { PoolLife, Stopped } from '../drivers.js';
-import { waitUntil } from '../system/clock.js';
+import { now, waitUntil } from '../system/clock.js';
+import { run } from '../system/exec.js';
 import { errorCode } from '../system/files.js';
 import { isAlive, readStat, signalProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
+import type { PoolSlot } from './slots.js';
+
+/** One way of telling a life to end. The first of a ladder is the ordinary one, the others are told. */
+export interface Rung {
+  /** null: a program that knows how. */
+  readonly signal: Stopped['signal'];
+  /** Tells whoever remains, in `ms` at most; a sentence of the system's when it may not. */
+  readonly tell: (remaining: readonly ProcessId[], ms: number) => Promise<string | null> | string | null;
+}
 
 export interface StopOptions {
   readonly slot: Slot;
-  /** ms that each of the signals may take. */
+  /** ms that each of the rungs may take. */
   readonly timeout: number;
   readonly told: (warning: Warning) => void;
-  /** Everyone of the life that can be found now; asked again before each signal. */
+  /** Everyone of the life that can be found now; asked again before each rung. */
   readonly people: () => readonly ProcessId[];
+  /** QUIT, TERM, KILL when it is left out. */
+  readonly ladder?: readonly Rung[];
 }
+
+/** Signals as rungs: to the master where there is one, KILL to everybody. */
+export const signals = (
+  fs: Procfs,
+  master: ProcessId | null,
+  which: readonly NonNullable<Stopped['signal']>[] = ['SIGQUIT', 'SIGTERM', 'SIGKILL'],
+): readonly Rung[] =>
+  which.map((signal) => ({ signal, tell: (remaining) => send(fs, master, remaining, signal) }));
+
+/** FPM ends its requests on QUIT; of other servers nothing is known but that TERM ends them. */
+export const ladderOf = ({ kind }: PoolSlot): readonly ('SIGQUIT' | 'SIGTERM' | 'SIGKILL')[] =>
+  kind === 'php-fpm' ? ['SIGQUIT', 'SIGTERM', 'SIGKILL'] : ['SIGTERM', 'SIGKILL'];
+
+/** A program that stops the pool, as a rung: what goes wrong with it is told, the next rung follows. */
+export const runStop =
+  (slot: PoolSlot, command: readonly string[], told: (warning: Warning) => void): Rung['tell'] =>
+  async (_: readonly ProcessId[], ms: number) => {
+    const ran = await run(command, { env: slot.env, timeout: ms });
+    if (ran.status !== 0) {
+      const output = [ran.failure, ran.stderr, ran.stdout].filter(Boolean).join('\n').trim().slice(-4096);
+      told({ reason: 'stop-command-failed', slot: slot.slot, command, status: ran.status, output });
+    }
+    return null;
+  };
 
 /**
  * Done when the master, every recorded worker and every one found since are gone. `stop-failed` when some
  * outlive their KILL (blocked in the kernel) or may not be signalled.
  */
 export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions): Promise<Result<Stopped>> {
-  const { slot, timeout, told, people } = options;
+  const { slot, timeout, told, people, ladder = signals(fs, life.master) } = options;
   const known = new Map<string, ProcessId>();
   const record = (ids: readonly ProcessId[]): void => {
     for (const id of ids) known.set(`${String(id.pid)}:${String(id.start)}`, id);
@@ -40,13 +76,16 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
   ];
   let strongest: Stopped['signal'] = null;
 
-  for (const signal of ['SIGQUIT', 'SIGTERM', 'SIGKILL'] as const) {
+  for (const [index, { signal, tell }] of ladder.entries()) {
     record(people());
     let remaining = left();
     if (remaining.length === 0) break;
-    if (signal !== 'SIGQUIT') told({ reason: 'stop-escalates', slot, signal, pids: remaining.map(toPid) });
-    strongest = signal;
-    const sent = send(fs, life.master, remaining, signal);
+    if (index > 0 && (signal === 'SIGTERM' || signal === 'SIGKILL')) {
+      told({ reason: 'stop-escalates', slot, signal, pids: remaining.map(toPid) });
+    }
+    strongest = signal ?? strongest;
+    const began = now();
+    const sent = await tell(remaining, timeout);
     if (sent !== null) return fail({ reason: 'stop-failed', slot, pids: remaining.map(toPid), detail: sent });
     await waitUntil(
       () => {
@@ -58,7 +97,7 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
         if (remaining.length > 0 && signal === 'SIGKILL') send(fs, null, remaining, signal);
         return remaining.length === 0 ? true : undefined;
       },
-      { deadline: timeout },
+      { deadline: Math.max(0, timeout - (now() - began)) },
     );
   }
   const remaining = left();

@@ -102,14 +102,24 @@ export interface LaunchOptions {
   readonly timeout: number;
 }
 
+/** A program that was launched and may have ended since. */
+export interface Launched {
+  /** null: it could not be run at all. */
+  readonly pid: number | null;
+  readonly end: Promise<Ended>;
+  kill(signal: NodeJS.Signals): void;
+  /** Nobody waits for its end any more: it lives on when we end. */
+  release(): void;
+}
+
 /**
- * Runs a program that leaves a daemon behind, and waits for the program, not for the
- * daemon: own session, cwd /, and nothing of ours but the descriptor for its output.
+ * Starts a program that leaves a daemon behind, or becomes one: own session, cwd /, and nothing
+ * of ours but the descriptor for its output.
  *
  * Not by execa: it would end the program together with us, which it must outlive, and it takes
  * quadratic time over a table of descriptors that a caller can make thousands long.
  */
-export function launch(argv: readonly string[], options: LaunchOptions): Promise<Ended> {
+export function begin(argv: readonly string[], options: Omit<LaunchOptions, 'timeout'>): Launched {
   const [file = '', ...rest] = argv;
   const stdio: ('ignore' | number)[] = [options.blank, options.output, options.output];
   // node cannot close a descriptor in a child, but it can put another file in its place
@@ -118,12 +128,27 @@ export function launch(argv: readonly string[], options: LaunchOptions): Promise
     stdio[fd] = options.blank;
   }
   const child = spawn(file, rest, { env: { ...options.env }, cwd: '/', detached: true, stdio });
+  return {
+    pid: child.pid ?? null,
+    end: end(child),
+    kill: (signal) => {
+      child.kill(signal);
+    },
+    release: () => {
+      child.unref();
+    },
+  };
+}
+
+/** Launches a program and waits for the program, not for the daemon: TERM when its time is over. */
+export function launch(argv: readonly string[], options: LaunchOptions): Promise<Ended> {
+  const launched = begin(argv, options);
   return new Promise((resolve) => {
     const cancel = after(options.timeout, () => {
-      child.kill('SIGTERM');
+      launched.kill('SIGTERM');
       resolve({ status: null, failure: 'timeout' });
     });
-    void end(child).then((ended) => {
+    void launched.end.then((ended) => {
       cancel();
       resolve(ended);
     });

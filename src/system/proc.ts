@@ -177,6 +177,14 @@ export function children(fs: Procfs, pid: number): number[] {
   return pids(fs).filter((other) => readStat(fs, other)?.ppid === pid);
 }
 
+/** Everyone in a session (setsid(2)): what its leader has left behind, unless it made a session of its own. */
+export const sessionOf = (fs: Procfs, leader: number): ProcessId[] =>
+  pids(fs).flatMap((pid) => {
+    const text = read(`${fs.root}/${pid}/stat`);
+    const session = text?.slice(text.lastIndexOf(')') + 2).split(' ')[3];
+    return Number(session) === leader ? (identify(fs, pid) ?? []) : [];
+  });
+
 /** Every pid there is now, newest numbers last. */
 export function pids(fs: Procfs): number[] {
   const found: number[] = [];
@@ -185,11 +193,12 @@ export function pids(fs: Procfs): number[] {
 }
 
 /**
- * Where a process is blocked. /proc/PID/syscall needs ptrace rights (root, or the same
- * user where yama allows it); wchan needs fewer.
+ * Where a process (or one thread of it) is blocked. /proc/PID/syscall needs ptrace rights (root, or
+ * the same user where yama allows it); wchan needs fewer.
  */
-export function blocked(fs: Procfs, pid: number): Blocked {
-  const text = read(`${fs.root}/${pid}/syscall`);
+export function blocked(fs: Procfs, pid: number, thread?: number): Blocked {
+  const task = `${fs.root}/${pid}${thread === undefined ? '' : `/task/${thread}`}`;
+  const text = read(`${task}/syscall`);
   if (text !== null) {
     if (text.startsWith('running')) return { kind: 'running' };
     const words = text.trim().split(' ');
@@ -198,10 +207,61 @@ export function blocked(fs: Procfs, pid: number): Blocked {
     if (number === -1) return { kind: 'running' };
     return { kind: 'syscall', number, arguments: words.slice(1, 7).map((word) => BigInt(word)) };
   }
-  const name = read(`${fs.root}/${pid}/wchan`);
+  const name = read(`${task}/wchan`);
   if (name === null) return { kind: 'unreadable' };
   return name === '0' || name === '' ? { kind: 'running' } : { kind: 'function', name };
 }
+
+/** The threads of a process, the first of them its leader; empty when it is gone. */
+export function threads(fs: Procfs, pid: number): number[] {
+  try {
+    return readdirSync(`${fs.root}/${pid}/task`).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * Bytes of a process's memory; null when they may not be read (the rights are those for its
+ * syscall file) or are not there. While a call is blocked, what its pointers lead to is what it was given.
+ */
+export function memoryOf(fs: Procfs, pid: number, address: bigint, length: number): Buffer | null {
+  const bytes = Buffer.alloc(length);
+  try {
+    const fd = openSync(`${fs.root}/${pid}/mem`, 'r');
+    try {
+      return readSync(fd, bytes, 0, length, address) === length ? bytes : null;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return null;
+  }
+}
+
+/** The descriptors that an epoll instance of a process watches; null when it is none or may not be read. */
+export function epollTargets(fs: Procfs, pid: number, fd: number): number[] | null {
+  const text = read(`${fs.root}/${pid}/fdinfo/${fd}`);
+  if (text === null || link(`${fs.root}/${pid}/fd/${fd}`) !== 'anon_inode:[eventpoll]') return null;
+  return [...text.matchAll(/^tfd:\s+(\d+)/gm)].map(([, target]) => Number(target));
+}
+
+/**
+ * A variable of the environment that a process was started with; null when it has none such, is gone, or
+ * may not be read. A process that titles itself may write over it.
+ */
+export function startedWith(fs: Procfs, pid: number, name: string): string | null {
+  const found = (read(`${fs.root}/${pid}/environ`) ?? '')
+    .split('\0')
+    .find((each) => each.startsWith(`${name}=`));
+  return found === undefined ? null : found.slice(name.length + 1);
+}
+
+/** The control groups that a process is in, as paths; empty when it is gone. */
+export const controlGroups = (fs: Procfs, pid: number): readonly string[] =>
+  (read(`${fs.root}/${pid}/cgroup`) ?? '')
+    .split('\n')
+    .flatMap((line) => /^\d+:[^:]*:(.*)$/.exec(line)?.[1] ?? []);
 
 export interface Status {
   readonly uid: number;
@@ -214,8 +274,8 @@ export interface Status {
 }
 
 /** What /proc/PID/status says; null when the process is gone. Ids are the effective ones. */
-export function readStatus(fs: Procfs, pid: number): Status | null {
-  const text = read(`${fs.root}/${pid}/status`);
+export function readStatus(fs: Procfs, pid: number, thread?: number): Status | null {
+  const text = read(`${fs.root}/${pid}${thread === undefined ? '' : `/task/${thread}`}/status`);
   if (text === null) return null;
   const field = (name: string): string => {
     const at = text.indexOf(`\n${name}:`);
@@ -248,8 +308,11 @@ export function inOurNamespace(fs: Procfs, pid: number, kind: 'net' | 'mnt' | 'p
   return theirs === null || ours === null ? null : theirs === ours;
 }
 
-/** Inodes of the sockets a process has open; null when its descriptors may not be read. */
-export function socketsOf(fs: Procfs, pid: number): Map<number, number> | null {
+/**
+ * What a process has open, as the kernel names it: `socket:[1]`, `pipe:[2]`, `anon_inode:[eventfd]`, a path;
+ * null when its descriptors may not be read.
+ */
+export function descriptorsOf(fs: Procfs, pid: number): Map<number, string> | null {
   const folder = `${fs.root}/${pid}/fd`;
   let names: string[];
   try {
@@ -257,10 +320,21 @@ export function socketsOf(fs: Procfs, pid: number): Map<number, number> | null {
   } catch {
     return null;
   }
-  const found = new Map<number, number>();
+  const found = new Map<number, string>();
   for (const name of names) {
     const target = link(`${folder}/${name}`);
-    if (target?.startsWith('socket:[') === true) found.set(Number(name), Number(target.slice(8, -1)));
+    if (target !== null) found.set(Number(name), target);
+  }
+  return found;
+}
+
+/** Inodes of the sockets a process has open; null when its descriptors may not be read. */
+export function socketsOf(fs: Procfs, pid: number): Map<number, number> | null {
+  const all = descriptorsOf(fs, pid);
+  if (all === null) return null;
+  const found = new Map<number, number>();
+  for (const [fd, target] of all) {
+    if (target.startsWith('socket:[')) found.set(fd, Number(target.slice(8, -1)));
   }
   return found;
 }

@@ -186,6 +186,30 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: 'See its log; `journalctl -k | grep -i oom` tells whether the kernel ran out of memory.',
         ...log(failure.log),
       };
+    case 'slots-one-master':
+      return {
+        message:
+          failure.what === 'unit'
+            ? say`Blue and green are one unit, ${failure.unit ?? '?'}: one master has one life.`
+            : say`One process listens for both slots: ${failure.master === null ? '?' : suspectText(failure.master)}. One master has one life.`,
+        hint: 'Give each slot a master of its own, as with a templated unit: `pool.systemd.unit: shop-fpm@{slot}.service`.',
+      };
+    case 'unit-invalid':
+      return {
+        message: say`The ${failure.slot} slot's unit ${failure.unit} ${unitText(failure)}.`,
+        hint:
+          failure.what === 'no-slot'
+            ? 'Write `Environment=SWAP_POOL_SLOT=%i` into its [Service] section, then `systemctl daemon-reload`.'
+            : say`See \`systemctl status ${failure.unit}\`; after a change \`systemctl daemon-reload\`.`,
+      };
+    case 'unit-disagrees':
+      return {
+        message:
+          failure.pid === null
+            ? say`The ${failure.slot} slot's unit ${failure.unit} is ${failure.state}${failure.unitPid === null ? '' : ` with pid ${String(failure.unitPid)}`}, but nobody of it listens for the slot.`
+            : say`The ${failure.slot} slot's unit ${failure.unit} (${failure.state}) has ${failure.unitPid === null ? 'no main process' : `main pid ${String(failure.unitPid)}`}, but pid ${failure.pid} holds the socket.`,
+        hint: say`See \`systemctl status ${failure.unit}\`: its ExecStart has to be the pool of this slot, in the foreground or with Type=forking and its PIDFile.`,
+      };
     case 'probe-failed':
       return {
         message: say`The ${failure.slot} pool ${wrongText(failure.answer)} (${count(failure.tries, 'try', 'tries')}).`,
@@ -565,6 +589,30 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`The ${warning.slot} pool did not end in time; ${warning.signal} goes to ${pidsText(warning.pids)}.`,
         hint: 'A longer `stop.timeout` gives it more time.',
       };
+    case 'stop-command-failed':
+      return {
+        message:
+          warning.status === null
+            ? say`${argv(warning.command)} did not end in time.`
+            : say`${argv(warning.command)} ended with status ${warning.status}.`,
+        hint: 'What it should have ended is signalled instead.',
+        ...log(warning.output),
+      };
+    case 'unit-kill-signal':
+      return {
+        message: say`The ${warning.slot} slot's unit ${warning.unit} stops its pool with ${warning.signal}: whatever else stops it cuts its requests.`,
+        hint: 'Write `KillSignal=SIGQUIT` into its [Service] section.',
+      };
+    case 'unit-runtime-folder':
+      return {
+        message: say`${list(warning.units)} share ${warning.folder} as their RuntimeDirectory: when one stops, the other one's socket is removed with it.`,
+        hint: 'Give each a folder of its own (`RuntimeDirectory=shop-%i`), or make one by tmpfiles.d.',
+      };
+    case 'unit-unread':
+      return {
+        message: say`The ${warning.slot} slot's unit ${warning.unit} was changed, and systemd still runs it as it was.`,
+        hint: 'Run `systemctl daemon-reload`.',
+      };
     case 'cut':
       return {
         message: say`At most ${count(warning.cut, 'request')} of the ${warning.slot} pool ${warning.cut === 1 ? 'was' : 'were'} cut.`,
@@ -790,6 +838,21 @@ const verb = (pids: readonly number[], one: string, many: string): string => (pi
 function socketWord(address: string): string {
   const path = address.replace(/^unix:/, '');
   return argv([path.startsWith('/') ? path : path.replace(/^.*(?=:\d+$)/, '')]);
+}
+
+function unitText({ what, detail }: Extract<Failure, { reason: 'unit-invalid' }>): string {
+  switch (what) {
+    case 'not-found':
+      return 'does not exist';
+    case 'masked':
+      return 'is masked';
+    case 'bad':
+      return say`cannot be used: ${detail}`;
+    case 'no-slot':
+      return detail === '' ? 'is not told which slot it is' : say`is told to be the slot "${detail}"`;
+    default:
+      return unworded(what);
+  }
 }
 
 function wrongText(answer: WrongAnswer): string {

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { parseDump } from '../../src/pool/php-fpm.js';
 import { fpmTree } from '../../src/pool/fpm-tree.js';
 import { collide, spell } from '../../src/pool/slots.js';
+import type { FpmConfig } from '../../src/pool/slots.js';
 import type { Address } from '../../src/system/sockets.js';
-import { FPM, Rig, isRoot, mkdir, reason, value, withRig } from './rig.js';
+import { FPM, Rig, fpmSlot, isRoot, mkdir, reason, value, withRig } from './rig.js';
 import type { RigOptions } from './rig.js';
 
 /** Opens a rig whose driver is expected not to come to be. */
@@ -13,7 +14,7 @@ async function refusal(options: RigOptions, prepare: (rig: Rig) => void = () => 
   try {
     rig.write('fpm.conf', rig.fpmConfig(options));
     prepare(rig);
-    const slot = { ...rig.config.pool.blue, ...options.slot };
+    const slot = { ...(rig.config.pool.blue as FpmConfig), ...options.slot };
     const created = await rig.create({ ...rig.config, pool: { blue: slot, green: slot } });
     return created.ok ? 'ok' : created.failure;
   } finally {
@@ -55,7 +56,7 @@ describe('FPM is asked what its configuration means', () => {
 
   it.each(['error', 'warning', 'alert'])('asks-through-log_level-%s-and-leaves-the-live-log-alone', (level) =>
     withRig({ global: `log_level = ${level}\ndaemonize = no` }, (rig) => {
-      expect(rig.pool.slots.blue.maxChildren).toBe(2);
+      expect(fpmSlot(rig, 'blue').maxChildren).toBe(2);
       expect(existsSync(rig.path('fpm.log')) ? rig.log() : '').toBe('');
       return Promise.resolve();
     }),
@@ -87,7 +88,7 @@ describe('FPM is asked what its configuration means', () => {
 
   it('gives-the-environment-of-the-app-to-the-configuration', () =>
     withRig({ slot: { env: { CHILDREN: '5' } }, pool: 'pm.max_children = ${CHILDREN}' }, (rig) => {
-      expect(rig.pool.slots.green.maxChildren).toBe(5);
+      expect(fpmSlot(rig, 'green').maxChildren).toBe(5);
       return Promise.resolve();
     }));
 

@@ -10,7 +10,7 @@ import { request, scriptParams } from '../../src/fastcgi/client.js';
 import type { Reply } from '../../src/fastcgi/client.js';
 import { createPool } from '../../src/pool/driver.js';
 import type { Pools } from '../../src/pool/driver.js';
-import type { AppConfig, ProbeSettings, SlotConfig } from '../../src/pool/slots.js';
+import type { AppConfig, FpmConfig, FpmSlot, ProbeSettings } from '../../src/pool/slots.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { children, pids, procfs, title } from '../../src/system/proc.js';
 
@@ -26,7 +26,7 @@ export interface RigOptions {
   readonly listen?: string;
   /** '' for none. */
   readonly pidfile?: string;
-  readonly slot?: Partial<SlotConfig>;
+  readonly slot?: Partial<FpmConfig>;
   readonly probe?: Partial<ProbeSettings>;
   /** ms of stop.timeout. */
   readonly stop?: number;
@@ -46,7 +46,7 @@ export class Rig {
     for (const [name, code] of Object.entries(SCRIPTS)) this.write(`${name}.php`, code);
     this.write('fpm.conf', this.fpmConfig());
     this.write('app.yaml', '');
-    const slot: SlotConfig = { config: this.path('fpm.conf'), binary: FPM, env: {}, ...options.slot };
+    const slot: FpmConfig = { config: this.path('fpm.conf'), binary: FPM, env: {}, ...options.slot };
     this.config = {
       app: 'test',
       file: this.path('app.yaml'),
@@ -212,6 +212,13 @@ export async function withRig(options: RigOptions, act: (rig: Rig) => Promise<vo
 export function value<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(JSON.stringify(result.failure));
   return result.value;
+}
+
+/** A slot of a rig as FPM reads its configuration. */
+export function fpmSlot({ pool }: Rig, slot: Slot): FpmSlot {
+  const found = pool.slots[slot];
+  if (found.kind !== 'php-fpm') throw new Error(found.kind);
+  return found;
 }
 
 export const reason = (result: Result<unknown>): string => (result.ok ? 'ok' : result.failure.reason);

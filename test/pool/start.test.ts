@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { isStarting, startArgv } from '../../src/pool/start.js';
+import { isStarting } from '../../src/pool/start.js';
 import { wallClock } from '../../src/system/clock.js';
 import { identify, readStat, workingDirectory } from '../../src/system/proc.js';
 import { FPM, elsewhere, fs, isRoot, mkdir, reason, value, withRig } from './rig.js';
@@ -70,7 +70,7 @@ describe('a pool that was started', () => {
   it('says-so-with-log_level-error', () =>
     withRig({ global: 'log_level = error' }, async (rig) => {
       await rig.start();
-      expect(rig.pool.log('blue')).toBe('');
+      expect(await rig.pool.log('blue')).toBe('');
       expect(value(rig.pool.observe('blue')).state).toBe('running');
     }));
 
@@ -78,8 +78,8 @@ describe('a pool that was started', () => {
     withRig({}, async (rig) => {
       rig.write('fpm.log', 'of yesterday\n');
       const life = await rig.start();
-      expect(rig.pool.log('blue')).toMatch(/fpm is running, pid/);
-      expect(rig.pool.log('blue')).not.toContain('yesterday');
+      expect(await rig.pool.log('blue')).toMatch(/fpm is running, pid/);
+      expect(await rig.pool.log('blue')).not.toContain('yesterday');
       expect(value(rig.pool.observe('blue')).life?.master).toEqual(life.master);
     }));
 
@@ -235,15 +235,16 @@ describe('a start whose end nobody saw', () => {
   it('is-seen-while-FPM-has-no-title-yet', () =>
     withRig({}, async (rig) => {
       const { blue } = rig.pool.slots;
-      expect(isStarting(fs, blue, isRoot)).toBe(false);
-      const [program = '', ...rest] = startArgv(blue, false);
+      const command = rig.pool.startCommand('blue');
+      expect(isStarting(fs, blue, command)).toBe(false);
+      const [program = '', ...rest] = command.slice(-4);
       const fpm = spawn('/usr/bin/sleep', ['30'], { argv0: program, stdio: 'ignore' });
-      expect(isStarting(fs, blue, isRoot)).toBe(false);
+      expect(isStarting(fs, blue, command)).toBe(false);
       const raw = spawn('/bin/bash', ['-c', 'read -t 30 x < <(sleep 30)', ...[program, ...rest]], {
         stdio: 'ignore',
       });
-      await rig.until(() => isStarting(fs, blue, isRoot));
+      await rig.until(() => isStarting(fs, blue, command));
       for (const each of [fpm, raw]) each.kill('SIGKILL');
-      await rig.until(() => !isStarting(fs, blue, isRoot));
+      await rig.until(() => !isStarting(fs, blue, command));
     }));
 });

@@ -92,6 +92,27 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     log,
   },
   'pool-died': { reason: 'pool-died', slot: 'green', log },
+  'slots-one-master': {
+    reason: 'slots-one-master',
+    what: 'unit',
+    unit: 'php8.2-fpm.service',
+    master: null,
+  },
+  'unit-invalid': {
+    reason: 'unit-invalid',
+    slot: 'green',
+    unit: 'shop-fpm@green.service',
+    what: 'no-slot',
+    detail: '',
+  },
+  'unit-disagrees': {
+    reason: 'unit-disagrees',
+    slot: 'green',
+    unit: 'shop-fpm@green.service',
+    state: 'active',
+    unitPid: 40,
+    pid: 41,
+  },
   'probe-failed': {
     reason: 'probe-failed',
     slot: 'green',
@@ -234,6 +255,15 @@ export const ALL_FAILURES: readonly Failure[] = [
   { ...FAILURES['verify-not-seen'], url: null },
   { reason: 'nothing-to-roll-back', why: 'was-rollback' },
   { reason: 'stranded', detail: 'both slots answer', cause: null },
+  { reason: 'slots-one-master', what: 'master', unit: null, master: suspect },
+  ...(['not-found', 'masked', 'bad'] as const).map((what) => ({
+    ...FAILURES['unit-invalid'],
+    what,
+    detail: 'no ExecStart',
+  })),
+  { ...FAILURES['unit-invalid'], detail: 'blue' },
+  { ...FAILURES['unit-disagrees'], unitPid: null },
+  { ...FAILURES['unit-disagrees'], pid: null },
   { reason: 'not-serving', apps: ['shop', 'blog'] },
 ];
 
@@ -262,6 +292,25 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'rollback-runs-now': { reason: 'rollback-runs-now' },
   'signal-noted': { reason: 'signal-noted', signal: 'SIGTERM', reverts: true },
   'stop-escalates': { reason: 'stop-escalates', slot: 'blue', signal: 'SIGKILL', pids: [11] },
+  'stop-command-failed': {
+    reason: 'stop-command-failed',
+    slot: 'blue',
+    command: ['/etc/init.d/shop-fpm-blue', 'stop'],
+    status: 1,
+    output: 'no such process\n',
+  },
+  'unit-kill-signal': {
+    reason: 'unit-kill-signal',
+    slot: 'green',
+    unit: 'shop-fpm@green.service',
+    signal: 'SIGTERM',
+  },
+  'unit-runtime-folder': {
+    reason: 'unit-runtime-folder',
+    units: ['shop-fpm@blue.service', 'shop-fpm@green.service'],
+    folder: '/run/php',
+  },
+  'unit-unread': { reason: 'unit-unread', slot: 'green', unit: 'shop-fpm@green.service' },
   cut: { reason: 'cut', slot: 'blue', cut: 2 },
   'revert-unfinished': { reason: 'revert-unfinished', slot: 'green', cause: FAILURES['drain-timeout'] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
@@ -289,6 +338,7 @@ export const ALL_WARNINGS: readonly Warning[] = [
   { ...WARNINGS.recovering, step: null },
   { ...WARNINGS['signal-noted'], reverts: false },
   { ...WARNINGS.cut, cut: 1 },
+  { ...WARNINGS['stop-command-failed'], status: null },
 ];
 
 // ---------------------------------------------------------------- a deploy

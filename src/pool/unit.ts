@@ -1,0 +1,127 @@
+/**
+ * What `systemctl show` says of units. PURE.
+ */
+
+/** The properties that are asked for. */
+export const PROPERTIES: readonly string[] = [
+  'Id',
+  'LoadState',
+  'LoadError',
+  'ActiveState',
+  'SubState',
+  'Result',
+  'MainPID',
+  'Job',
+  'KillSignal',
+  'TimeoutStopUSec',
+  'RuntimeDirectory',
+  'RuntimeDirectoryPreserve',
+  'Environment',
+  'EnvironmentFiles',
+  'FragmentPath',
+  'DropInPaths',
+  'NeedDaemonReload',
+];
+
+export interface Unit {
+  /** Its real name, where it was asked for by another one. */
+  readonly id: string;
+  /** `loaded`, `not-found`, `masked`, `bad-setting`, `error` */
+  readonly load: string;
+  readonly loadError: string;
+  /** `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading` */
+  readonly active: string;
+  readonly sub: string;
+  /** Why it is in its state: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit` … */
+  readonly result: string;
+  readonly mainPid: number | null;
+  /** A start or a stop of it is queued or under way. */
+  readonly hasJob: boolean;
+  /** Its number. */
+  readonly killSignal: number;
+  /** ms; Infinity: it waits for ever. */
+  readonly stopTimeout: number;
+  /** Names below /run that go when it stops. */
+  readonly runtimeFolders: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  /** The unit's file, its drop-ins, its environment files. */
+  readonly files: readonly string[];
+  /** Its files are newer than what systemd has read. */
+  readonly isUnread: boolean;
+}
+
+/** The units of one answer, in the order they were asked for: a block each, blank lines between. */
+export function parseUnits(text: string): Unit[] {
+  return text
+    .split(/\n{2,}/)
+    .filter((block) => block.trim() !== '')
+    .map(parseUnit);
+}
+
+function parseUnit(block: string): Unit {
+  const values = new Map<string, string>();
+  const environmentFiles: string[] = [];
+  for (const line of block.split('\n')) {
+    const at = line.indexOf('=');
+    if (at < 0) continue;
+    const [key, value] = [line.slice(0, at), line.slice(at + 1)];
+    // one line a file: `/etc/default/shop (ignore_errors=yes)`
+    if (key === 'EnvironmentFiles') environmentFiles.push(value.replace(/ \(ignore_errors=\w+\)$/, ''));
+    else values.set(key, value);
+  }
+  const of = (key: string): string => values.get(key) ?? '';
+  const pid = Number(of('MainPID') || '0');
+  return {
+    id: of('Id'),
+    load: of('LoadState'),
+    // `org.freedesktop.systemd1.NoSuchUnit "Unit x.service not found."`
+    loadError: /"(.*)"/.exec(of('LoadError'))?.[1] ?? '',
+    active: of('ActiveState'),
+    sub: of('SubState'),
+    result: of('Result'),
+    mainPid: pid > 0 ? pid : null,
+    hasJob: /[1-9]/.test(of('Job')),
+    killSignal: Number(of('KillSignal') || '15'),
+    stopTimeout: parseSpan(of('TimeoutStopUSec')),
+    runtimeFolders:
+      of('RuntimeDirectoryPreserve') === 'yes' ? [] : of('RuntimeDirectory').split(' ').filter(Boolean),
+    environment: Object.fromEntries(
+      words(of('Environment')).flatMap((word) => {
+        const at = word.indexOf('=');
+        return at > 0 ? [[word.slice(0, at), word.slice(at + 1)]] : [];
+      }),
+    ),
+    files: [of('FragmentPath'), ...of('DropInPaths').split(' '), ...environmentFiles].filter(Boolean),
+    isUnread: of('NeedDaemonReload') === 'yes',
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  us: 0.001,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** `1min 30s` as systemd writes spans, in ms; `infinity` and what is none: Infinity. */
+export function parseSpan(text: string): number {
+  const parts = [...text.matchAll(/([\d.]+)(us|ms|s|min|h|d|w)\b/g)];
+  if (parts.length === 0) return Infinity;
+  return parts.reduce((sum, [, count = '', unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0);
+}
+
+/** A list as systemd quotes it: blanks between, "…" around what holds some, a backslash before what is special. */
+function words(text: string): string[] {
+  return [...text.matchAll(/\$?(["'])((?:\\.|(?!\1).)*)\1|([^\s"']\S*)/g)].map(([, , quoted, bare]) =>
+    quoted === undefined ? (bare ?? '') : quoted.replace(/\\(.)/g, '$1'),
+  );
+}
+
+/** signal(7), as far as units are stopped with them. */
+export const signalName = (number: number): string =>
+  ({ 1: 'SIGHUP', 2: 'SIGINT', 3: 'SIGQUIT', 9: 'SIGKILL', 10: 'SIGUSR1', 12: 'SIGUSR2', 15: 'SIGTERM' })[
+    number
+  ] ?? `signal ${String(number)}`;
