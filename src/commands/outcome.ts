@@ -18,6 +18,8 @@ export function outcomeOf(failure: Failure): Outcome {
     case 'binary-ambiguous':
     case 'pool-section-unclear':
     case 'slots-share':
+    case 'slots-one-master':
+    case 'unit-invalid':
     case 'listen-is-link':
     case 'address-invalid':
     case 'symlink-needs-unix':
