@@ -19,6 +19,8 @@ const SERVERS = [
   { program: /^nginx$/, debian: 'nginx' },
   { program: /^php-fpm\d*(\.\d+)?$/, debian: 'php-fpm' },
 ];
+/** What the tests run beside them: FastCGI servers that are no PHP. Where they cannot be had those tests are left out. */
+const OTHERS = ['spawn-fcgi', 'fcgiwrap', 'libfcgi-perl'];
 const FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin'];
 
 await main(process.argv[2]);
@@ -40,6 +42,8 @@ async function main(mode) {
     return stop(`the build failed: ${error.message}`, 1);
   }
   if (mode !== 'test') return;
+  const without = await missingOthers();
+  if (without !== null) say(`no other FastCGI servers, their tests are left out (${without})`);
   const { fetchApplication } = await import('./application.mjs');
   const missing = fetchApplication();
   if (missing !== null) say(`no real application to test with, that test is left out (${missing})`);
@@ -87,6 +91,20 @@ async function missingServers() {
   }
   say(`installing Debian's ${names} (apt-get install), neither started nor enabled at boot`);
   return installQuietly(missing);
+}
+
+/** Sees to the other servers. Gives back why they stay missing, null when they do not. */
+async function missingOthers() {
+  const perl = spawnSync('perl', ['-MFCGI', '-e', '1'], { stdio: 'ignore' }).status === 0;
+  const missing = OTHERS.filter((name) =>
+    name === 'libfcgi-perl' ? !perl : !installed(new RegExp(`^${name}$`)),
+  );
+  if (missing.length === 0) return null;
+  const command = `apt-get install ${missing.join(' ')}`;
+  if (process.getuid() !== 0 || !executable('/usr/bin/apt-get')) return command;
+  say(`installing Debian's ${missing.join(' and ')} (apt-get install), neither started nor enabled at boot`);
+  const failed = await installQuietly(missing);
+  return failed === null ? null : failed.what.split('\n')[0];
 }
 
 function installed(program) {

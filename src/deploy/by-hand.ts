@@ -66,7 +66,7 @@ export async function isSettledByHand(deploy: Deploy): Promise<Ending | null> {
   const swept = pool.sweep(otherSlot(active));
   if (!swept.ok) return null;
   if (active !== deploy.opened.to) return close(deploy, 'reverted', DIED);
-  return adopt(deploy).ok ? close(deploy, 'done', null) : null;
+  return (await adopt(deploy)).ok ? close(deploy, 'done', null) : null;
 }
 
 /**
@@ -78,10 +78,10 @@ async function proveChoice(deploy: Deploy, known: Known): Promise<Result<void>> 
   const { to } = deploy.opened;
   const answered = await drivers.probe.probe(to);
   if (!answered.ok) return answered;
-  const arriving = adopt(deploy);
+  const arriving = await adopt(deploy);
   if (!arriving.ok) return arriving;
   if (arriving.value.master === null)
-    return fail({ reason: 'pool-died', slot: to, log: drivers.pool.log(to) });
+    return fail({ reason: 'pool-died', slot: to, log: await drivers.pool.log(to) });
 
   const lock = drivers.proxy.needsLock() ? await drivers.lockProxy() : null;
   if (lock !== null && !lock.ok) return lock;

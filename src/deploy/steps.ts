@@ -100,7 +100,7 @@ async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
 }
 
 async function proveNewPool(deploy: Deploy): Promise<Result<Applied>> {
-  const there = adopt(deploy);
+  const there = await adopt(deploy);
   if (!there.ok) return there;
   const seen = await verify({
     drivers: deploy.drivers,
@@ -118,7 +118,7 @@ async function proveNewPool(deploy: Deploy): Promise<Result<Applied>> {
  * The pool that is to serve. Where the one that was started is gone, or no record says that one was (the disk
  * failed, then we were killed), it is the one that is there now.
  */
-export function adopt(deploy: Deploy): Result<PoolLife> {
+export async function adopt(deploy: Deploy): Promise<Result<PoolLife>> {
   const { drivers, journal } = deploy;
   const { to } = deploy.opened;
   if (deploy.arriving !== null) {
@@ -129,7 +129,7 @@ export function adopt(deploy: Deploy): Result<PoolLife> {
   const view = drivers.pool.observe(to);
   if (!view.ok) return view;
   const { life } = view.value;
-  if (life === null) return fail({ reason: 'pool-died', slot: to, log: drivers.pool.log(to) });
+  if (life === null) return fail({ reason: 'pool-died', slot: to, log: await drivers.pool.log(to) });
   const written = journal.write({ type: 'adopted', time: timestamp(), life });
   if (!written.ok) return written;
   deploy.arriving = life;

@@ -85,6 +85,7 @@ export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
       fs,
       slot: slots[slot],
       managed: config.pool[slot],
+      folder: options.folder,
       unit: units.value?.[slot] ?? null,
       root,
     });

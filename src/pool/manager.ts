@@ -10,7 +10,8 @@ import type { Procfs } from '../system/proc.js';
 import { readLog } from './log.js';
 import type { StartLog } from './log.js';
 import type { ManagerConfig, PoolSlot } from './slots.js';
-import { ladderOf, runStop, signals } from './stop.js';
+import { runStop, stopOf } from './program.js';
+import { ladderOf, signals } from './stop.js';
 import type { Rung } from './stop.js';
 import { systemd } from './systemd.js';
 import type { Unit } from './unit.js';
@@ -44,13 +45,15 @@ export interface Managing {
   readonly fs: Procfs;
   readonly slot: PoolSlot;
   readonly managed: ManagerConfig;
+  /** Where the words of programs are kept. */
+  readonly folder: string;
   /** Of `systemd`. */
   readonly unit: Unit | null;
   readonly root: boolean;
 }
 
 export function managerOf(managing: Managing): Manager {
-  const { fs, slot, managed, root } = managing;
+  const { fs, slot, managed, root, folder } = managing;
   const own = (command: readonly string[], more: Partial<Manager>): Manager => ({
     startCommand: [...scope(root), ...command],
     stopCommand: null,
@@ -80,7 +83,7 @@ export function managerOf(managing: Managing): Manager {
         files: [script],
         ladder: (life, told, trusted) => {
           const [first, ...rest] = signals(fs, life.master);
-          const own = { signal: null, tell: runStop(slot, [script, 'stop'], told) };
+          const own = { signal: null, tell: runStop(fs, stopOf(slot, folder, [script, 'stop']), told) };
           // it goes by its pidfile: where that names somebody else, so would it
           const asks = trusted && (life.master !== null || slot.kind === 'fastcgi');
           return asks ? [own, ...rest] : [...(first === undefined ? [] : [first]), ...rest];

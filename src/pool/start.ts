@@ -1,24 +1,14 @@
 /**
- * Starts a pool so that it outlives its caller and inherits nothing of it: a session of its own,
- * cwd /, a clean environment, no descriptor above 2. By whom it is started is manager.ts's.
+ * Starts a pool, and waits until it is there. By whom it is started is manager.ts's, how such a program
+ * is run program.ts's.
  */
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
-import { BASE_ENVIRONMENT, begin } from '../system/exec.js';
-import type { Ended, Launched } from '../system/exec.js';
-import { close, makeFolder, openNull, openOutput } from '../system/files.js';
-import {
-  argv,
-  identify,
-  inheritableDescriptors,
-  isAlive,
-  pids,
-  sameProcess,
-  sessionOf,
-} from '../system/proc.js';
+import type { Ended } from '../system/exec.js';
+import { argv, identify, isAlive, pids, sameProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { listeningInodes } from '../system/sockets.js';
 import { childrenOf, connectionsOf, look, residents, staff, statusListeners } from './life.js';
@@ -28,6 +18,7 @@ import type { Manager } from './manager.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
 import { holds, mastersOfSlot } from './processes.js';
 import type { FpmProcess } from './processes.js';
+import { endSession, launchProgram } from './program.js';
 import { boundAddresses, spell } from './slots.js';
 import type { PoolSlot } from './slots.js';
 import { missingFolder, sweepFiles } from './socket-file.js';
@@ -112,7 +103,8 @@ export async function startPool(
   const ready = await manager.prepare();
   if (!ready.ok) return ready;
   onLog(log);
-  const running = launchStart(fs, slot, command, log);
+  const { env } = slot;
+  const running = launchProgram(fs, { slot: slot.slot, command, env, output: log.output });
   if (!running.ok) return running;
   const { launched, close: closed } = running.value;
   let ended = null as Ended | null;
@@ -127,7 +119,9 @@ export async function startPool(
     // before what is done about it has its own lines in a journal
     const words = await manager.words(log);
     await manager.abandon();
-    await endStart(fs, slot, started(), launched.pid);
+    await endStart(fs, slot, started());
+    // what a script or a command left running without a socket is in the session that was made for it
+    await endSession(fs, slot.slot, launched.pid);
     sweepFiles(fs, slot);
     return fail(failure(manager.bare ? await manager.words(log) : words));
   };
@@ -172,7 +166,6 @@ export async function startPool(
     const agreed = await manager.agrees(life);
     return agreed.ok ? ok(life) : await failed(() => agreed.failure);
   } finally {
-    launched.release();
     closed();
   }
 }
@@ -230,47 +223,15 @@ function isManned(fs: Procfs, slot: PoolSlot): boolean {
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
 const MANNING = 500;
 
-function launchStart(
-  fs: Procfs,
-  slot: PoolSlot,
-  command: readonly string[],
-  log: StartLog,
-): Result<{ readonly launched: Launched; readonly close: () => void }> {
-  const unwritable = (code: string): Result<never> =>
-    fail({ reason: 'state-unwritable', path: log.output, code });
-  const made = makeFolder(join(log.output, '..'), 0o700);
-  if (!made.ok) return unwritable(made.code);
-  const output = openOutput(log.output);
-  if (!output.ok) return unwritable(output.code);
-  const blank = openNull();
-  const blanked = inheritableDescriptors(fs);
-  const env = { ...BASE_ENVIRONMENT, ...slot.env };
-  const launched = begin(command, { env, output: output.value, blanked, blank });
-  return ok({
-    launched,
-    close: () => {
-      close(blank);
-      close(output.value);
-    },
-  });
-}
-
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
-async function endStart(
-  fs: Procfs,
-  slot: PoolSlot,
-  started: readonly FpmProcess[],
-  launched: number | null,
-): Promise<void> {
+async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess[]): Promise<void> {
   const told = (): void => undefined;
   const seen = look(fs, slot.address);
   const found = seen.ok ? residents(fs, slot, seen.value.listeners, []) : seen;
   const masters: (ProcessId | null)[] = started.map(({ id }) => id);
   const orphans = found.ok && found.value.kind === 'orphans' ? found.value.workers : [];
   const servers = found.ok && found.value.kind === 'servers' ? found.value.processes : [];
-  // what a script or a command left running without a socket is in the session that was made for it
-  const session = launched === null ? [] : sessionOf(fs, launched);
-  const loose = [...orphans, ...servers, ...session.filter((id) => !masters.some((m) => m?.pid === id.pid))];
+  const loose = [...orphans, ...servers];
   if (loose.length > 0) masters.push(null);
   for (const master of masters) {
     const life: PoolLife = { master, workers: master === null ? loose : childrenOf(fs, master) };

@@ -10,7 +10,6 @@ import { fail, ok } from '../event.js';
 import type { ProcessId, Result, Slot, Warning } from '../event.js';
 import type { PoolLife, Stopped } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
-import { run } from '../system/exec.js';
 import { errorCode } from '../system/files.js';
 import { isAlive, readStat, signalProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
@@ -46,18 +45,6 @@ export const signals = (
 /** FPM ends its requests on QUIT; of other servers nothing is known but that TERM ends them. */
 export const ladderOf = ({ kind }: PoolSlot): readonly ('SIGQUIT' | 'SIGTERM' | 'SIGKILL')[] =>
   kind === 'php-fpm' ? ['SIGQUIT', 'SIGTERM', 'SIGKILL'] : ['SIGTERM', 'SIGKILL'];
-
-/** A program that stops the pool, as a rung: what goes wrong with it is told, the next rung follows. */
-export const runStop =
-  (slot: PoolSlot, command: readonly string[], told: (warning: Warning) => void): Rung['tell'] =>
-  async (_: readonly ProcessId[], ms: number) => {
-    const ran = await run(command, { env: slot.env, timeout: ms });
-    if (ran.status !== 0) {
-      const output = [ran.failure, ran.stderr, ran.stdout].filter(Boolean).join('\n').trim().slice(-4096);
-      told({ reason: 'stop-command-failed', slot: slot.slot, command, status: ran.status, output });
-    }
-    return null;
-  };
 
 /**
  * Done when the master, every recorded worker and every one found since are gone. `stop-failed` when some

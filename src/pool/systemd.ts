@@ -12,7 +12,8 @@ import { untrustedPart } from '../system/trust.js';
 import { readLog } from './log.js';
 import type { Manager, Managing } from './manager.js';
 import { isInUnit } from './servers.js';
-import { ladderOf, runStop, signals } from './stop.js';
+import { runStop, stopOf } from './program.js';
+import { ladderOf, signals } from './stop.js';
 import { parseUnits, PROPERTIES } from './unit.js';
 import type { Unit } from './unit.js';
 
@@ -66,7 +67,7 @@ function check(slot: Slot, name: string, unit: Unit, root: boolean): Result<void
 }
 
 export function systemd(
-  { fs, slot, managed, unit: first }: Managing,
+  { fs, slot, managed, folder, unit: first }: Managing,
   own: (command: readonly string[], more: Partial<Manager>) => Manager,
 ): Manager {
   if (managed.manager !== 'systemd' || first === null) throw new Error('no unit');
@@ -83,7 +84,7 @@ export function systemd(
       reason: 'unit-disagrees',
       slot: slot.slot,
       unit: name,
-      state: unit.active,
+      state: unit.result === 'success' ? unit.active : `${unit.active}: ${unit.result}`,
       unitPid: unit.mainPid,
       pid,
     });
@@ -146,7 +147,7 @@ export function systemd(
         },
       });
       return [
-        { signal: signalOf(first), tell: runStop(slot, stopCommand, told) },
+        { signal: signalOf(first), tell: runStop(fs, stopOf(slot, folder, stopCommand), told) },
         kill('SIGTERM'),
         kill('SIGKILL'),
       ];

@@ -8,12 +8,10 @@ export const PROPERTIES: readonly string[] = [
   'LoadState',
   'LoadError',
   'ActiveState',
-  'SubState',
   'Result',
   'MainPID',
   'Job',
   'KillSignal',
-  'TimeoutStopUSec',
   'RuntimeDirectory',
   'RuntimeDirectoryPreserve',
   'Environment',
@@ -31,7 +29,6 @@ export interface Unit {
   readonly loadError: string;
   /** `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading` */
   readonly active: string;
-  readonly sub: string;
   /** Why it is in its state: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit` … */
   readonly result: string;
   readonly mainPid: number | null;
@@ -39,8 +36,6 @@ export interface Unit {
   readonly hasJob: boolean;
   /** Its number. */
   readonly killSignal: number;
-  /** ms; Infinity: it waits for ever. */
-  readonly stopTimeout: number;
   /** Names below /run that go when it stops. */
   readonly runtimeFolders: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -77,12 +72,10 @@ function parseUnit(block: string): Unit {
     // `org.freedesktop.systemd1.NoSuchUnit "Unit x.service not found."`
     loadError: /"(.*)"/.exec(of('LoadError'))?.[1] ?? '',
     active: of('ActiveState'),
-    sub: of('SubState'),
     result: of('Result'),
     mainPid: pid > 0 ? pid : null,
     hasJob: /[1-9]/.test(of('Job')),
     killSignal: Number(of('KillSignal') || '15'),
-    stopTimeout: parseSpan(of('TimeoutStopUSec')),
     runtimeFolders:
       of('RuntimeDirectoryPreserve') === 'yes' ? [] : of('RuntimeDirectory').split(' ').filter(Boolean),
     environment: Object.fromEntries(
@@ -94,23 +87,6 @@ function parseUnit(block: string): Unit {
     files: [of('FragmentPath'), ...of('DropInPaths').split(' '), ...environmentFiles].filter(Boolean),
     isUnread: of('NeedDaemonReload') === 'yes',
   };
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  us: 0.001,
-  ms: 1,
-  s: 1000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
-/** `1min 30s` as systemd writes spans, in ms; `infinity` and what is none: Infinity. */
-export function parseSpan(text: string): number {
-  const parts = [...text.matchAll(/([\d.]+)(us|ms|s|min|h|d|w)\b/g)];
-  if (parts.length === 0) return Infinity;
-  return parts.reduce((sum, [, count = '', unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0);
 }
 
 /** A list as systemd quotes it: blanks between, "…" around what holds some, a backslash before what is special. */

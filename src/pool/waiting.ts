@@ -94,7 +94,10 @@ const isEndless = (pointer: bigint): boolean => pointer === 0n;
 /** A timeout in milliseconds as such a pointer would be: a negative one is none. It is an int in a wider register. */
 const negative = (ms: bigint): bigint => (BigInt.asIntN(32, ms) < 0n ? 0n : 1n);
 
-/** Waiting at several descriptors is waiting for a connection when there is nothing else that could come. */
+/**
+ * Waiting at several descriptors is waiting for a connection when there is nothing else that could come, and
+ * for another thread when even that could not.
+ */
 function waitAt(fs: Procfs, pid: number, fds: readonly number[] | null, inodes: ReadonlySet<number>): Wait {
   if (fds === null) return 'unknown';
   let listens = false;
@@ -103,7 +106,7 @@ function waitAt(fs: Procfs, pid: number, fds: readonly number[] | null, inodes: 
     if (inode !== null && inodes.has(inode)) listens = true;
     else if (!isWakeUp(fs, pid, fd)) return 'unknown';
   }
-  return listens ? 'connection' : 'unknown';
+  return listens ? 'connection' : 'thread';
 }
 
 /** Whether a descriptor only carries a process's words to itself: an eventfd, signals, a pipe of which it has both ends. */

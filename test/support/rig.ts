@@ -37,6 +37,8 @@ export interface RigOptions extends Partial<Pick<SandboxOptions, 'nginxMain' | '
   readonly switch?: SwitchKind;
   readonly site?: Partial<SiteOptions>;
   readonly sites?: readonly SiteOptions[];
+  /** Programs beside nginx and php-fpm that run in the sandbox, and end with it. */
+  readonly others?: readonly string[];
   /** The whole test has so many ms; one minute. */
   readonly timeout?: number;
 }
@@ -82,10 +84,10 @@ export class Rig {
   static async open(options: RigOptions): Promise<Rig> {
     const programs = findPrograms();
     if (!programs.ok) throw new Error(JSON.stringify(programs.failure));
-    const { site = {}, nginxMain, nginxHttp, prepare } = options;
+    const { site = {}, nginxMain, nginxHttp, prepare, others = [] } = options;
     const opened = await Sandbox.open({
       templates: resolve('templates'),
-      programs: programs.value,
+      programs: { ...programs.value, ...Object.fromEntries(others.map((path) => [path, path])) },
       sites: options.sites ?? [{ name: 'demo', switch: options.switch ?? 'rewrite', workers: 16, ...site }],
       ...(nginxMain === undefined ? {} : { nginxMain }),
       ...(nginxHttp === undefined ? {} : { nginxHttp }),
