@@ -70,7 +70,7 @@ export const poolPid = (host: Host, slot: Slot): number =>
   );
 
 /** A file as README shows it: the block that follows its path, in a line that begins with it. */
-function readme(path: string): string {
+export function readme(path: string): string {
   const lines = readFileSync('README.md', 'utf8').split('\n');
   const at = lines.findIndex((line) =>
     new RegExp(`^(\\d+\\. |- )?\`${path.replaceAll('.', '\\.')}\``).test(line),
