@@ -64,6 +64,12 @@ async function main(argv: readonly string[]): Promise<void> {
     if (!parsed.ok) throw new InvalidArgumentError(`${parsed.what}; ${parsed.fix}`);
     return parsed.ms;
   };
+  const oneOf =
+    (...words: readonly string[]) =>
+    (text: string): string => {
+      if (!words.includes(text)) throw new InvalidArgumentError(`write ${words.join(' or ')}`);
+      return text;
+    };
 
   const swap = (name: 'deploy' | 'rollback', description: string) =>
     command(name, description, (session, app, options) =>
@@ -114,6 +120,26 @@ async function main(argv: readonly string[]): Promise<void> {
       return history(session, files);
     }),
   ).argument('[app]');
+  command('init', 'write the files of a new app, from a site as it is', (session, app, options) =>
+    initCommand(session, app, options),
+  )
+    .argument('[app]')
+    .option('--from <file>', 'the pool that serves now, such as /etc/php/8.2/fpm/pool.d/www.conf')
+    .option('--section <name>', 'which pool, where that file has several')
+    .option('--site <file>', 'the nginx site that sends requests to it')
+    .option(
+      '--manager <name>',
+      'who starts the pools: systemd, init or direct',
+      oneOf('systemd', 'init', 'direct'),
+    )
+    .option('--switch <way>', 'rewrite or symlink', oneOf('rewrite', 'symlink'), 'rewrite')
+    .option('--probe <file>', 'a script that says whether the application works')
+    .option('--binary <file>', 'php-fpm, where there are several')
+    .option('--nginx-config <file>', "nginx's main configuration, where there are several")
+    .option('--print', 'only show the files')
+    .option('--yes', 'write without asking')
+    .option('--force', 'replace what is there, and keep a backup')
+    .option('--await-old', 'after the move: wait until the pool of --from serves nobody');
   command(
     'demo',
     'a sandbox: a private nginx, two pools, live load, deploys both ways, a verdict',
@@ -136,4 +162,32 @@ async function main(argv: readonly string[]): Promise<void> {
       return refusal(null, { reason: 'usage', detail });
     });
   }
+}
+
+async function initCommand(
+  session: Session,
+  app: string | undefined,
+  options: Options,
+): Promise<CommandResult> {
+  const { init } = await import('./commands/init.js');
+  const text = (key: string): string | undefined => {
+    const value = options[key];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const is = (key: string): boolean => options[key] === true;
+  const wanted = {
+    from: text('from'),
+    section: text('section'),
+    site: text('site'),
+    manager: text('manager') as 'systemd' | 'init' | 'direct' | undefined,
+    switch: text('switch') as 'rewrite' | 'symlink',
+    probe: text('probe'),
+    binary: text('binary'),
+    nginxConfig: text('nginxConfig'),
+    print: is('print'),
+    yes: is('yes'),
+    force: is('force'),
+    awaitOld: is('awaitOld'),
+  };
+  return init(session, app, wanted, { program: __filename, node: process.execPath });
 }

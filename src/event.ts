@@ -92,7 +92,8 @@ export type StepName = 'start' | 'probe' | 'switch' | 'verify' | 'drain' | 'reti
  */
 export type SwitchKind = 'rewrite' | 'symlink';
 
-export type CommandName = 'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'demo';
+export type CommandName =
+  'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'init' | 'demo';
 
 export type Outcome =
   | 'done'
@@ -185,6 +186,8 @@ export type Failure =
     }
   | { readonly reason: 'address-invalid'; readonly slot: Slot; readonly address: string }
   | { readonly reason: 'symlink-needs-unix'; readonly address: string }
+  | { readonly reason: 'answer-needed'; readonly question: Question }
+  | { readonly reason: 'declined'; readonly question: Question }
 
   // locks and state
   | {
@@ -345,6 +348,32 @@ export type Failure =
   | { readonly reason: 'left-unfinished'; readonly deploy: string }
   | { readonly reason: 'stranded'; readonly detail: string; readonly cause: Failure | null }
   | { readonly reason: 'not-serving'; readonly apps: readonly string[] }
+  // init
+  | { readonly reason: 'file-exists'; readonly files: readonly string[] }
+  | { readonly reason: 'file-unreadable'; readonly path: string; readonly code: string }
+  | { readonly reason: 'pool-file-unclear'; readonly place: Place; readonly what: string }
+  | {
+      readonly reason: 'site-unclear';
+      readonly file: string;
+      readonly why: 'no-pool' | 'several-pools' | 'not-included' | 'no-room' | 'name-taken';
+      readonly places: readonly Place[];
+    }
+  | {
+      readonly reason: 'init-rejected';
+      readonly judge: InitJudge;
+      readonly file: string;
+      readonly output: string;
+    }
+  | {
+      readonly reason: 'old-pool-busy';
+      readonly address: string;
+      readonly ms: number;
+      readonly connections: Connections;
+      readonly working: number;
+      /** Old proxy workers that could still come to it. */
+      readonly retiring: number;
+    }
+  | { readonly reason: 'old-pool-named'; readonly address: string }
   | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
   | { readonly reason: 'demo-needs'; readonly missing: readonly string[] }
   | { readonly reason: 'bug'; readonly detail: string };
@@ -410,7 +439,9 @@ export type Warning =
   /** A look at the proxy that does without its configuration, and why. */
   | { readonly reason: 'nginx-config-unusable'; readonly cause: Failure }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
-  | { readonly reason: 'journal-write-failed'; readonly code: string };
+  | { readonly reason: 'journal-write-failed'; readonly code: string }
+  | { readonly reason: 'old-pool-not-running'; readonly address: string }
+  | { readonly reason: 'site-names-others'; readonly places: readonly Place[] };
 
 export type WarningReason = Warning['reason'];
 
@@ -436,6 +467,39 @@ export interface Plan {
   readonly commands: readonly (readonly string[])[];
   readonly signals: readonly { readonly signal: string; readonly to: string }[];
   readonly dryRun: boolean;
+}
+
+// ---------------------------------------------------------------- init
+
+/** What a command asks before it goes on. `--yes` answers. */
+export interface Question {
+  readonly kind: 'init-write';
+  readonly files: number;
+}
+
+/** Who looks at a file before it is put in place: its own program, or our reader of the app's YAML. */
+export type InitJudge = 'nginx' | 'php-fpm' | 'systemd-analyze' | 'sh' | 'config';
+
+/** One file of `init`. `keep`: it is ours and was changed since, so it stays as it is. */
+export interface InitFile {
+  readonly file: string;
+  readonly action: 'create' | 'edit' | 'replace' | 'same' | 'keep';
+  /** Empty for what is not written. */
+  readonly diff: string;
+}
+
+/** What is left to do after `init`; in this order nothing is cut. */
+export interface NextStep {
+  readonly why: 'units' | 'boot' | 'include' | 'start' | 'flip' | 'old-pool' | 'stop-old' | 'drop-old';
+  /** As a shell takes it. */
+  readonly command: string;
+}
+
+export interface InitReport {
+  readonly files: readonly Omit<InitFile, 'diff'>[];
+  /** Where replaced files are kept; null when none was. */
+  readonly backup: string | null;
+  readonly next: readonly NextStep[];
 }
 
 // ---------------------------------------------------------------- events
@@ -465,6 +529,7 @@ export type EventBody =
       readonly working: number;
       readonly retiring: number;
     }
+  | { readonly type: 'files'; readonly files: readonly InitFile[] }
   | { readonly type: 'warning'; readonly warning: Warning }
   | { readonly type: 'failure'; readonly failure: Failure }
   | { readonly type: 'result'; readonly result: CommandResult };
@@ -555,6 +620,7 @@ export interface CommandResult {
   readonly nginx?: ProxyStatus | null;
   readonly history?: readonly HistoryEntry[];
   readonly demo?: DemoReport;
+  readonly init?: InitReport;
 }
 
 /** One row of the demo's table. */

@@ -4,11 +4,12 @@
  */
 import { userInfo } from 'node:os';
 import { refusal } from './commands/outcome.js';
-import { selectApp, selectApps } from './config/apps.js';
+import { newApp, selectApp, selectApps } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
 import type { App, Past, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
-import type { CommandName, CommandResult, EventBody, Result } from './event.js';
+import { fail, ok } from './event.js';
+import type { CommandName, CommandResult, EventBody, Question, Result } from './event.js';
 import { timestamp } from './system/clock.js';
 import { places } from './system/places.js';
 import { createReporter } from './ui/reporter.js';
@@ -37,6 +38,10 @@ export interface Session {
   ): Promise<CommandResult>;
   /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
   withEach(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
+  /** Asks, at a terminal: `declined` without a yes, `answer-needed` where there is nobody to ask. */
+  confirm(question: Question): Promise<Result<void>>;
+  /** The file of an app that is yet to be written. */
+  newFile(app: string | undefined): Result<AppFile>;
   /** Opens one app; its pools are asked what they are. */
   open(file: AppFile): Promise<Result<App>>;
   /** One app's journals alone, for commands that ask neither pools nor nginx. */
@@ -115,6 +120,19 @@ export async function hold(
         }
         return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
       }),
+    confirm: async (question) => {
+      if (given.json || !process.stdin.isTTY || !process.stderr.isTTY)
+        return fail({ reason: 'answer-needed', question });
+      const { ask } = await import('./ui/ask.js');
+      const { signal } = given.interruption;
+      const yes = await ask(question, { input: process.stdin, output: process.stderr, signal });
+      return yes ? ok(undefined) : fail({ reason: 'declined', question });
+    },
+    newFile: (wanted) => {
+      const found = newApp({ folder, name: wanted, file });
+      if (found.ok) app = found.value.app;
+      return found;
+    },
     open,
     past: async (one) => {
       const { openPast } = await import('./context.js');

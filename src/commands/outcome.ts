@@ -25,6 +25,10 @@ export function outcomeOf(failure: Failure): Outcome {
     case 'symlink-needs-unix':
     case 'only-unknown':
     case 'nginx-arguments-unclear':
+    case 'answer-needed':
+    case 'file-unreadable':
+    case 'pool-file-unclear':
+    case 'site-unclear':
       return 'usage';
     case 'locked':
       return 'locked';

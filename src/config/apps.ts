@@ -61,6 +61,15 @@ export function selectApps(choice: Choice): Result<readonly AppFile[]> {
   return found.value.length > 0 ? found : fail({ reason: 'no-apps', folder });
 }
 
+/** The file of an app that is yet to be written; `usage` for a name that no app may have. */
+export function newApp({ folder, name, file }: Choice): Result<AppFile> {
+  if (file !== undefined) return byFile(file, name);
+  if (name === undefined) return fail({ reason: 'usage', detail: 'init needs the name of the app' });
+  if (APP.test(name) && name.length <= LONGEST)
+    return ok({ app: name, file: join(resolve(folder), `${name}${ENDING}`) });
+  return fail({ reason: 'usage', detail: `${quote(name)} is no app's name (${RULE})` });
+}
+
 function byFile(given: string, name: string | undefined): Result<AppFile> {
   const file = resolve(given);
   const problems = nameProblems(file);
@@ -126,6 +135,8 @@ function nameProblems(file: string): Problem[] {
 
 const ENDING = '.yaml';
 const APP = /^(?!\.)[a-z0-9._-]+$/;
+/** It becomes part of the names of files and units, which have 255 bytes. */
+const LONGEST = 100;
 const RULE = 'a-z 0-9 . _ - and no dot in front';
 
 const invalid = (problems: readonly Problem[]): Failed => fail({ reason: 'config-invalid', problems });

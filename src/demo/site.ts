@@ -6,7 +6,7 @@ import { SLOTS, fail, ok, type Result, type Slot, type SwitchKind } from '../eve
 import * as files from '../system/files.js';
 import { freePort, type Identity } from './machine.js';
 import type { Programs } from './programs.js';
-import { render } from './render.js';
+import { render } from '../init/render.js';
 
 /** One site. Lines of configuration go in as they are, in the file's own language. */
 export interface SiteOptions {
@@ -93,11 +93,18 @@ export function writeSite(put: Put, { folder, site, wanted, programs, identity }
         app: site.name,
         run: at('run'),
         log: at('log'),
-        workers: String(site.workers),
-        identity: identity === null ? '' : `user = ${identity.user}\ngroup = ${identity.group}`,
+        control_timeout: '10s',
+        section: site.name,
+        settings: [
+          ...(identity === null ? [] : [`user = ${identity.user}`, `group = ${identity.group}`]),
+          'pm = static',
+          `pm.max_children = ${String(site.workers)}`,
+        ].join('\n'),
         listen: unix ? at('run', `${site.name}-\${SWAP_POOL_SLOT}.sock`) : site.address[slot],
-        status_listen: at('run', `${site.name}-\${SWAP_POOL_SLOT}-status.sock`),
         listen_more: owner,
+        status_path: '/status',
+        status_listen: `pm.status_listen = ${at('run', `${site.name}-\${SWAP_POOL_SLOT}-status.sock`)}`,
+        ping_path: '/ping',
         global_more: wanted.fpmGlobal ?? '',
         pool_more: wanted.fpmPool ?? '',
       }),
@@ -119,15 +126,23 @@ export function writeSite(put: Put, { folder, site, wanted, programs, identity }
     }),
     put('app.yaml', site.config, {
       app: site.name,
-      pool_config: JSON.stringify(unix ? site.fpmConfig.blue : at('pools', `${site.name}-{slot}.conf`)),
-      pool_more: [`binary: ${JSON.stringify(programs.fpm)}`, ...lines(wanted.yamlPool)].join('\n'),
+      pool: [
+        `config: ${JSON.stringify(unix ? site.fpmConfig.blue : at('pools', `${site.name}-{slot}.conf`))}`,
+        `binary: ${JSON.stringify(programs.fpm)}`,
+        ...lines(wanted.yamlPool),
+      ].join('\n'),
       switch: site.switch === 'rewrite' ? 'rewrite' : `{ by: symlink, link: ${JSON.stringify(site.link)} }`,
-      nginx_config: JSON.stringify(at('nginx.conf')),
-      nginx_more: [`binary: ${JSON.stringify(programs.nginx)}`, ...lines(wanted.yamlNginx)].join('\n'),
-      probe_script: JSON.stringify(at('www', 'health.php')),
-      probe_uri: '/health.php',
-      probe_body: 'ok',
       more: [
+        'nginx:',
+        ...[
+          `config: ${JSON.stringify(at('nginx.conf'))}`,
+          `binary: ${JSON.stringify(programs.nginx)}`,
+          ...lines(wanted.yamlNginx),
+        ].map((line) => `  ${line}`),
+        'probe:',
+        `  script: ${JSON.stringify(at('www', 'health.php'))}`,
+        '  uri: /health.php',
+        '  expect: { status: 200, body: ok }',
         `verify: { url: "http://127.0.0.1:${site.port}/verify.php", host: ${site.name}.test }`,
         ...lines(wanted.yaml),
       ].join('\n'),

@@ -27,19 +27,29 @@ import type { ConfigSource, Tree } from './tree.js';
 
 /** Reads what `nginx.config` includes; fails with the first `nginx-syntax` or `nginx-include` there is. */
 export function loadTree({ config }: Pick<Nginx, 'config'>): Result<Tree> {
-  const source: ConfigSource = {
-    read: (path) => {
-      const bytes = readBytes(path);
-      if (!bytes.ok) return bytes;
-      const real = realPath(path);
-      return real.ok ? { ok: true, bytes: bytes.value, real: real.value } : real;
-    },
-    glob,
-    confPrefix: dirname(config),
-  };
-  const tree = readTree(config, source);
+  const tree = readTree(config, diskSource(config));
   const [problem] = tree.problems;
   return problem === undefined ? ok(tree) : fail(problem);
+}
+
+/** The disk as it is, but for files that are only planned: by path, their bytes. */
+export function diskSource(
+  config: string,
+  planned: ReadonlyMap<string, Uint8Array> = new Map(),
+): ConfigSource {
+  const names = [...planned.keys()];
+  return {
+    read: (path) => {
+      const real = realPath(path);
+      const bytes = planned.get(real.ok ? real.value : path);
+      if (bytes !== undefined) return { ok: true, bytes, real: real.ok ? real.value : path };
+      const read = readBytes(path);
+      if (!read.ok) return read;
+      return real.ok ? { ok: true, bytes: read.value, real: real.value } : real;
+    },
+    glob: (pattern) => glob(pattern, names),
+    confPrefix: dirname(config),
+  };
 }
 
 /**

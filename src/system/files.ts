@@ -203,6 +203,34 @@ export function prepareReplace(path: string, content: Uint8Array): Io<Prepared> 
   });
 }
 
+/** The same for a file that is yet to be: commit() fails with EEXIST when something stands there by then. */
+export function prepareCreate(path: string, content: Uint8Array, mode: number): Io<Prepared> {
+  return io(() => {
+    const temporary = temporaryName(path);
+    const fd = fse.openSync(
+      temporary,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o600,
+    );
+    try {
+      writeAll(fd, content, 0);
+      fse.fchmodSync(fd, mode);
+      fse.fsyncSync(fd);
+    } catch (error) {
+      fse.unlinkSync(temporary);
+      throw error;
+    } finally {
+      fse.closeSync(fd);
+    }
+    return {
+      commit: () => renameToFree(temporary, path),
+      discard: () => {
+        removeFile(temporary);
+      },
+    };
+  });
+}
+
 /** Points a link at another target with one rename(2): nobody ever sees it missing. Makes it where there is none. */
 export const replaceLink = (link: string, target: string): Io<void> =>
   io(() => {

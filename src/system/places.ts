@@ -17,6 +17,8 @@ export interface Places {
   readonly state: string;
   /** The apps' locks. */
   readonly run: string;
+  /** The folders of units, init scripts, cron, logrotate and tmpfiles: what `init` writes beside. */
+  readonly etc: string;
   /** The locks of slot addresses and proxies: never moved. */
   readonly locks: string;
 }
@@ -28,6 +30,7 @@ export function places(env: NodeJS.ProcessEnv, uid: number): Places {
     config: env['SWAP_POOL_CONFIG_DIR'] ?? '/etc/swap-pool',
     state: env['SWAP_POOL_STATE_DIR'] ?? '/var/lib/swap-pool',
     run: env['SWAP_POOL_RUN_DIR'] ?? '/run/swap-pool',
+    etc: env['SWAP_POOL_ETC_DIR'] ?? '/etc',
     locks:
       uid === 0
         ? '/run/swap-pool'

@@ -70,6 +70,8 @@ function body(event: Event): object {
       const { step, slot, connections, working, retiring } = event;
       return { step, slot, connections, working, retiring };
     }
+    case 'files':
+      return { files: event.files };
     case 'warning':
       return { warning: described(event.warning, warningMessage(event.warning, event.app), event.app) };
     case 'failure':

@@ -10,9 +10,11 @@ import type {
   Event,
   Failure,
   LockHolder,
+  NextStep,
   OtherPool,
   Place,
   Plan,
+  Question,
   StepName,
   StepNote,
   Suspect,
@@ -124,6 +126,14 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`A switch by symlink needs unix sockets, and a slot listens on ${failure.address}.`,
         hint: 'Let both slots listen on a unix socket, or use `switch: rewrite`.',
       };
+
+    case 'answer-needed':
+      return {
+        message: say`${questionText(failure.question)} There is no terminal to ask at.`,
+        hint: '`--yes` answers.',
+      };
+    case 'declined':
+      return { message: 'The answer was no: nothing was touched.', hint: '`--yes` answers in advance.' };
 
     // locks and state
     case 'locked':
@@ -448,6 +458,45 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`Not served: ${list(failure.apps)}.`,
         hint: `${run('start', failure.apps.length === 1 ? (failure.apps[0] ?? null) : null)} brings up what should serve; \`swap-pool doctor\` says what is wrong.`,
       };
+    // init
+    case 'file-exists':
+      return {
+        message: say`${list(failure.files)} ${failure.files.length === 1 ? 'exists and is' : 'exist and are'} not swap-pool's.`,
+        hint: '`--force` replaces what is there and keeps a backup.',
+      };
+    case 'file-unreadable':
+      return {
+        message: say`${failure.path} cannot be read: ${errno(failure.code)}.`,
+        hint: 'Name the file itself, and run as a user who may read it.',
+      };
+    case 'pool-file-unclear':
+      return {
+        message: say`${at(failure.place)}: ${failure.what}.`,
+        hint: "Name the file with the pool's own section, such as /etc/php/8.2/fpm/pool.d/www.conf.",
+        places: [failure.place],
+      };
+    case 'site-unclear':
+      return {
+        message: say`${failure.file} ${SITE[failure.why]}`,
+        hint: SITE_HINT[failure.why],
+        ...(failure.places.length === 0 ? {} : { details: failure.places.map(at), places: failure.places }),
+      };
+    case 'init-rejected':
+      return {
+        message: say`${failure.judge === 'config' ? 'swap-pool' : failure.judge} refuses what ${failure.file} would be.`,
+        hint: 'Nothing was written. The lines above say what it minds.',
+        ...log(failure.output),
+      };
+    case 'old-pool-busy':
+      return {
+        message: say`The old pool at ${failure.address} is not idle after ${duration(failure.ms)}: ${loadText(failure)}.`,
+        hint: 'It goes on serving; run the same command again later.',
+      };
+    case 'old-pool-named':
+      return {
+        message: say`nginx still sends requests to the old pool at ${failure.address}.`,
+        hint: `${run('start', app)} brings up the new one and lets nginx follow its files.`,
+      };
     case 'demo-cut':
       return {
         message: say`${failure.cut} of ${count(failure.requests, 'request')} ${failure.cut === 1 ? 'was' : 'were'} cut.`,
@@ -635,6 +684,17 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`The journal cannot be written any more: ${errno(warning.code)}.`,
         hint: `The deploy goes on. ${writeHint(warning.code)}`,
       };
+    case 'old-pool-not-running':
+      return {
+        message: say`Nobody listens at ${warning.address}, so how many workers the old pool needs is not known.`,
+        hint: 'See that `pm.start_servers` of the new one is near its peak.',
+      };
+    case 'site-names-others':
+      return {
+        message: say`The site sends requests to other pools as well: ${list(warning.places.map(at))}.`,
+        hint: 'They stay as they are.',
+        places: warning.places,
+      };
     default:
       return { message: unworded(warning), hint: `${run('status', app)} shows which slot serves.` };
   }
@@ -656,6 +716,8 @@ export function eventLine(event: Event): string | null {
     }
     case 'progress':
       return say`${event.step} ${event.slot}: ${loadText(event)}`;
+    case 'files':
+      return say`${count(event.files.length, 'file')}`;
     case 'warning':
       return warningMessage(event.warning, event.app).message;
     case 'failure':
@@ -679,6 +741,11 @@ export function resultLine(result: CommandResult, app: string | null = null): st
   const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
   switch (ended) {
     case 'done':
+      if (result.init !== undefined) {
+        return result.init.files.length > 0
+          ? 'Written. Nothing runs otherwise yet.'
+          : 'The old pool serves nobody any more.';
+      }
       if (to === null) return result.command === 'recover' ? 'Nothing is left open.' : 'Done.';
       return from === null || from === to ? `${to} serves${took}${cut}` : `${from} -> ${to}${took}${cut}`;
     case 'unchanged':
@@ -778,6 +845,41 @@ const sharedPlaces = (places: readonly OtherPool[]): Pick<Message, 'details' | '
   details: places.map(({ place, slot, address }) => say`${at(place)}: ${address}, which ends with ${slot}`),
   places: places.map(({ place }) => place),
 });
+
+const SITE = {
+  'no-pool': 'names no pool that init could move: it looks for the fastcgi_pass to the old one.',
+  'several-pools': 'names several pools.',
+  'not-included': "is not part of nginx's configuration.",
+  'no-room': 'cannot be written: nothing in its http block includes a folder of *.conf files.',
+  'name-taken': "names an upstream that nginx's configuration has already.",
+} as const;
+
+const SITE_HINT = {
+  'no-pool': "Name the file with the `fastcgi_pass` itself, and with `--from` the pool's.",
+  'several-pools': 'Say which of them with `--from`, the file of its pool.',
+  'not-included': 'Name the site as nginx includes it, such as /etc/nginx/sites-enabled/shop.',
+  'no-room': 'Add `include /etc/nginx/conf.d/*.conf;` to the http block.',
+  'name-taken': 'Give the app another name, or rename that upstream.',
+} as const;
+
+const NEXT = {
+  units: 'systemd reads the new units',
+  boot: 'at boot, what should serve comes up before nginx',
+  include: 'in your site',
+  start: 'the first slot starts and is proven; then nginx is made to follow its files',
+  flip: 'from now on a change of the configuration is deployed',
+  'old-pool': 'waits until the old pool provably serves nobody',
+  'stop-old': 'only then: the old pool was the only one of its php-fpm',
+  'drop-old': 'only then; at a quiet time, for the other pools of that php-fpm are reloaded with it',
+} as const;
+
+/** What is asked at a terminal before a command goes on. */
+export function questionText(question: Question): string {
+  return `Write ${count(question.files, 'file')}?`;
+}
+
+/** What a command that is left to do after `init` is for. */
+export const nextText = ({ why }: NextStep): string => NEXT[why];
 
 const LOCKED = {
   app: 'Another swap-pool is at work on this app',

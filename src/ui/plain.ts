@@ -12,7 +12,7 @@ import type { Message } from './message.js';
 import type { Out } from './out.js';
 import type { Reporter } from './reporter.js';
 import type { Style } from './style.js';
-import { planLines, resultTables } from './table.js';
+import { fileLines, planLines, resultTables } from './table.js';
 
 export interface PlainOptions {
   readonly out: Out;
@@ -102,6 +102,9 @@ export function createPlain(options: PlainOptions): Reporter {
         break;
       case 'progress':
         if (mayShow(event)) say([line()]);
+        break;
+      case 'files':
+        say(fileLines(event.files, style.out));
         break;
       case 'warning':
         warn(event.warning, event.app);

@@ -7,13 +7,15 @@ import type {
   CommandResult,
   DemoReport,
   HistoryEntry,
+  InitFile,
+  InitReport,
   Plan,
   ProxyStatus,
   Slot,
   SlotStatus,
   StepName,
 } from '../event.js';
-import { failureMessage, holderText, planLine, suspectText } from './message.js';
+import { failureMessage, holderText, nextText, planLine, suspectText } from './message.js';
 import type { Style } from './style.js';
 import { argv, clean, count, duration, inline, list, thousands, when } from './text.js';
 
@@ -22,6 +24,7 @@ export function resultTables(result: CommandResult, style: Style): readonly stri
   return [
     ...(result.apps === undefined ? [] : statusLines(result.apps, result.nginx, style)),
     ...(result.history === undefined ? [] : historyLines(result.history, style)),
+    ...(result.init === undefined ? [] : nextLines(result.init, style)),
     ...(result.demo === undefined ? [] : demoLines(result.demo, style)),
   ];
 }
@@ -82,6 +85,24 @@ export function demoLines(demo: DemoReport, style: Style): readonly string[] {
           `${count(demo.idleKeepAliveCut, 'request')} on idle keep-alive connections met nginx's own reload (rewrite only): not counted above.`,
         ]),
     style.bold(demo.cut === 0 ? style.green(verdict) : style.red(verdict)),
+  ];
+}
+
+/** The files of `init`: each with what becomes of it, and its diff. */
+export function fileLines(files: readonly InitFile[], style: Style): readonly string[] {
+  return files.flatMap(({ file, action, diff }) => [
+    style.bold(`${action.padEnd(7)} ${inline(file)}`),
+    ...(diff === '' ? [] : diffLines(diff, style).map((line) => `  ${line}`)),
+  ]);
+}
+
+/** What to do after `init`. */
+function nextLines({ backup, next }: InitReport, style: Style): readonly string[] {
+  const width = Math.max(0, ...next.map(({ command }) => Array.from(clean(command)).length));
+  return [
+    ...(backup === null ? [] : [`What was replaced is kept in ${inline(backup)}.`]),
+    ...(next.length === 0 ? [] : ['Next, in this order:']),
+    ...next.map((step) => `  ${clean(step.command).padEnd(width)}  ${style.dim(`# ${nextText(step)}`)}`),
   ];
 }
 

@@ -23,7 +23,7 @@ import type { Message } from './message.js';
 import type { Out } from './out.js';
 import type { Reporter } from './reporter.js';
 import type { Style } from './style.js';
-import { planLines, resultTables, visible } from './table.js';
+import { fileLines, planLines, resultTables, visible } from './table.js';
 import { duration } from './text.js';
 
 export interface TtyOptions {
@@ -157,6 +157,9 @@ export function createTty(options: TtyOptions): Reporter {
         print(out, [row(style.out.green(signs.done), stepLabel(event), event.slot, note, event.ms)]);
         break;
       }
+      case 'files':
+        print(out, fileLines(event.files, style.out));
+        break;
       case 'warning':
         warn(event.warning, event.app);
         break;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { render } from '../../src/demo/render.js';
+import { render } from '../../src/init/render.js';
 
 it.each([
   ['a {{x}} b {{x}}', { x: '1' }, 'a 1 b 1'],

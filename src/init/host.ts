@@ -1,0 +1,289 @@
+/** What `init` finds: nginx and its configuration, the old pool's file and its life, the site. */
+import { dirname, resolve } from 'node:path';
+import { fail, ok } from '../event.js';
+import type { Place, Result, Warning } from '../event.js';
+import { loadTree, mainValue, resolverFor } from '../nginx/config-tree.js';
+import { createFinder } from '../nginx/master.js';
+import type { Nginx } from '../nginx/master.js';
+import { findReferences } from '../nginx/references.js';
+import { toUtf8 } from '../nginx/spelling.js';
+import { walk } from '../nginx/tree.js';
+import type { ConfigFile, Tree } from '../nginx/tree.js';
+import { findBinary } from '../pool/binary.js';
+import { spell } from '../pool/slots.js';
+import { run } from '../system/exec.js';
+import { exists, readBytes, realPath } from '../system/files.js';
+import { procfs } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import { canonicalPath } from '../system/sockets.js';
+import type { Address } from '../system/sockets.js';
+import { adopt, poolsOf } from './adopt.js';
+import type { Adopted } from './adopt.js';
+import { lastOf, parseFpmFile } from './fpm-file.js';
+import { findOldPool } from './old-pool.js';
+import type { OldPool } from './old-pool.js';
+import { passesOf } from './site.js';
+import type { Pass } from './site.js';
+
+/** What the command line says of the host. */
+export interface Sources {
+  /** The old pool's file, and which of its pools. */
+  readonly from?: string | undefined;
+  readonly section?: string | undefined;
+  readonly site?: string | undefined;
+  readonly nginxConfig?: string | undefined;
+  readonly binary?: string | undefined;
+}
+
+export interface Site {
+  readonly file: ConfigFile;
+  /** Those that will name the upstream. */
+  readonly passes: readonly Pass[];
+}
+
+export interface Host {
+  readonly nginx: Nginx;
+  readonly tree: Tree;
+  readonly proxyUser: string;
+  readonly adopted: Adopted | null;
+  /** Where the old pool listens; null: none was named, or its file does not tell. */
+  readonly address: Address | null;
+  readonly old: OldPool | null;
+  readonly site: Site | null;
+  readonly binary: string;
+  /** pm.status_listen came with PHP 8.0. */
+  readonly statusListen: boolean;
+  readonly systemd: boolean;
+  /** Where the old pool's master logs; the new ones log beside it. */
+  readonly logFolder: string;
+  readonly warnings: readonly Warning[];
+}
+
+const ASK_TIMEOUT = 20_000;
+
+/** Looks; changes nothing. */
+export async function lookAtHost(app: string, sources: Sources, root: boolean): Promise<Result<Host>> {
+  const fs = procfs();
+  const pool = readPool(fs, sources);
+  if (!pool.ok) return pool;
+  const binary =
+    sources.binary === undefined ? programOf(fs, pool.value.old, root) : ok(resolve(sources.binary));
+  if (!binary.ok) return binary;
+  const nginx = await findNginx(fs, sources, root);
+  if (!nginx.ok) return nginx;
+  const tree = loadTree(nginx.value);
+  if (!tree.ok) return tree;
+  const proxyUser = mainValue(nginx.value, tree.value, 'user')?.[0] ?? 'www-data';
+  const { file, master, address, old } = pool.value;
+  const adopted =
+    file === null
+      ? null
+      : adopt(file, master, { section: sources.section, workers: old?.workers ?? null, proxyUser });
+  const site = sources.site === undefined ? ok(null) : await readSite(app, sources, tree.value, address);
+  if (!site.ok) return site;
+  return ok({
+    nginx: nginx.value,
+    tree: tree.value,
+    proxyUser,
+    adopted,
+    address,
+    old,
+    site: site.value?.site ?? null,
+    binary: binary.value,
+    statusListen: await hasStatusListen(binary.value),
+    systemd: exists('/run/systemd/system'),
+    logFolder: logFolderOf(master),
+    warnings: [
+      ...(address !== null && old === null
+        ? [{ reason: 'old-pool-not-running', address: spell(address) } as const]
+        : []),
+      ...(site.value?.warnings ?? []),
+    ],
+  });
+}
+
+/** The nginx that is meant, as everywhere: the running one, or the only one there is. */
+export function findNginx(fs: Procfs, { nginxConfig }: Sources, root: boolean): Promise<Result<Nginx>> {
+  const keys = nginxConfig === undefined ? {} : { config: resolve(nginxConfig) };
+  return createFinder({ fs, keys, root, timeout: ASK_TIMEOUT }).locate();
+}
+
+interface Pool {
+  readonly file: ReturnType<typeof parseFpmFile> | null;
+  readonly master: ReturnType<typeof parseFpmFile> | null;
+  readonly address: Address | null;
+  readonly old: OldPool | null;
+}
+
+/** The old pool's file and what runs of it. Fails with `file-unreadable`, `pool-section-unclear`, `pool-file-unclear`. */
+export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
+  if (from === undefined) return ok({ file: null, master: null, address: null, old: null });
+  const path = resolve(from);
+  const bytes = readBytes(path);
+  if (!bytes.ok) return fail({ reason: 'file-unreadable', path, code: bytes.code });
+  const file = parseFpmFile(bytes.value);
+  const [line] = file.unclear;
+  if (line !== undefined) {
+    return fail({
+      reason: 'pool-file-unclear',
+      place: { file: path, line },
+      what: 'neither a section nor a setting',
+    });
+  }
+  const own = adopt(file, null, { section, workers: null, proxyUser: '' });
+  if (own === null) return fail({ reason: 'pool-section-unclear', file: path, sections: poolsOf(file) });
+  const address = own.listen === null ? null : toAddress(own.listen, prefixIn(own.settings, own.section));
+  if (address === null) {
+    return fail({
+      reason: 'pool-file-unclear',
+      place: { file: path, line: 1 },
+      what: 'its listen cannot be told',
+    });
+  }
+  const old = findOldPool(fs, address);
+  const main = old?.config == null ? null : readBytes(old.config);
+  const master =
+    main?.ok === true && realOf(old?.config ?? '') !== realOf(path) ? parseFpmFile(main.value) : null;
+  return ok({ file, master, address, old });
+}
+
+function logFolderOf(master: Pool['master']): string {
+  const log = lastOf(master?.sections[0]?.entries ?? [], 'error_log');
+  return log?.startsWith('/') === true ? dirname(toUtf8(log) ?? '/var/log/x') : '/var/log';
+}
+
+/** As FPM reads `listen` where it is one word: a port, HOST:PORT, or a path, a relative one below the prefix. */
+function toAddress(listen: string, prefix: string | null): Address | null {
+  if (listen.includes('${')) return null;
+  const [, host = '*', port] = /^(?:(\[[^\]]+\]|[^:/]*):)?(\d+)$/.exec(listen) ?? [];
+  if (port !== undefined) return { kind: 'tcp', host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
+  if (listen.startsWith('/')) return { kind: 'unix', path: canonicalPath(listen) };
+  return prefix === null ? null : { kind: 'unix', path: canonicalPath(resolve(prefix, listen)) };
+}
+
+function prefixIn(settings: readonly string[], section: string): string | null {
+  const line = settings.findLast((text) => /^prefix\s*=/.test(text));
+  return line === undefined
+    ? null
+    : line
+        .replace(/^prefix\s*=\s*/, '')
+        .replaceAll('$pool', section)
+        .replace(/^"|"$/g, '');
+}
+
+/** The running master's program, else the only one there is. */
+const programOf = (fs: Procfs, old: OldPool | null, root: boolean): Result<string> =>
+  old?.binary == null ? findBinary(fs, '/nonexistent', { root }) : ok(old.binary);
+
+async function hasStatusListen(binary: string): Promise<boolean> {
+  const { stdout } = await run([binary, '-v'], { timeout: ASK_TIMEOUT });
+  return Number(/^PHP (\d+)/.exec(stdout)?.[1] ?? 8) >= 8;
+}
+
+// ---------------------------------------------------------------- the site
+
+async function readSite(
+  app: string,
+  { site = '' }: Sources,
+  tree: Tree,
+  address: Address | null,
+): Promise<Result<{ readonly site: Site; readonly warnings: readonly Warning[] }>> {
+  const path = resolve(site);
+  const unclear = (
+    why: 'no-pool' | 'several-pools' | 'not-included',
+    places: readonly Place[] = [],
+  ): Result<never> => fail({ reason: 'site-unclear', file: path, why, places });
+  const bytes = readBytes(path);
+  if (!bytes.ok) return fail({ reason: 'file-unreadable', path, code: bytes.code });
+  const file = tree.files.find(({ real, body }) => real === realOf(path) && body === 'directives');
+  if (file === undefined) return unclear('not-included');
+  const all = passesOf(file.directives, path);
+  const variables = all.filter(({ value }) => value.includes('$'));
+  const fixed = all.filter((pass) => !variables.includes(pass) && pass.value !== app);
+  const managed = all.filter(({ value }) => value === app);
+  const isOld = address === null ? null : await namersOf(tree, address);
+  const values = new Set(fixed.map(({ value }) => value));
+  if (isOld === null && values.size > 1) {
+    return unclear(
+      'several-pools',
+      fixed.map(({ place }) => place),
+    );
+  }
+  const moved = isOld === null ? fixed : fixed.filter((pass) => isOld(file, pass));
+  const others = fixed.filter((pass) => !moved.includes(pass));
+  if (moved.length + managed.length === 0) {
+    return unclear(
+      'no-pool',
+      all.map(({ place }) => place),
+    );
+  }
+  const passes = all.filter((pass) => moved.includes(pass) || managed.includes(pass));
+  const places = (of: readonly Pass[]): readonly Place[] => of.map(({ place }) => place);
+  return ok({
+    site: { file, passes },
+    warnings: [
+      ...(others.length === 0 ? [] : [{ reason: 'site-names-others', places: places(others) } as const]),
+      ...(variables.length === 0
+        ? []
+        : [{ reason: 'variable-reference', places: places(variables) } as const]),
+    ],
+  });
+}
+
+/** Whether a pass asks the pool at an address: itself, or by the name of an upstream that does. */
+async function namersOf(tree: Tree, address: Address): Promise<(file: ConfigFile, pass: Pass) => boolean> {
+  const nobody: Address = { kind: 'unix', path: '/nonexistent/swap-pool' };
+  const addresses = { blue: address, green: nobody };
+  const resolver = await resolverFor(tree, addresses);
+  const found = findReferences(tree, { addresses, only: [], resolve: resolver });
+  const references = found.ok ? found.value.references : [];
+  const upstreams = new Set(
+    references.flatMap(({ upstream }) => upstream?.args[0]?.value.toLowerCase() ?? []),
+  );
+  return (file, { directive, value }) =>
+    upstreams.has(value.toLowerCase()) ||
+    references.some((each) => each.file === file && each.token.offset === directive.args[0]?.offset);
+}
+
+/** Whether nginx's files send requests to an address at all. */
+export async function isNamed(tree: Tree, address: Address): Promise<boolean> {
+  const isOld = await namersOf(tree, address);
+  return tree.files.some((file) => passesOf(file.directives, file.path).some((pass) => isOld(file, pass)));
+}
+
+/**
+ * Where the upstream goes: a file of ours that is there already, else a new one in a folder whose *.conf files
+ * nginx's http block includes. Fails with `site-unclear`.
+ */
+export function roomForUpstream({ tree, nginx }: Host, app: string): Result<string> {
+  const name = `${app}-upstream.conf`;
+  const taken = (file: string, place: Place): Result<never> =>
+    fail({ reason: 'site-unclear', file, why: 'name-taken', places: [place] });
+  const rooms: string[] = [];
+  for (const { file, directive, parent } of walk(tree)) {
+    if (directive.name === 'upstream' && directive.args[0]?.value.toLowerCase() === app) {
+      const { line, column } = directive.word;
+      return file.path.endsWith(`/${name}`)
+        ? ok(file.path)
+        : taken(file.path, { file: file.path, line, column });
+    }
+    const pattern = toUtf8(directive.args[0]?.value ?? '');
+    if (directive.name !== 'include' || parent?.block.name !== 'http' || parent.parent !== null) continue;
+    const [, folder] = /^(.*)\/(?:\*|\*\.conf)$/.exec(pattern ?? '') ?? [];
+    if (folder !== undefined) rooms.push(resolve(dirname(nginx.config), folder));
+  }
+  const there = rooms.filter((folder) => exists(folder));
+  const room = there.find((folder) => folder.endsWith('/conf.d')) ?? there[0];
+  if (room !== undefined) return ok(`${room}/${name}`);
+  return fail({
+    reason: 'site-unclear',
+    file: `${dirname(nginx.config)}/conf.d/${name}`,
+    why: 'no-room',
+    places: [],
+  });
+}
+
+export function realOf(path: string): string {
+  const real = realPath(path);
+  return real.ok ? real.value : path;
+}

@@ -1,0 +1,264 @@
+/**
+ * `init`: from what the host has to the files of an app. Looks, renders, shows, asks, has every file judged,
+ * and writes all or none. Nothing is started, stopped or reloaded.
+ */
+import { dirname, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { fail, ok } from '../event.js';
+import type { Emit, InitFile, InitReport, NextStep, Result } from '../event.js';
+import { test } from '../nginx/config-tree.js';
+import { applyEdits, diff } from '../nginx/edit.js';
+import { binary } from '../nginx/spelling.js';
+import { timestamp } from '../system/clock.js';
+import { privateFolder, readBytes, removeFolder, removeTemporaries } from '../system/files.js';
+import { createLocks } from '../system/locks.js';
+import { places } from '../system/places.js';
+import type { Places } from '../system/places.js';
+import { untrustedPart } from '../system/trust.js';
+import { lookAtHost, realOf, roomForUpstream } from './host.js';
+import type { Host, Sources } from './host.js';
+import { judge } from './judge.js';
+import type { Planned } from './judge.js';
+import { place } from './place.js';
+import type { Write } from './place.js';
+import { siteEdits } from './site.js';
+import { hasUnits, wantedFiles } from './wanted.js';
+import type { Manager, Self, Wishes } from './wanted.js';
+import { shellWord } from './words.js';
+
+export interface InitOptions extends Sources {
+  readonly app: string;
+  /** The app's YAML. */
+  readonly file: string;
+  /** Default: systemd where the host runs it. */
+  readonly manager?: Manager | undefined;
+  readonly switch: 'rewrite' | 'symlink';
+  readonly probe?: string | undefined;
+  readonly force: boolean;
+  /** Only show. */
+  readonly print: boolean;
+  readonly self: Self;
+}
+
+export interface Caller {
+  readonly env: NodeJS.ProcessEnv;
+  readonly uid: number;
+  readonly who: string;
+  readonly command: string;
+}
+
+export interface InitEnd {
+  readonly report: InitReport;
+  /** False: there was nothing to write, or it was only shown. */
+  readonly written: boolean;
+}
+
+const LOCK_WAIT = 30_000;
+const TEST_TIMEOUT = 30_000;
+
+/** `agreed`: that so many files, which were shown, are to be written. */
+export async function init(
+  options: InitOptions,
+  caller: Caller,
+  emit: Emit,
+  agreed: (files: number) => Promise<Result<void>>,
+): Promise<Result<InitEnd>> {
+  const root = caller.uid === 0;
+  const where = places(caller.env, caller.uid);
+  const unsafe = root ? untrustedPart(dirname(options.file), 0) : null;
+  if (unsafe !== null) return fail({ reason: 'unsafe-path', ...unsafe });
+  const plan = await look(options, where, root);
+  if (!plan.ok) return plan;
+  for (const warning of plan.value.host.warnings) emit({ type: 'warning', warning });
+  emit({ type: 'files', files: plan.value.shown });
+  const folder = privateFolder(tmpdir(), 'swap-pool-init-');
+  try {
+    const { host, planned, nginxFiles } = plan.value;
+    const judged = await judge(planned, nginxFiles, {
+      app: options.app,
+      host,
+      run: where.run,
+      etc: where.etc,
+      folder,
+      root,
+    });
+    if (!judged.ok) return judged;
+  } finally {
+    removeFolder(folder);
+  }
+  const { report, writes } = plan.value;
+  if (options.print || writes.length === 0) return ok({ report, written: false });
+  const answer = await agreed(writes.length);
+  if (!answer.ok) return answer;
+  const written = await write(plan.value, options, where, caller);
+  return written.ok ? ok({ report, written: true }) : written;
+}
+
+interface Plan {
+  readonly host: Host;
+  readonly shown: readonly InitFile[];
+  readonly planned: readonly Planned[];
+  readonly writes: readonly Write[];
+  readonly nginxFiles: ReadonlyMap<string, Uint8Array>;
+  readonly report: InitReport;
+}
+
+async function look(options: InitOptions, where: Places, root: boolean): Promise<Result<Plan>> {
+  const found = await lookAtHost(options.app, options, root);
+  if (!found.ok) return found;
+  const host = found.value;
+  const upstream = roomForUpstream(host, options.app);
+  if (!upstream.ok) return upstream;
+  const manager: Manager = options.manager ?? (host.systemd ? 'systemd' : 'direct');
+  const wishes: Wishes = { ...options, manager };
+  const wanted = wantedFiles(wishes, host, { places: where, upstream: upstream.value }, options.self);
+  if (!wanted.ok) return wanted;
+
+  const shown: InitFile[] = [];
+  const planned: Planned[] = [];
+  const writes: Write[] = [];
+  const nginxFiles = new Map<string, Uint8Array>();
+  const strangers: string[] = [];
+  for (const { path: named, bytes, mode, judge: by } of wanted.value) {
+    const path = realOf(named);
+    const there = readBytes(path);
+    if (!there.ok && there.code !== 'ENOENT' && there.code !== 'ENOTDIR') {
+      return fail({ reason: 'file-unreadable', path, code: there.code });
+    }
+    const before = there.ok ? there.value : null;
+    const action = actionFor(before, bytes, options.force && !(by === 'nginx' && isSameForm(before, bytes)));
+    if (action === null) {
+      strangers.push(path);
+      continue;
+    }
+    const stays = action === 'same' || action === 'keep';
+    const after = stays && before !== null ? before : bytes;
+    shown.push({ file: path, action, diff: stays ? '' : diff(before ?? new Uint8Array(), after, path) });
+    planned.push({ path, bytes: after, judge: by });
+    if (!stays) writes.push({ path, before, after, mode });
+    if (by === 'nginx' && !stays) nginxFiles.set(path, after);
+  }
+  if (strangers.length > 0) return fail({ reason: 'file-exists', files: strangers });
+  const edited = siteWrite(options, host);
+  if (!edited.ok) return edited;
+  if (edited.value !== null) {
+    const { path, before, after } = edited.value;
+    shown.push({ file: path, action: 'edit', diff: diff(before ?? new Uint8Array(), after, path) });
+    writes.push(edited.value);
+    nginxFiles.set(path, after);
+  }
+  const backup = writes.some(({ before }) => before !== null)
+    ? join(dirname(options.file), `${options.app}.backup`, timestamp().replace(/[-:]|\.\d+/g, ''))
+    : null;
+  const report: InitReport = {
+    files: shown.map(({ file, action }) => ({ file, action })),
+    backup,
+    next: nextSteps(options, host, manager),
+  };
+  return ok({ host, shown, planned, writes, nginxFiles, report });
+}
+
+/** Null: somebody else's file stands there. */
+function actionFor(before: Buffer | null, bytes: Uint8Array, force: boolean): InitFile['action'] | null {
+  if (before === null) return 'create';
+  if (before.equals(bytes)) return 'same';
+  if (force) return 'replace';
+  return before.subarray(0, 400).includes('managed by swap-pool') ? 'keep' : null;
+}
+
+/** Whether an upstream names the same sockets: which of them comes first is then the last deploy's to say, not ours. */
+function isSameForm(before: Buffer | null, bytes: Uint8Array): boolean {
+  const sockets = (text: Uint8Array): string =>
+    [...binary(text).matchAll(/^\s*server\s+(\S+?);?\s/gm)]
+      .map(([, name]) => name)
+      .sort()
+      .join(' ');
+  return before !== null && sockets(before) === sockets(bytes);
+}
+
+/** Null when the site names the upstream already, or none was named. */
+function siteWrite(options: InitOptions, { site }: Host): Result<Write | null> {
+  if (site === null) return ok(null);
+  const { file, passes } = site;
+  const edits = siteEdits(file.bytes, passes, {
+    upstream: options.app,
+    nextUpstream: options.switch === 'rewrite',
+  });
+  if (edits.length === 0) return ok(null);
+  const after = applyEdits(file.bytes, edits);
+  return after.ok ? ok({ path: file.real, before: file.bytes, after: after.value, mode: 0o644 }) : after;
+}
+
+/** Under nginx's lock: no deploy of another app edits its files meanwhile. */
+async function write(
+  { host, writes, nginxFiles, report }: Plan,
+  { file }: InitOptions,
+  where: Places,
+  caller: Caller,
+): Promise<Result<void>> {
+  const lock = await createLocks(where, caller).takeProxy(realOf(host.nginx.config), LOCK_WAIT);
+  if (!lock.ok) return lock;
+  try {
+    removeTemporaries(host.nginx.config);
+    // its path may have been a link, or its folder missing, when it was looked at
+    const placed = place(ordered(writes, file), report.backup);
+    if (!placed.ok) return placed;
+    if (host.nginx.master === null || nginxFiles.size === 0) return ok(undefined);
+    const tested = await test(host.nginx, TEST_TIMEOUT);
+    if (!tested.ok) placed.value.undo();
+    return tested;
+  } finally {
+    lock.value.release();
+  }
+}
+
+/** The app's YAML makes it an app, the site sends it requests: these two come last. */
+function ordered(writes: readonly Write[], yaml: string): readonly Write[] {
+  const rank = ({ path, before }: Write): number => (path === realOf(yaml) ? 1 : before === null ? 0 : 2);
+  return [...writes].sort((a, b) => rank(a) - rank(b));
+}
+
+/** In this order nothing is cut. */
+function nextSteps(options: InitOptions, host: Host, manager: Manager): readonly NextStep[] {
+  const { app } = options;
+  const units = hasUnits(host, manager);
+  const words = (...all: readonly string[]): string => all.map(shellWord).join(' ');
+  return [
+    ...(units ? [{ why: 'units', command: 'systemctl daemon-reload' } as const] : []),
+    {
+      why: 'boot',
+      command: units
+        ? words('systemctl', 'enable', `swap-pool@${app}.service`)
+        : words('update-rc.d', `swap-pool-${app}`, 'defaults'),
+    },
+    ...(options.site === undefined
+      ? [{ why: 'include', command: `fastcgi_pass ${app}; fastcgi_next_upstream error;` } as const]
+      : []),
+    { why: 'start', command: words('swap-pool', 'start', app) },
+    ...(units
+      ? [
+          {
+            why: 'flip',
+            command: words('systemctl', 'enable', '--now', `swap-pool-flip@${app}.timer`),
+          } as const,
+        ]
+      : []),
+    ...(options.from === undefined
+      ? []
+      : [
+          {
+            why: 'old-pool',
+            command: words(
+              'swap-pool',
+              'init',
+              app,
+              '--from',
+              options.from,
+              ...(options.section === undefined ? [] : ['--section', options.section]),
+              ...(options.nginxConfig === undefined ? [] : ['--nginx-config', options.nginxConfig]),
+              '--await-old',
+            ),
+          } as const,
+        ]),
+  ];
+}
