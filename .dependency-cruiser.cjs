@@ -40,7 +40,7 @@ module.exports = {
       '^src/context\\.ts$',
       '^src/deploy/deploy\\.ts$',
       '^src/system/(clock|places)\\.ts$',
-      '^src/ui/reporter\\.ts$',
+      '^src/ui/(ask|reporter)\\.ts$',
       EVENT,
     ]),
     only('interruption', '^src/interruption\\.ts$', ['^src/deploy/deploy\\.ts$', EVENT]),

@@ -10,6 +10,7 @@ module.exports = [
   ...'address backup bystanders edit exchange lexer lua parser references settings sites spelling title tree'
     .split(' ')
     .map((name) => `src/nginx/${name}.ts`),
+  ...'adopt fpm-file render site words'.split(' ').map((name) => `src/init/${name}.ts`),
   'src/pool/unit.ts',
   'src/ui/message.ts',
   'src/ui/text.ts',

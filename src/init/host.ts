@@ -141,9 +141,9 @@ export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
     });
   }
   const old = findOldPool(fs, address);
-  const main = old?.config == null ? null : readBytes(old.config);
-  const master =
-    main?.ok === true && realOf(old?.config ?? '') !== realOf(path) ? parseFpmFile(main.value) : null;
+  const config = old?.config ?? null;
+  const main = config === null ? null : readBytes(config);
+  const master = main?.ok === true && realOf(config ?? '') !== realOf(path) ? parseFpmFile(main.value) : null;
   return ok({ file, master, address, old });
 }
 
@@ -172,8 +172,10 @@ function prefixIn(settings: readonly string[], section: string): string | null {
 }
 
 /** The running master's program, else the only one there is. */
-const programOf = (fs: Procfs, old: OldPool | null, root: boolean): Result<string> =>
-  old?.binary == null ? findBinary(fs, '/nonexistent', { root }) : ok(old.binary);
+function programOf(fs: Procfs, old: OldPool | null, root: boolean): Result<string> {
+  const running = old?.binary ?? null;
+  return running === null ? findBinary(fs, '/nonexistent', { root }) : ok(running);
+}
 
 async function hasStatusListen(binary: string): Promise<boolean> {
   const { stdout } = await run([binary, '-v'], { timeout: ASK_TIMEOUT });

@@ -75,9 +75,7 @@ export async function init(
   try {
     const { host, planned, nginxFiles } = plan.value;
     const judged = await judge(planned, nginxFiles, {
-      app: options.app,
       host,
-      run: where.run,
       etc: where.etc,
       folder,
       root,
@@ -87,11 +85,11 @@ export async function init(
     removeFolder(folder);
   }
   const { report, writes } = plan.value;
-  if (options.print || writes.length === 0) return ok({ report, written: false });
-  const answer = await agreed(writes.length);
+  if (options.print) return ok({ report, written: false });
+  const answer = writes.length === 0 ? ok(undefined) : await agreed(writes.length);
   if (!answer.ok) return answer;
   const written = await write(plan.value, options, where, caller);
-  return written.ok ? ok({ report, written: true }) : written;
+  return written.ok ? ok({ report, written: writes.length > 0 }) : written;
 }
 
 interface Plan {
@@ -191,7 +189,7 @@ function siteWrite(options: InitOptions, { site }: Host): Result<Write | null> {
 
 /** Under nginx's lock: no deploy of another app edits its files meanwhile. */
 async function write(
-  { host, writes, nginxFiles, report }: Plan,
+  { host, shown, writes, nginxFiles, report }: Plan,
   { file }: InitOptions,
   where: Places,
   caller: Caller,
@@ -199,8 +197,8 @@ async function write(
   const lock = await createLocks(where, caller).takeProxy(realOf(host.nginx.config), LOCK_WAIT);
   if (!lock.ok) return lock;
   try {
-    removeTemporaries(host.nginx.config);
-    // its path may have been a link, or its folder missing, when it was looked at
+    // of an init that was killed
+    for (const path of [host.nginx.config, ...shown.map((each) => each.file)]) removeTemporaries(path);
     const placed = place(ordered(writes, file), report.backup);
     if (!placed.ok) return placed;
     if (host.nginx.master === null || nginxFiles.size === 0) return ok(undefined);

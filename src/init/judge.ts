@@ -8,12 +8,10 @@ import { fail, ok } from '../event.js';
 import type { Failure, InitJudge, Result } from '../event.js';
 import { binary, bytesOf } from '../nginx/spelling.js';
 import { askFpm } from '../pool/php-fpm.js';
-import { spell } from '../pool/slots.js';
 import { run } from '../system/exec.js';
 import { createFile, exists } from '../system/files.js';
 import type { Host } from './host.js';
 import { testPlanned } from './staged-nginx.js';
-import { socketsOf } from './wanted.js';
 
 /** A file as it will stand there. */
 export interface Planned {
@@ -23,10 +21,7 @@ export interface Planned {
 }
 
 export interface Bench {
-  readonly app: string;
   readonly host: Host;
-  /** Where the sockets are to be. */
-  readonly run: string;
   /** Where init scripts are to be: below this. */
   readonly etc: string;
   /** Private. */
@@ -58,7 +53,8 @@ export async function judge(
   const copyOf = ({ path }: Planned): string => staged.get(path) ?? path;
 
   for (const file of of('php-fpm')) {
-    const asked = await fpmAgrees(copyOf(file), bench);
+    const slot = { config: copyOf(file), binary: bench.host.binary, env: {} };
+    const asked = await askFpm({ blue: slot, green: slot }, join(bench.folder, 'nowhere'));
     if (!asked.ok) return fail(asOriginal(asked.failure, file.path, copyOf(file)));
   }
   for (const file of of('config')) {
@@ -80,20 +76,6 @@ export async function judge(
   const [first] = [...nginx.keys()];
   if (first === undefined) return ok(undefined);
   return testPlanned(bench.host.nginx, nginx, { folder: bench.folder, file: first, timeout: TIMEOUT });
-}
-
-/** FPM takes the file for both slots, and what it includes takes nothing back of what swap-pool sets. */
-async function fpmAgrees(config: string, { app, host, run: folder }: Bench): Promise<Result<void>> {
-  const slot = { config, binary: host.binary, env: {} };
-  const asked = await askFpm({ blue: slot, green: slot }, join(folder, 'nowhere'));
-  if (!asked.ok) return asked;
-  const wanted = socketsOf(folder, app);
-  for (const name of ['blue', 'green'] as const) {
-    const listens = spell(asked.value.slots[name].address);
-    const other = `listen is ${listens} in the ${name} slot, where unix:${wanted[name]} was set: an include says otherwise`;
-    if (basename(listens) !== basename(wanted[name])) return rejected('php-fpm', config, other);
-  }
-  return ok(undefined);
 }
 
 const rejected = (by: InitJudge, file: string, output: string): Result<never> =>

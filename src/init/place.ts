@@ -13,7 +13,6 @@ import {
   prepareReplace,
   readBytes,
   removeFile,
-  removeTemporaries,
 } from '../system/files.js';
 import type { Io, Prepared } from '../system/files.js';
 
@@ -32,7 +31,6 @@ export interface Placed {
 
 /** Fails with `config-unwritable` or `config-changed`; then nothing is left of it. */
 export function place(writes: readonly Write[], backup: string | null): Result<Placed> {
-  const made: string[] = [];
   const prepared: { readonly write: Write; readonly file: Prepared }[] = [];
   const done: Write[] = [];
   const undo = (): void => {
@@ -59,8 +57,6 @@ export function place(writes: readonly Write[], backup: string | null): Result<P
     if (kept?.ok === false) return giveUp(write, kept.code);
     const folder = makeFolder(dirname(write.path), 0o755);
     if (!folder.ok) return giveUp(write, folder.code);
-    made.push(dirname(write.path));
-    removeTemporaries(write.path);
     const file =
       write.before === null
         ? prepareCreate(write.path, write.after, write.mode)

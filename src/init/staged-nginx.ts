@@ -18,7 +18,7 @@ import { run } from '../system/exec.js';
 import { createFile, factsThroughLinks, removeFile } from '../system/files.js';
 
 /** The tree as it would be; `planned`: bytes by real path. Fails with `nginx-syntax` and `nginx-include`. */
-export function plannedTree(
+function plannedTree(
   { config }: Pick<Nginx, 'config'>,
   planned: ReadonlyMap<string, Uint8Array>,
 ): Result<Tree> {

@@ -116,14 +116,14 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
 }
 
 /** FPM's own file: beside the app's YAML. */
-export const fpmConfigOf = ({ app, file }: Pick<Wishes, 'app' | 'file'>): string =>
+const fpmConfigOf = ({ app, file }: Pick<Wishes, 'app' | 'file'>): string =>
   join(dirname(file), `${app}.fpm.conf`);
 
 /** Units bring the site up at boot wherever systemd does. */
 export const hasUnits = ({ systemd }: Pick<Host, 'systemd'>, manager: Manager): boolean =>
   manager === 'systemd' || (systemd && manager === 'direct');
 
-export const socketsOf = (run: string, app: string): { readonly blue: string; readonly green: string } => ({
+const socketsOf = (run: string, app: string): { readonly blue: string; readonly green: string } => ({
   blue: join(run, `${app}-blue.sock`),
   green: join(run, `${app}-green.sock`),
 });

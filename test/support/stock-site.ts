@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { findPrograms } from '../../src/demo/programs.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
-import type { Run } from './command.js';
+import type { CommandOptions, Run } from './command.js';
 import { withRig, type Rig, type RigOptions } from './rig.js';
 
 /** What the files of one test are. */
@@ -15,10 +15,10 @@ export interface Stock {
   readonly pool: string;
   readonly site: string;
   /** `init demo` with these words, for the stock site. */
-  init(args?: readonly string[]): Promise<Run>;
+  readonly init: (args?: readonly string[], options?: CommandOptions) => Promise<Run>;
   /** Runs one of the printed commands as it stands there. */
-  follow(command: string): Promise<number | null>;
-  masterPid(): number;
+  readonly follow: (command: string) => Promise<number | null>;
+  readonly masterPid: () => number;
 }
 
 export interface StockOptions extends RigOptions {
@@ -86,7 +86,7 @@ export async function withStock(options: StockOptions, act: (stock: Stock) => Pr
       env: { PATH: '/usr/sbin:/usr/bin' },
     });
     await rig.until(() => existsSync(pidfile) && readFileSync(pidfile, 'utf8').trim() !== '');
-    const env = { SWAP_POOL_ETC_DIR: rig.sandbox.path('etc') };
+    const env = { SWAP_POOL_ETC_DIR: rig.sandbox.path('etc'), TMPDIR: rig.sandbox.path('temp') };
     const where = ['--nginx-config', rig.sandbox.path('nginx.conf')];
     await act({
       rig,

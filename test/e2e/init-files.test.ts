@@ -1,0 +1,428 @@
+/** What `init` writes, where it refuses, and that it then has written nothing. No nginx and no pool runs here. */
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { InitReport } from '../../src/event.js';
+import { Command, type CommandOptions, type Run } from '../support/command.js';
+
+let home: string;
+const at = (...names: string[]): string => join(home, ...names);
+
+function put(path: string, content: string | Buffer, mode = 0o644): void {
+  mkdirSync(dirname(at(path)), { recursive: true });
+  writeFileSync(at(path), content);
+  chmodSync(at(path), mode);
+}
+
+const POOL = (): string =>
+  `[www]\nuser = www-data\nlisten = ${at('run/old.sock')}\nlisten.owner = www-data\npm = static\npm.max_children = 2\n`;
+const SITE = (): string =>
+  `server {\n    listen 127.0.0.1:9;\n    location ~ \\.php$ {\n        fastcgi_pass unix:${at('run/old.sock')};\n    }\n}\n`;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'swap-pool-init-test-'));
+  chmodSync(home, 0o755);
+  for (const folder of ['apps', 'run', 'log', 'tmp', 'nginx/conf.d', 'nginx/sites-enabled'])
+    mkdirSync(at(folder), { recursive: true });
+  put(
+    'nginx/nginx.conf',
+    `user www-data;\npid ${at('run/nginx.pid')};\nerror_log ${at('log/nginx.log')};\nevents {}\nhttp {\n    access_log off;\n    include conf.d/*.conf;\n    include sites-enabled/*;\n}\n`,
+  );
+  put('pool.d/www.conf', POOL());
+  put('nginx/sites-available/shop', SITE());
+  symlinkSync('../sites-available/shop', at('nginx/sites-enabled/shop'));
+});
+
+afterEach(() => {
+  rmSync(home, { recursive: true, force: true });
+});
+
+function run(args: readonly string[], options: CommandOptions = {}): Promise<Run> {
+  const env = {
+    SWAP_POOL_CONFIG_DIR: at('apps'),
+    SWAP_POOL_ETC_DIR: at('etc'),
+    SWAP_POOL_RUN_DIR: at('run'),
+    SWAP_POOL_STATE_DIR: at('state'),
+    TMPDIR: at('tmp'),
+  };
+  return new Command(['init', ...args], { ...options, env: { ...env, ...options.env } }).end;
+}
+
+const STOCK = (): string[] => [
+  'shop',
+  ...['--from', at('pool.d/www.conf'), '--site', at('nginx/sites-enabled/shop')],
+  ...['--nginx-config', at('nginx/nginx.conf'), '--manager', 'direct'],
+];
+const init = (args: readonly string[] = ['--yes'], options?: CommandOptions) =>
+  run([...STOCK(), ...args], options);
+
+/** Every file, link and folder but the logs: path, mode and content. */
+function everything(): Map<string, string> {
+  const all = readdirSync(home, { recursive: true, encoding: 'utf8' }).sort();
+  return new Map(
+    all
+      .filter((path) => !/^(log|tmp)(\/|$)/.test(path))
+      .map((path) => {
+        const { mode } = lstatSync(at(path));
+        return [
+          path,
+          `${mode.toString(8)} ${statSync(at(path)).isFile() ? readFileSync(at(path), 'latin1') : ''}`,
+        ];
+      }),
+  );
+}
+
+const reportOf = ({ result }: Run): InitReport => result['init'] as InitReport;
+const actions = (of: Run): string[] => [...new Set(reportOf(of).files.map(({ action }) => action))].sort();
+const reason = ({ result }: Run): unknown => (result['failure'] as { reason?: string } | undefined)?.reason;
+
+describe('init', () => {
+  it('writes what an app needs, and a second time finds it done', async () => {
+    const first = await init();
+    expect(first, first.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+    expect(actions(first)).toEqual(['create', 'edit']);
+    expect(readFileSync(at('nginx/sites-available/shop'), 'utf8')).toBe(
+      SITE().replace(/fastcgi_pass .*;/, 'fastcgi_pass shop;\n        fastcgi_next_upstream error;'),
+    );
+    expect(lstatSync(at('nginx/sites-enabled/shop')).isSymbolicLink()).toBe(true);
+    for (const { file, action } of reportOf(first).files.filter((each) => each.action !== 'edit')) {
+      expect(readFileSync(file, 'utf8').slice(0, 120), `${action} ${file}`).toContain('managed by swap-pool');
+    }
+    const backup = reportOf(first).backup ?? '';
+    expect(readFileSync(join(backup, at('nginx/sites-available/shop')), 'utf8')).toBe(SITE());
+    const before = everything();
+    const second = await init();
+    expect(second).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+    expect(actions(second)).toEqual(['same']);
+    expect(everything()).toEqual(before);
+  });
+
+  it('keeps what was changed since in a file of its own, and with --force replaces it and keeps a backup', async () => {
+    await init();
+    const mine = `${readFileSync(at('apps/shop.fpm.conf'), 'utf8')}php_admin_value[memory_limit] = 1G\n`;
+    put('apps/shop.fpm.conf', mine);
+    expect(actions(await init())).toEqual(['keep', 'same']);
+    expect(readFileSync(at('apps/shop.fpm.conf'), 'utf8')).toBe(mine);
+    const forced = await init(['--yes', '--force']);
+    expect(reportOf(forced).files.filter(({ action }) => action === 'replace')).toEqual([
+      { file: at('apps/shop.fpm.conf'), action: 'replace' },
+    ]);
+    expect(readFileSync(at('apps/shop.fpm.conf'), 'utf8')).not.toContain('1G');
+    expect(readFileSync(join(reportOf(forced).backup ?? '', at('apps/shop.fpm.conf')), 'utf8')).toBe(mine);
+  });
+
+  it('does not even with --force exchange the slots that a deploy has exchanged', async () => {
+    await init();
+    const upstream = at('nginx/conf.d/shop-upstream.conf');
+    const text = readFileSync(upstream, 'utf8');
+    const swapped = text.replace(/-(blue|green)\.sock/g, (_, slot) =>
+      slot === 'blue' ? '-green.sock' : '-blue.sock',
+    );
+    writeFileSync(upstream, swapped);
+    await init(['--yes', '--force']);
+    expect(readFileSync(upstream, 'utf8')).toBe(swapped);
+  });
+
+  it('needs no old pool and no site', async () => {
+    const fresh = await run([
+      'shop',
+      '--nginx-config',
+      at('nginx/nginx.conf'),
+      '--manager',
+      'direct',
+      '--yes',
+    ]);
+    expect(fresh, fresh.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+    expect(reportOf(fresh).next.map(({ why }) => why)).toContain('include');
+    expect(readFileSync(at('nginx/sites-available/shop'), 'utf8')).toBe(SITE());
+  });
+
+  it.each([
+    ['--print', ['--print'], 0, undefined],
+    ['an answer that nobody can give', [], 2, 'answer-needed'],
+  ])('%s writes nothing, and shows every file', async (_, args, exit, failure) => {
+    const before = everything();
+    const shown = await init(args);
+    expect(shown).toMatchObject({ exit });
+    expect(reason(shown)).toBe(failure);
+    const files = shown.events.find(({ type }) => type === 'files')?.['files'] as { diff: string }[];
+    expect(files.length).toBeGreaterThan(6);
+    expect(files.every(({ diff }) => diff.startsWith('--- '))).toBe(true);
+    expect(everything()).toEqual(before);
+    expect(readdirSync(at('tmp'))).toEqual([]);
+  });
+
+  it('killed at any change, again and again, it leaves an nginx that starts, and is finished by the next one', async () => {
+    let deaths = 0;
+    const expected = /fastcgi_pass shop;/;
+    for (let change = 1; ; change += 1) {
+      const killed = await init(['--yes'], { dieAt: { when: 'act', record: 0, change } });
+      if (killed.signal === null) {
+        expect(killed, killed.stderr).toMatchObject({ exit: 0 });
+        break;
+      }
+      deaths += 1;
+      execFileSync('/usr/sbin/nginx', ['-t', '-q', '-c', at('nginx/nginx.conf')]);
+      rmSync(at('run/nginx.pid'));
+    }
+    expect(deaths).toBeGreaterThan(20);
+    expect(readFileSync(at('nginx/sites-available/shop'), 'utf8')).toMatch(expected);
+    expect(await init()).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+    expect([...everything().keys()].filter((path) => path.includes('.swap-pool-'))).toEqual([]);
+  });
+});
+
+describe('init takes', () => {
+  const cases: readonly (readonly [what: string, prepare: () => void, args?: readonly string[]])[] = [
+    [
+      'a pool file with Windows line ends, a BOM and bytes that are no UTF-8',
+      () => {
+        const text = `\ufeff; caf\u00e9\n${POOL()}env[NAME] = caf`.replaceAll('\n', '\r\n');
+        put('pool.d/www.conf', Buffer.concat([Buffer.from(text), Buffer.from([0xe9, 0x0a])]));
+      },
+    ],
+    [
+      'a pool with a prefix and a relative socket',
+      () => {
+        put('pool.d/www.conf', POOL().replace(/^listen = .*$/m, `prefix = ${home}\nlisten = run/old.sock`));
+      },
+    ],
+    [
+      'a pool on a port',
+      () => {
+        put('pool.d/www.conf', POOL().replace(/^listen = .*\nlisten.owner.*$/m, 'listen = 127.0.0.1:9001'));
+        put('nginx/sites-available/shop', SITE().replace(/unix:\S+;/, 'localhost:9001;'));
+      },
+    ],
+    [
+      'one of several pools',
+      () => {
+        put('pool.d/www.conf', `${POOL()}[api]\nlisten = /nowhere.sock\npm = static\npm.max_children = 1\n`);
+      },
+      ['--section', 'www'],
+    ],
+    [
+      'settings that are included',
+      () => {
+        put('more.inc', 'pm.max_requests = 500\n');
+        put('pool.d/www.conf', `${POOL()}include = ${at('more.inc')}\n`);
+      },
+    ],
+    [
+      'a site that asks by the name of an upstream',
+      () => {
+        put('nginx/conf.d/php.conf', `upstream php {\n    server unix:${at('run')}/old.sock;\n}\n`);
+        put('nginx/sites-available/shop', SITE().replace(/unix:\S+;/, 'php;'));
+      },
+    ],
+    [
+      'a socket by another spelling of its folder',
+      () => {
+        symlinkSync(at('run'), at('also-run'));
+        put('nginx/sites-available/shop', SITE().replace('/run/old.sock', '/also-run/old.sock'));
+      },
+    ],
+    [
+      'a site with other pools and variables beside its own',
+      () => {
+        put(
+          'nginx/sites-available/shop',
+          SITE().replace(
+            'server {',
+            'server {\n location /a { fastcgi_pass 127.0.0.1:1; }\n location /b { set $p unix:/x; fastcgi_pass $p; }',
+          ),
+        );
+      },
+    ],
+  ];
+
+  it.each(cases.map(([what, ...rest]) => ({ what, rest })))(
+    '$what',
+    async ({ rest: [prepare, args = []] }) => {
+      prepare();
+      const done = await init(['--yes', ...args]);
+      expect(done, done.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+      expect(readFileSync(at('nginx/sites-available/shop'), 'latin1')).toMatch(
+        /fastcgi_pass shop;\s*fastcgi_next_upstream error;/,
+      );
+      expect(await init(['--yes', ...args])).toMatchObject({ result: { outcome: 'unchanged' } });
+    },
+  );
+});
+
+describe('init refuses, and has then written nothing:', () => {
+  const long = 'l'.repeat(95);
+  const cases: readonly (readonly [
+    what: string,
+    reason: string,
+    exit: number,
+    prepare: () => void,
+    args?: () => readonly string[],
+  ])[] = [
+    [
+      'a file of somebody else',
+      'file-exists',
+      1,
+      () => {
+        put('apps/shop.yaml', 'pool: {}\n');
+      },
+    ],
+    [
+      'no pool file',
+      'file-unreadable',
+      2,
+      () => {
+        rmSync(at('pool.d/www.conf'));
+      },
+    ],
+    [
+      'a pool file that is none',
+      'pool-file-unclear',
+      2,
+      () => {
+        put('pool.d/www.conf', 'server { }\n');
+      },
+    ],
+    [
+      'several pools and none named',
+      'pool-section-unclear',
+      2,
+      () => {
+        put('pool.d/www.conf', `${POOL()}[b]\nlisten = /b\n`);
+      },
+    ],
+    [
+      'a pool that listens nowhere',
+      'pool-file-unclear',
+      2,
+      () => {
+        put('pool.d/www.conf', '[www]\nuser = www-data\n');
+      },
+    ],
+    [
+      'an include that opens another section',
+      'pool-config-invalid',
+      1,
+      () => {
+        put('more.inc', `[www]\nlisten = ${at('run/x.sock')}\n[zzz]\n`);
+        put('pool.d/www.conf', `${POOL()}include = ${at('more.inc')}\n`);
+      },
+    ],
+    [
+      'a pool that php-fpm refuses',
+      'pool-config-invalid',
+      1,
+      () => {
+        put('pool.d/www.conf', `${POOL()}no_such_key = 1\n`);
+      },
+    ],
+    [
+      'a site that nginx refuses',
+      'init-rejected',
+      1,
+      () => {
+        put('nginx/sites-available/shop', SITE().replace('listen ', 'no_such_directive;\n    listen '));
+      },
+    ],
+    [
+      'a site that is broken',
+      'nginx-syntax',
+      1,
+      () => {
+        put('nginx/sites-available/shop', SITE().replace(/}\n$/, ''));
+      },
+    ],
+    [
+      'a site without the pool',
+      'site-unclear',
+      2,
+      () => {
+        put('nginx/sites-available/shop', SITE().replace('old.sock', 'other.sock'));
+      },
+    ],
+    [
+      'a site with a variable alone',
+      'site-unclear',
+      2,
+      () => {
+        put('nginx/sites-available/shop', SITE().replace(/unix:\S+;/, '$pool;'));
+      },
+    ],
+    [
+      'a site that nginx does not include',
+      'site-unclear',
+      2,
+      () => {
+        rmSync(at('nginx/sites-enabled/shop'));
+      },
+      () => ['--site', at('nginx/sites-available/shop')],
+    ],
+    [
+      'no folder for the upstream',
+      'site-unclear',
+      2,
+      () => {
+        const conf = readFileSync(at('nginx/nginx.conf'), 'utf8');
+        put(
+          'nginx/nginx.conf',
+          conf.replace('include conf.d/*.conf;', '').replace('sites-enabled/*', 'sites-enabled/shop'),
+        );
+      },
+    ],
+    [
+      "an upstream's name that is taken",
+      'site-unclear',
+      2,
+      () => {
+        put('nginx/conf.d/a.conf', 'upstream shop {\n    server 127.0.0.1:1;\n}\n');
+      },
+    ],
+    [
+      'a socket path that is too long',
+      'address-invalid',
+      2,
+      () => {
+        mkdirSync(at(long));
+      },
+    ],
+    [
+      'a folder that is a file',
+      'config-unwritable',
+      1,
+      () => {
+        put('etc', 'a file\n');
+      },
+    ],
+  ];
+
+  it.each(cases.map(([what, ...rest]) => ({ what, rest })))('$what', async ({ what, rest }) => {
+    const [expected, exit, prepare, args = () => []] = rest;
+    prepare();
+    const before = everything();
+    const env = what.includes('too long') ? { SWAP_POOL_RUN_DIR: at(long) } : {};
+    const refused = await init(['--yes', ...args()], { env });
+    expect(reason(refused), refused.stderr).toBe(expected);
+    expect(refused.exit).toBe(exit);
+    expect(everything()).toEqual(before);
+    expect(existsSync(at('run/nginx.pid'))).toBe(false);
+  });
+
+  it.each(['Shop', '../shop', 'a b', '.shop', '', 'x'.repeat(101)])('the name %j', async (name) => {
+    const refused = await run([name, '--yes', '--nginx-config', at('nginx/nginx.conf')]);
+    expect([refused.exit, reason(refused)]).toEqual([2, 'usage']);
+  });
+});
