@@ -42,8 +42,11 @@ async function settle(app: App, command: Command, draining: DeployState | null):
   if (decision.value.kind !== 'reload-first') return ok({ situation, decision: decision.value });
   const { files, slot } = decision.value;
   app.emit({ type: 'warning', warning: { reason: 'running-differs', files } });
-  const answered = await app.drivers.probe.probe(slot);
-  if (!answered.ok) return answered;
+  const { life, retired } = situation.slots[slot];
+  if (life !== null && !retired) {
+    const answered = await app.drivers.probe.probe(slot);
+    if (!answered.ok) return answered;
+  }
   const proof = await app.drivers.proxy.reload();
   if (!proof.ok) return proof;
   const again = await lookOnce(app, command, draining, proof.value);

@@ -21,7 +21,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   const running = createRunning(options);
   /** Whether any location keeps connections to the pools; null: not read yet. */
   let keeps: boolean | null = null;
-  /** Whether nginx was seen to run other files than those on the disk: then it may not know the link yet. */
+  /** Whether nginx was seen to run other files than those on the disk while the link led nowhere: it may not know the link yet. */
   let behind = false;
 
   async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
@@ -40,7 +40,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (!observed.ok) return observed;
     const { status, differing } = observed.value;
     const { pid } = status;
-    behind = differing.length > 0;
+    behind = differing.length > 0 && !exists(link);
     return ok({
       ...observed.value,
       active: active.value,

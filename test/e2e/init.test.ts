@@ -44,4 +44,52 @@ describe('the move of a live site', () => {
       });
     },
   );
+
+  it.each<SwitchKind>(['rewrite', 'symlink'])(
+    'cuts nothing when its start is killed at any record of its journal: %s',
+    async (by) => {
+      await withStock({ switch: by, timeout: 120_000 }, async ({ rig, init }) => {
+        rig.allow.reloads = true;
+        await rig.load();
+        expect(await init(['--yes', '--switch', by, '--manager', 'direct'])).toMatchObject({ exit: 0 });
+        let deaths = 0;
+        for (let record = 1; ; record += 1) {
+          const when = record % 2 === 0 ? 'next' : 'written';
+          const run = await rig.run(['start', 'demo'], { dieAt: { when, record } });
+          expect(['old', 'blue']).toContain(await rig.answering());
+          if (run.signal === null) break;
+          deaths += 1;
+        }
+        expect(deaths).toBeGreaterThan(3);
+        expect(await rig.run(['start', 'demo'])).toMatchObject({ exit: 0 });
+        expect(await rig.answering()).toBe('blue');
+        expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      });
+    },
+  );
+
+  it('tells how one of several pools is taken away, and does not call an old pool idle that nginx names', async () => {
+    const other =
+      '[other]\nuser = www-data\nlisten = {folder}/run/other.sock\npm = static\npm.max_children = 1\n';
+    await withStock({ others: other }, async ({ rig, init, pool, masterPid }) => {
+      await init(['--yes', '--manager', 'direct']);
+      const args = [
+        'init',
+        'demo',
+        '--from',
+        pool,
+        '--nginx-config',
+        rig.sandbox.path('nginx.conf'),
+        '--await-old',
+      ];
+      expect(await rig.run(args)).toMatchObject({
+        exit: 1,
+        result: { failure: { reason: 'old-pool-named' } },
+      });
+      expect(await rig.run(['start', 'demo'])).toMatchObject({ exit: 0 });
+      expect(nextOf(await rig.run(args))).toEqual([
+        { why: 'drop-old', command: `mv ${pool} ${pool}.off && kill -USR2 ${masterPid()}` },
+      ]);
+    });
+  });
 });
