@@ -72,7 +72,8 @@ export function decide(situation: Situation): Result<Decision> {
     // before, for what the proxy runs now may name a pool that is not ours and serves (a site that moves here).
     if (!serves && command !== 'rollback') return rival(view) ?? ok(bringUp(active, true));
     // a link that is missing is restored before the proxy is sent there
-    if (proxy.active !== null || command === 'rollback') return ok({ kind: 'reload-first', slot: active, files });
+    if (proxy.active !== null || command === 'rollback')
+      return ok({ kind: 'reload-first', slot: active, files });
   }
   if (command === 'rollback') return rollBack(situation, active);
   if (!serves) return rival(view) ?? ok(bringUp(active, proxy.active === null));
