@@ -85,7 +85,7 @@ export async function init(
     removeFolder(folder);
   }
   const { report, writes } = plan.value;
-  if (options.print) return ok({ report, written: false });
+  if (options.print) return ok({ report: { ...report, backup: null }, written: false });
   const answer = writes.length === 0 ? ok(undefined) : await agreed(writes.length);
   if (!answer.ok) return answer;
   const written = await write(plan.value, options, where, caller);

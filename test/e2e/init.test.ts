@@ -71,7 +71,7 @@ describe('the move of a live site', () => {
   it('tells how one of several pools is taken away, and does not call an old pool idle that nginx names', async () => {
     const other =
       '[other]\nuser = www-data\nlisten = {folder}/run/other.sock\npm = static\npm.max_children = 1\n';
-    await withStock({ others: other }, async ({ rig, init, pool, masterPid }) => {
+    await withStock({ otherPools: other }, async ({ rig, init, pool, masterPid }) => {
       await init(['--yes', '--manager', 'direct']);
       const args = [
         'init',

@@ -25,7 +25,7 @@ export interface StockOptions extends RigOptions {
   /** Lines of the pool file, after its user. */
   readonly pool?: string;
   /** More pools of the same php-fpm. */
-  readonly others?: string;
+  readonly otherPools?: string;
 }
 
 export async function withStock(options: StockOptions, act: (stock: Stock) => Promise<void>): Promise<void> {
@@ -61,10 +61,10 @@ export async function withStock(options: StockOptions, act: (stock: Stock) => Pr
       master,
       `[global]\npid = ${pidfile}\nerror_log = ${sandbox.path('log', 'php-fpm.log')}\ninclude=${sandbox.path('pool.d')}/*.conf\n`,
     );
-    if (options.others !== undefined)
+    if (options.otherPools !== undefined)
       writeFileSync(
         sandbox.path('pool.d', 'other.conf'),
-        options.others.replaceAll('{folder}', sandbox.folder),
+        options.otherPools.replaceAll('{folder}', sandbox.folder),
       );
     const text = readFileSync(site, 'utf8')
       .replace(/\n\s*#.*/g, '')
