@@ -37,7 +37,7 @@ export function findOldPool(fs: Procfs, address: Address): OldPool | null {
   const masters = found.filter(({ role }) => role === 'master');
   const master = masters.find(({ ppid }) => !masters.some(({ id }) => id.pid === ppid));
   if (master === undefined) return null;
-  const workers = staff(fs, childrenOf(fs, master.id), inodes);
+  const workers = staff(fs, { kind: 'php-fpm' }, childrenOf(fs, master.id), inodes);
   const listening = new Set([...listeningInodes(fs, 'unix'), ...listeningInodes(fs, 'tcp')]);
   const own = [...(socketsOf(fs, master.id.pid)?.values() ?? [])].filter((inode) => listening.has(inode));
   return {
@@ -75,7 +75,7 @@ export async function awaitOldPool(wait: OldPoolWait): Promise<Result<void>> {
       if (!seen.ok) return seen;
       const master = findOldPool(fs, address)?.master;
       const people = master === undefined ? [] : childrenOf(fs, master);
-      const crew = staff(fs, people, new Set(seen.value.listeners));
+      const crew = staff(fs, { kind: 'php-fpm' }, people, new Set(seen.value.listeners));
       if (!crew.ok) return crew;
       last = { connections: seen.value.connections, working: crew.value.working, retiring: left ?? 0 };
       const { accepted, queued } = last.connections;

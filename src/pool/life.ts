@@ -98,7 +98,7 @@ export function residents(
  */
 export function staff(
   fs: Procfs,
-  { kind }: PoolSlot,
+  { kind }: Pick<PoolSlot, 'kind'>,
   candidates: readonly ProcessId[],
   inodes: ReadonlySet<number>,
 ): Result<Staff> {
