@@ -192,7 +192,7 @@ describe('status', () => {
         state: 'running',
         pid: rig.sandbox.poolMaster('green'),
         listen: rig.site().address.green,
-        connections: { accepted: expect.any(Number) as number, queued: 0 },
+        connections: { accepted: expect.any(Number) as number, queued: expect.any(Number) as number },
         workers: { active: expect.any(Number) as number, idle: expect.any(Number) as number },
       });
       expect(Math.abs(Date.parse(String(green?.['since'])) - Date.now())).toBeLessThan(60_000);
