@@ -2,6 +2,7 @@
  * The front door: argv in, exit code out. The only file that knows commander and sets
  * process.exitCode. What a command does not need is not loaded for it.
  */
+import { NGINX_VERBS } from './event.js';
 import type { CommandName, CommandResult } from './event.js';
 import { blankStandardStreams, listenForSignals } from './interruption.js';
 import type { Session } from './session.js';
@@ -14,7 +15,7 @@ type Run = (session: Session, app: string | undefined, options: Options) => Prom
 void main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<void> {
-  const { Command, CommanderError, InvalidArgumentError } = await import('commander');
+  const { Argument, Command, CommanderError, InvalidArgumentError } = await import('commander');
   const { parseDuration } = await import('./duration.js');
   process.umask(0o022);
   const interruption = listenForSignals((code) => process.exit(code));
@@ -140,6 +141,15 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--yes', 'write without asking')
     .option('--force', 'replace what is there, and keep a backup')
     .option('--await-old', 'after the move: wait until the pool of --from serves nobody');
+  command('nginx', "the proxy's control script: the nginx that the apps name", (session, verb, options) =>
+    session.withProxy(async (proxy) => {
+      const { nginx } = await import('./commands/nginx.js');
+      const wanted = NGINX_VERBS.find((one) => one === verb) ?? 'status';
+      return nginx(session, proxy, { verb: wanted, yes: options['yes'] === true });
+    }),
+  )
+    .addArgument(new Argument('<verb>').choices(NGINX_VERBS))
+    .option('-y, --yes', 'do not ask');
   command(
     'demo',
     'a sandbox: a private nginx, two pools, live load, deploys both ways, a verdict',

@@ -8,9 +8,9 @@ import type { AppFile } from './config/apps.js';
 import type { Config } from './config/resolve.js';
 import type { Interruption } from './deploy/deploy.js';
 import { JournalStore } from './deploy/journal.js';
-import type { Drivers, VerifyDriver } from './drivers.js';
-import { ok, SLOTS } from './event.js';
-import type { Emit, Event, LockHolder, ProcessId, Result } from './event.js';
+import type { Drivers, ProxyControl, UpgradeEnd, VerifyDriver } from './drivers.js';
+import { fail, ok, SLOTS } from './event.js';
+import type { Emit, Event, EventBody, LockHolder, ProcessId, Result } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
 import { createSharedProof } from './nginx/shared-proof.js';
 import type { SharedProof } from './nginx/shared-proof.js';
@@ -20,7 +20,8 @@ import { createProbe } from './pool/probe.js';
 import { now, timestamp } from './system/clock.js';
 import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
-import { places, proxyProof } from './system/places.js';
+import { exists } from './system/files.js';
+import { places, proxyProof, proxyUpgrade } from './system/places.js';
 import { identify, procfs, startedAt } from './system/proc.js';
 
 /** What the process was given: everything that is not the app's. */
@@ -58,6 +59,8 @@ export interface App {
   /** The app as its files say now. */
   reopen(): Promise<Result<App>>;
   lockHolder(): LockHolder | null;
+  /** Ends an upgrade of the proxy's binary that broke off, under the proxy's lock. */
+  endUpgrade(): Promise<Result<UpgradeEnd>>;
   /** From now on events belong to this deploy. */
   enter(deploy: string): void;
   /** RFC 3339 */
@@ -124,11 +127,102 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
     lockSlots: () => locks.takeSlots(both),
     reopen: () => openApp(file, surroundings),
     lockHolder: () => locks.holder(config.app),
+    endUpgrade: async () => {
+      const key = await proxy.lockKey();
+      if (!key.ok || !exists(proxyUpgrade(where.locks, key.value))) return ok('none');
+      const control = await controlOf([config], surroundings);
+      const lock = await locks.takeProxy(key.value, config.nginx.reloadTimeout);
+      if (!lock.ok) return lock;
+      try {
+        return await control.recoverUpgrade();
+      } finally {
+        lock.value.release();
+      }
+    },
     enter: (id) => {
       deploy = id;
     },
     startedAt: (id) => new Date(startedAt(fs, id)).toISOString(),
     elapsed: () => now() - began,
+  });
+}
+
+/** The proxy of some apps, for its control script. */
+export interface Proxy {
+  readonly apps: readonly string[];
+  readonly control: ProxyControl;
+  lock(): Promise<Result<Lock>>;
+}
+
+/**
+ * The one proxy that the apps name; their pools are not asked. Fails with `proxies-differ` when there are several,
+ * and as loadConfig does.
+ */
+export async function openProxy(
+  files: readonly AppFile[],
+  surroundings: Surroundings,
+): Promise<Result<Proxy>> {
+  const proxies = new Map<string, Config[]>();
+  // apps with the same keys mean the same nginx: the process table is walked once for all of them
+  const known = new Map<string, string>();
+  for (const { file } of files) {
+    const config = loadConfig(file, { root: surroundings.uid === 0 });
+    if (!config.ok) return config;
+    const { binary, config: named, pidfile, arguments: words } = config.value.nginx;
+    const keys = JSON.stringify([binary, named, pidfile, words]);
+    let key = known.get(keys);
+    if (key === undefined) {
+      const control = await controlOf([config.value], surroundings);
+      const found = await control.lockKey();
+      if (!found.ok) return found;
+      key = found.value;
+      known.set(keys, key);
+    }
+    proxies.set(key, [...(proxies.get(key) ?? []), config.value]);
+  }
+  const [first, ...others] = proxies;
+  if (first === undefined || others.length > 0) {
+    const all = [...proxies].map(([config, configs]) => ({ config, apps: configs.map(({ app }) => app) }));
+    return fail({ reason: 'proxies-differ', proxies: all });
+  }
+  const [key, configs] = first;
+  const locks = createLocks(places(surroundings.env, surroundings.uid), surroundings);
+  return ok({
+    apps: configs.map(({ app }) => app),
+    control: await controlOf(configs, surroundings),
+    lock: () => locks.takeProxy(key, Math.max(...configs.map(({ nginx }) => nginx.reloadTimeout))),
+  });
+}
+
+/** The control script of the nginx of these apps; the most patient of them counts. */
+async function controlOf(configs: readonly Config[], surroundings: Surroundings): Promise<ProxyControl> {
+  const { createControl } = await import('./nginx/control.js');
+  const { createUpgradeRecord } = await import('./nginx/upgrade-record.js');
+  const { env, uid, emit, interruption } = surroundings;
+  const { locks } = places(env, uid);
+  const longest = (of: (config: Config) => number): number => Math.max(...configs.map(of));
+  const say = (body: EventBody): void => {
+    emit({ ...body, time: timestamp(), app: null });
+  };
+  const reload = longest(({ nginx }) => nginx.reloadTimeout);
+  return createControl({
+    procfs: procfs(),
+    nginx: { ...configs[0]?.nginx, reloadTimeout: reload },
+    root: uid === 0,
+    shared: (key) => createSharedProof(proxyProof(locks, key)),
+    record: (key) => createUpgradeRecord(proxyUpgrade(locks, key)),
+    timeouts: {
+      reload,
+      drain: longest(({ drain }) => drain.timeout),
+      stop: longest(({ stop }) => stop.timeout),
+    },
+    tell: (notice) => {
+      say({ type: 'notice', notice });
+    },
+    warn: (warning) => {
+      say({ type: 'warning', warning });
+    },
+    interruption,
   });
 }
 

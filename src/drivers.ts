@@ -6,6 +6,7 @@
 import type {
   Connections,
   FileChange,
+  NginxStatus,
   OtherPool,
   PidfileState,
   Place,
@@ -292,6 +293,34 @@ export interface VerifyDriver {
   prepare(): void;
   /** Sends one request with the nonce in its query. null: the answer was as expected. */
   request(nonce: string): Promise<WrongAnswer | null>;
+}
+
+// ---------------------------------------------------------------- the proxy's control script
+
+/** What became of a binary upgrade that broke off. */
+export type UpgradeEnd = 'none' | 'finished' | 'undone';
+
+/**
+ * The proxy itself, whatever apps stand behind it. All but status() and test() are called under its lock.
+ * Every deadline is a failure; what signals were sent is told on the way.
+ */
+export interface ProxyControl {
+  /** One lock a key, as ProxySwitch.lockKey. */
+  lockKey(): Promise<Result<string>>;
+  status(): Promise<Result<NginxStatus>>;
+  /** Its own test, with its master's words. `nginx-config-broken`. */
+  test(): Promise<Result<void>>;
+  reload(): Promise<Result<void>>;
+  /** False: it does not run. */
+  stop(): Promise<Result<boolean>>;
+  forceStop(): Promise<Result<boolean>>;
+  reopenLogs(): Promise<Result<void>>;
+  /** A new binary, no connection refused. What fails before its end is undone, or `stranded`. */
+  upgrade(): Promise<Result<void>>;
+  /** Ends an upgrade that upgrade() left when it was killed. */
+  recoverUpgrade(): Promise<Result<UpgradeEnd>>;
+  /** Whether there is one to end: a cheap look, no lock. */
+  hasBegunUpgrade(): Promise<boolean>;
 }
 
 // ---------------------------------------------------------------- keys and drawers

@@ -93,7 +93,19 @@ export type StepName = 'start' | 'probe' | 'switch' | 'verify' | 'drain' | 'reti
 export type SwitchKind = 'rewrite' | 'symlink';
 
 export type CommandName =
-  'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'init' | 'demo';
+  'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'nginx' | 'init' | 'demo';
+
+/** What `nginx <verb>` does to the proxy. */
+export const NGINX_VERBS = [
+  'test',
+  'reload',
+  'stop',
+  'force-stop',
+  'upgrade',
+  'reopen-logs',
+  'status',
+] as const;
+export type NginxVerb = (typeof NGINX_VERBS)[number];
 
 export type Outcome =
   | 'done'
@@ -186,6 +198,10 @@ export type Failure =
     }
   | { readonly reason: 'address-invalid'; readonly slot: Slot; readonly address: string }
   | { readonly reason: 'symlink-needs-unix'; readonly address: string }
+  | {
+      readonly reason: 'proxies-differ';
+      readonly proxies: readonly { readonly config: string; readonly apps: readonly string[] }[];
+    }
   | { readonly reason: 'answer-needed'; readonly question: Question }
   | { readonly reason: 'declined'; readonly question: Question }
 
@@ -328,6 +344,29 @@ export type Failure =
   | { readonly reason: 'reload-swallowed'; readonly log: string }
   | { readonly reason: 'reload-unproven'; readonly ms: number; readonly detail: string }
   | { readonly reason: 'nginx-gone'; readonly pid: number }
+  | { readonly reason: 'nginx-busy'; readonly ms: number; readonly holders: readonly Holder[] }
+  | { readonly reason: 'nginx-unstoppable'; readonly pids: readonly number[]; readonly detail: string }
+  | {
+      readonly reason: 'logs-not-reopened';
+      readonly ms: number;
+      readonly pids: readonly number[];
+      readonly log: string;
+    }
+  | {
+      readonly reason: 'upgrade-impossible';
+      readonly why: 'daemon-off' | 'no-binary';
+      readonly program: string;
+    }
+  | { readonly reason: 'new-binary-rejects'; readonly program: string; readonly output: string }
+  | {
+      readonly reason: 'upgrade-failed';
+      readonly program: string;
+      readonly at: UpgradeStage;
+      readonly ms: number;
+      /** Of `leave`: who did not. */
+      readonly holders: readonly Holder[];
+      readonly log: string;
+    }
   | {
       readonly reason: 'disk-differs-from-running';
       readonly files: readonly string[];
@@ -469,13 +508,12 @@ export interface Plan {
   readonly dryRun: boolean;
 }
 
-// ---------------------------------------------------------------- init
-
 /** What a command asks before it goes on. `--yes` answers. */
-export interface Question {
-  readonly kind: 'init-write';
-  readonly files: number;
-}
+export type Question =
+  | { readonly kind: 'init-write'; readonly files: number }
+  | { readonly kind: 'nginx-stop'; readonly pid: number; readonly apps: readonly string[] };
+
+// ---------------------------------------------------------------- init
 
 /** Who looks at a file before it is put in place: its own program, or our reader of the app's YAML. */
 export type InitJudge = 'nginx' | 'php-fpm' | 'systemd-analyze' | 'sh' | 'config';
@@ -530,6 +568,7 @@ export type EventBody =
       readonly retiring: number;
     }
   | { readonly type: 'files'; readonly files: readonly InitFile[] }
+  | { readonly type: 'notice'; readonly notice: Notice }
   | { readonly type: 'warning'; readonly warning: Warning }
   | { readonly type: 'failure'; readonly failure: Failure }
   | { readonly type: 'result'; readonly result: CommandResult };
@@ -541,6 +580,21 @@ export type StepNote =
   | { readonly kind: 'files'; readonly files: readonly string[] }
   | { readonly kind: 'seen'; readonly by: 'nonce' | 'count' | 'activity' | 'no-traffic' }
   | { readonly kind: 'signal'; readonly signal: 'SIGQUIT' | 'SIGTERM' | 'SIGKILL' };
+
+/** What a control command has done or sees on its way, outside the steps of a deploy. */
+export type Notice =
+  | {
+      readonly kind: 'signal';
+      readonly signal: NodeJS.Signals;
+      readonly to: 'nginx' | 'old-nginx' | 'new-nginx' | 'nginx-workers';
+      readonly pids: readonly number[];
+    }
+  | { readonly kind: 'nginx-tested'; readonly program: string }
+  | { readonly kind: 'nginx-waits'; readonly holders: readonly Holder[] }
+  | { readonly kind: 'nginx-master'; readonly pid: number; readonly workers: number }
+  | { readonly kind: 'nginx-answers'; readonly address: string; readonly pid: number }
+  | { readonly kind: 'nginx-goes-back'; readonly to: number }
+  | { readonly kind: 'upgrade-found'; readonly old: number };
 
 /** An event as reporters receive it: when, for which app, inside which deploy. */
 export type Event = EventBody & {
@@ -586,6 +640,50 @@ export interface ProxyStatus {
   readonly retiring: number;
 }
 
+/** A proxy worker (or a master that has yet to go), and what it still serves. */
+export interface Holder {
+  readonly pid: number;
+  /** Connections of clients, and of its own to pools and other servers. */
+  readonly clients: number;
+  readonly upstreams: number;
+}
+
+/** Workers that were born together, of one start or reload. */
+export interface WorkerGeneration {
+  /** RFC 3339 */
+  readonly since: string;
+  /** They take no new requests. */
+  readonly retiring: boolean;
+  readonly workers: readonly Holder[];
+}
+
+/** The proxy as `nginx status` shows it. `dead`: it does not run, its pidfile is there. */
+export interface NginxStatus extends ProxyStatus {
+  readonly state: 'running' | 'dead' | 'stopped';
+  readonly config: string;
+  readonly binary: string;
+  /** RFC 3339: when the master started. */
+  readonly since: string | null;
+  readonly pidfile: string | null;
+  /** The youngest first. */
+  readonly generations: readonly WorkerGeneration[];
+  /** A binary upgrade that is not finished; `ours`: begun by `nginx upgrade`, so that `recover` ends it. */
+  readonly upgrade: {
+    readonly old: number | null;
+    readonly new: number | null;
+    readonly ours: boolean;
+    readonly generations: readonly WorkerGeneration[];
+  } | null;
+}
+
+/**
+ * Where an upgrade of the binary failed. `start`: no new master came up; `workers`: it has too few; `listeners`:
+ * they do not wait on every socket of the old one; `died`: it ended; `retire`: the old workers went on taking requests; `answers`: no
+ * new worker took a connection; `leave`: the old workers did not end; `quit`: the old master did not.
+ */
+export type UpgradeStage =
+  'start' | 'workers' | 'listeners' | 'died' | 'retire' | 'answers' | 'leave' | 'quit';
+
 export interface HistoryEntry {
   readonly deploy: string;
   readonly app: string;
@@ -617,7 +715,9 @@ export interface CommandResult {
   readonly drain?: Connections & { readonly cut: number };
   readonly failure?: Failure;
   readonly apps?: readonly AppStatus[];
-  readonly nginx?: ProxyStatus | null;
+  readonly nginx?: ProxyStatus | NginxStatus | null;
+  /** Of `nginx`. */
+  readonly verb?: NginxVerb;
   readonly history?: readonly HistoryEntry[];
   readonly demo?: DemoReport;
   readonly init?: InitReport;

@@ -6,7 +6,7 @@ import { userInfo } from 'node:os';
 import { refusal } from './commands/outcome.js';
 import { newApp, selectApp, selectApps } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
-import type { App, Past, Surroundings } from './context.js';
+import type { App, Past, Proxy, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
 import { fail, ok } from './event.js';
 import type { CommandName, CommandResult, EventBody, Question, Result } from './event.js';
@@ -38,6 +38,8 @@ export interface Session {
   ): Promise<CommandResult>;
   /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
   withEach(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
+  /** Runs with the one proxy that the apps name; no pool is asked. */
+  withProxy(run: (proxy: Proxy) => Promise<CommandResult>): Promise<CommandResult>;
   /** Asks, at a terminal: `declined` without a yes, `answer-needed` where there is nobody to ask. */
   confirm(question: Question): Promise<Result<void>>;
   /** The file of an app that is yet to be written. */
@@ -120,6 +122,13 @@ export async function hold(
         }
         return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
       }),
+    withProxy: async (act) => {
+      const found = selectApps({ folder, name: undefined, file });
+      if (!found.ok) return refusal(name, found.failure);
+      const { openProxy } = await import('./context.js');
+      const proxy = await openProxy(found.value, surroundings);
+      return proxy.ok ? act(proxy.value) : refusal(name, proxy.failure);
+    },
     confirm: async (question) => {
       if (given.json || !process.stdin.isTTY || !process.stderr.isTTY)
         return fail({ reason: 'answer-needed', question });

@@ -29,6 +29,7 @@ export function outcomeOf(failure: Failure): Outcome {
     case 'file-unreadable':
     case 'pool-file-unclear':
     case 'site-unclear':
+    case 'proxies-differ':
       return 'usage';
     case 'locked':
       return 'locked';
@@ -36,6 +37,8 @@ export function outcomeOf(failure: Failure): Outcome {
       return 'stranded';
     case 'interrupted':
       return 'interrupted';
+    case 'upgrade-failed':
+      return 'reverted';
     default:
       return 'refused';
   }

@@ -1,4 +1,4 @@
-/** Ends what a dead or interrupted deploy left. */
+/** Ends what a dead or interrupted deploy left, and an upgrade of the proxy's binary that broke off. */
 import type { App } from '../context.js';
 import { takeUp } from '../deploy/begin.js';
 import { recover as recoverDeploy } from '../deploy/recover.js';
@@ -21,9 +21,13 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
   const lock = await app.lock(0);
   if (!lock.ok) return refusal('recover', lock.failure);
   try {
+    // first: while two masters run no switch can be proven, and none undone
+    const upgrade = await app.endUpgrade();
+    if (!upgrade.ok) return refusal('recover', upgrade.failure);
     const open = app.store.open({ locked: true });
     if (!open.ok) return refusal('recover', open.failure);
-    let worst: CommandResult = { command: 'recover', outcome: 'unchanged', exit: 0 };
+    const outcome = { none: 'unchanged', finished: 'done', undone: 'reverted' } as const;
+    let worst: CommandResult = { command: 'recover', outcome: outcome[upgrade.value], exit: 0 };
     for (const { opened } of open.value) {
       const state = app.store.state(opened.deploy);
       if (!state.ok) return refusal('recover', state.failure);

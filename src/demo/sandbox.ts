@@ -12,7 +12,7 @@ import { fail, ok, type Result, type Slot } from '../event.js';
 import { now, waitUntil, wallClock } from '../system/clock.js';
 import { BASE_ENVIRONMENT, launch, run } from '../system/exec.js';
 import * as files from '../system/files.js';
-import { places, proxyLock, proxyProof, slotLock } from '../system/places.js';
+import { places, proxyLock, proxyProof, proxyUpgrade, slotLock } from '../system/places.js';
 import {
   identify,
   inheritableDescriptors,
@@ -212,6 +212,7 @@ export class Sandbox {
     if (nginx.ok) {
       files.removeFile(proxyLock(locks, nginx.value));
       files.removeFile(proxyProof(locks, nginx.value));
+      files.removeFile(proxyUpgrade(locks, nginx.value));
     }
     for (const address of this.sites.flatMap((site) => Object.values(site.address))) {
       if (!address.startsWith('unix:')) continue;

@@ -220,6 +220,13 @@ export async function pidfileOf(nginx: Nginx, tree: Tree): Promise<Result<string
   return named(nginx, mainValue(nginx, tree, 'pid')?.[0], 'pidfile');
 }
 
+/** The same for a look: null where the configuration cannot be read. */
+export async function pidfileIfKnown(nginx: Nginx): Promise<string | null> {
+  const tree = loadTree(nginx);
+  const path = tree.ok ? await pidfileOf(nginx, tree.value) : tree;
+  return path.ok ? path.value : null;
+}
+
 /** Where the master writes why a reload failed; null when that is no file, or none that we could read. */
 export async function errorLogOf(nginx: Nginx, tree: Tree): Promise<string | null> {
   const value = mainValue(nginx, tree, 'error_log')?.[0] ?? nginx.options.errorLog ?? undefined;

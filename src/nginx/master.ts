@@ -44,6 +44,8 @@ export interface NginxKeys {
 /** One nginx: how it was started, or would be, and its master if it runs. */
 export interface Nginx {
   readonly binary: string;
+  /** Its argv[0], absolute: what a binary upgrade would run. */
+  readonly program: string;
   /** argv without the program. */
   readonly arguments: readonly string[];
   readonly options: Options;
@@ -167,6 +169,7 @@ export function createFinder({ fs, keys, root, timeout }: FinderOptions): Finder
     if (!config.ok) return config;
     return ok({
       binary: binary.value,
+      program: binary.value,
       arguments: words,
       options,
       cwd: '/',
@@ -247,7 +250,7 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
       continue;
     const exe = executable(fs, pid);
     if (exe !== null && !isNginx(basename(exe), keys.binary)) continue;
-    if (exe !== null && keys.binary !== undefined && !samePath(exe, keys.binary)) continue;
+    if (exe !== null && keys.binary !== undefined && !isProgram(keys.binary, exe, line)) continue;
     found.push({
       id,
       parent: stat.ppid,
@@ -259,6 +262,10 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
   }
   return found;
 }
+
+/** Its program, or what it was started by: a binary that was moved away for a new one keeps its inode, not its name. */
+const isProgram = (binary: string, exe: string, line: string): boolean =>
+  samePath(exe, binary) || `${line} `.startsWith(`${MASTER_TITLE}${binary} `);
 
 const isNginx = (name: string, binary: string | undefined): boolean =>
   name.startsWith('nginx') ||
@@ -310,6 +317,7 @@ async function toNginx(
   if (!config.ok) return config;
   return ok({
     binary: binary.value,
+    program: resolve(cwd, invocation.program),
     arguments: invocation.arguments,
     options,
     cwd,

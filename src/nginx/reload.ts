@@ -11,8 +11,9 @@ import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result } from '../event.js';
 import { waitUntil } from '../system/clock.js';
 import { facts, readTail } from '../system/files.js';
-import { blocked, isAlive, isPending, readStatus, signalProcess } from '../system/proc.js';
+import { blocked, isAlive, readStatus, signalProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
+import { areOneBatch } from './generations.js';
 import { contains, readWorkers } from './workers.js';
 import type { Workers } from './workers.js';
 
@@ -149,30 +150,21 @@ async function awaitGeneration(
 }
 
 /** Looks in a row, each a millisecond or more after the other. */
-const SLEEPS = 5;
+export const SLEEPS = 5;
 
-/**
- * Whether workers were forked in one go. A reload sleeps 100 ms between its forks and the QUIT
- * to those before, so two generations are at least 9 ticks apart.
- */
-export function areOneBatch(workers: readonly ProcessId[]): boolean {
-  const starts = workers.map((id) => id.start).sort((a, b) => a - b);
-  return starts.every((start, at) => at === 0 || start - (starts[at - 1] ?? start) < BATCH_GAP);
-}
-const BATCH_GAP = 9;
-
-type Seen = 'idle' | 'busy' | 'gone' | 'foreign' | 'unreadable';
+export type Seen = 'idle' | 'busy' | 'gone' | 'foreign' | 'unreadable';
 
 /**
  * One look at the master. Pending signals are read first: none pending and then asleep means
  * that it sleeps after the last one. In the other order a HUP could arrive between the two.
+ * `signals`: those that may not be pending, as a mask.
  */
-function look(fs: Procfs, master: ProcessId): Seen {
+export function look(fs: Procfs, master: ProcessId, signals = HUP): Seen {
   const status = readStatus(fs, master.pid);
   if (status === null || !isAlive(fs, master)) return 'gone';
   // wchan reads as "0", not as denied, to those who may not look (kernel, proc_pid_wchan)
   if (!mayLook(status.uid)) return 'foreign';
-  if (isPending(status, SIGHUP)) return 'busy';
+  if ((status.pending & signals) !== 0n) return 'busy';
   const where = blocked(fs, master.pid);
   if (!isAlive(fs, master)) return 'gone';
   if (where.kind === 'unreadable') return 'unreadable';
@@ -182,7 +174,10 @@ function look(fs: Procfs, master: ProcessId): Seen {
   return asleep ? 'idle' : 'busy';
 }
 
-const SIGHUP = 1;
+/** SIGHUP, number 1. */
+const HUP = 1n;
+/** nginx blocks every signal that it answers to, outside of sigsuspend. */
+export const ANY_SIGNAL = -1n;
 /** Its number in the kernel's tables: x86_64's own, and the generic one that arm64, riscv64 and loong64 share. */
 const RT_SIGSUSPEND = process.arch === 'x64' ? 130 : 133;
 
@@ -191,7 +186,7 @@ const mayLook = (uid: number): boolean => {
   return own === 0 || own === uid;
 };
 
-function failureOf(seen: Seen, master: ProcessId): Failure | null {
+export function failureOf(seen: Seen, master: ProcessId): Failure | null {
   if (seen === 'gone') return { reason: 'nginx-gone', pid: master.pid };
   if (seen === 'unreadable') {
     return { reason: 'unobservable', what: 'nginx', detail: `/proc/${String(master.pid)}/syscall and wchan` };

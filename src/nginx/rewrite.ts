@@ -6,9 +6,10 @@ import { fail, ok } from '../event.js';
 import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../event.js';
 import type { LastProven, OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
 import { removeTemporaries } from '../system/files.js';
+import type { Resolver } from './address.js';
 import { backupPairs } from './backup.js';
 import { leftBehind, otherPoolsNamed } from './bystanders.js';
-import { hashOf, loadTree, testCommand } from './config-tree.js';
+import { hashOf, loadTree, resolverFor, testCommand } from './config-tree.js';
 import { diff } from './edit.js';
 import { exchangeEdits } from './exchange.js';
 import { holds, replaceAll, reversed, stage, versionsOf } from './exchange-files.js';
@@ -30,15 +31,17 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   let written: { readonly to: Slot; readonly versions: readonly FileVersion[] } | null = null;
 
   interface Named extends Reading {
+    readonly resolver: Resolver;
     readonly found: Found;
     readonly active: Slot;
   }
 
-  function name(reading: Reading): Result<Named> {
-    const found = findReferences(reading.tree, { addresses, only, resolve: reading.resolver });
+  async function name(reading: Reading): Promise<Result<Named>> {
+    const resolver = await resolverFor(reading.tree, addresses, others);
+    const found = findReferences(reading.tree, { addresses, only, resolve: resolver });
     if (!found.ok) return found;
     const active = activeSlot(found.value, addresses);
-    return active.ok ? ok({ ...reading, found: found.value, active: active.value }) : active;
+    return active.ok ? ok({ ...reading, resolver, found: found.value, active: active.value }) : active;
   }
 
   async function read(): Promise<Result<Named>> {

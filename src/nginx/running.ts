@@ -3,7 +3,7 @@
  * disk and workers agree, reload it with proof.
  */
 import { fail, ok } from '../event.js';
-import type { ProcessId, ProxyStatus, Result } from '../event.js';
+import type { ProcessId, ProxyStatus, Result, Slot } from '../event.js';
 import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent } from '../drivers.js';
 import { exists, realPath } from '../system/files.js';
 import { isAlive, startedAt, title } from '../system/proc.js';
@@ -11,8 +11,6 @@ import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
 import { userOfProcess } from '../system/user.js';
 import type { User } from '../system/user.js';
-import type { Slot } from '../event.js';
-import type { Resolver } from './address.js';
 import {
   changes,
   errorLogOf,
@@ -21,7 +19,6 @@ import {
   loadTree,
   mainValue,
   pidfileOf,
-  resolverFor,
   test,
   testAndCompare,
 } from './config-tree.js';
@@ -35,15 +32,24 @@ import type { Tree } from './tree.js';
 import { readWorkers, sameProcesses } from './workers.js';
 import type { Workers } from './workers.js';
 
-/** What context.ts hands to a switch. */
-export interface ProxyOptions {
+export interface RunningOptions {
   readonly procfs: Procfs;
-  /** The `nginx` part of an app's configuration. */
   readonly nginx: NginxKeys & {
-    /** Where to look for the addresses; empty: everywhere. */
-    readonly only: readonly string[];
     /** ms */
     readonly reloadTimeout: number;
+  };
+  /** Whether we act as root. */
+  readonly root: boolean;
+  /** What all apps behind the nginx of this lock key know of it; without it each knows its own journal alone. */
+  readonly shared?: (key: string) => SharedProof;
+}
+
+/** What context.ts hands to a switch. */
+export interface ProxyOptions extends RunningOptions {
+  /** The `nginx` part of an app's configuration. */
+  readonly nginx: RunningOptions['nginx'] & {
+    /** Where to look for the addresses; empty: everywhere. */
+    readonly only: readonly string[];
   };
   /** Canonical: the folder's links resolved. */
   readonly addresses: Readonly<Record<Slot, Address>>;
@@ -51,24 +57,21 @@ export interface ProxyOptions {
   readonly others?: Readonly<Record<Slot, readonly Address[]>>;
   /** symlink: the link that nginx's configuration names, absolute. */
   readonly link?: string;
-  /** Whether we act as root. */
-  readonly root: boolean;
-  /** What all apps behind the nginx of this lock key know of it; without it each knows its own journal alone. */
-  readonly shared?: (key: string) => SharedProof;
 }
 
 /** One reading of the configuration of one nginx. */
 export interface Reading {
   readonly nginx: Nginx;
   readonly tree: Tree;
-  readonly resolver: Resolver;
   readonly hash: string;
 }
 
 /** The part of a ProxyView that both switches see alike. */
 type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'>;
 
-interface Running {
+export interface Running {
+  /** Looks for it anew, and reads nothing. */
+  locate(): Promise<Result<Nginx>>;
   /** Finds nginx and reads its configuration. */
   read(): Promise<Result<Reading>>;
   /**
@@ -105,8 +108,8 @@ interface Running {
   readonly shared: Pick<ProxySwitch, 'reload' | 'lockKey' | 'status' | 'workerUser'>;
 }
 
-export function createRunning(options: ProxyOptions): Running {
-  const { procfs: fs, nginx: keys, addresses, others, root } = options;
+export function createRunning(options: RunningOptions): Running {
+  const { procfs: fs, nginx: keys, root } = options;
   const timeout = keys.reloadTimeout;
   const finder = createFinder({ fs, keys, root, timeout });
   let agreed: ProxyProof | null = null;
@@ -142,8 +145,7 @@ export function createRunning(options: ProxyOptions): Running {
         detail: 'master_process off: no process to reload',
       });
     }
-    const resolver = await resolverFor(tree.value, addresses, others);
-    return ok({ nginx: nginx.value, tree: tree.value, resolver, hash: hashOf(tree.value) });
+    return ok({ nginx: nginx.value, tree: tree.value, hash: hashOf(tree.value) });
   }
 
   async function check(reading: Reading, master: ProcessId): Promise<Result<void>> {
@@ -261,6 +263,7 @@ export function createRunning(options: ProxyOptions): Running {
   }
 
   return {
+    locate,
     read,
     observe,
     refuseUpgrade,

@@ -9,7 +9,7 @@ import type { LastProven, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from 
 import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
 import { otherPoolsNamed } from './bystanders.js';
-import { testCommand } from './config-tree.js';
+import { resolverFor, testCommand } from './config-tree.js';
 import { findLink } from './references.js';
 import { createRunning } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
@@ -27,7 +27,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
     const read = await running.read();
     if (!read.ok) return read;
-    const { nginx, tree, resolver } = read.value;
+    const { nginx, tree } = read.value;
+    const resolver = await resolverFor(tree, addresses, others);
     const named = findLink(tree, link, { addresses, resolve: resolver });
     if (!named.ok) return named;
     const active = linked();

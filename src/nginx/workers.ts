@@ -3,7 +3,7 @@
  * finishes them, who was forked so lately that it has no title of its own yet.
  */
 import type { ProcessId } from '../event.js';
-import { children, identify, sameProcess, title } from '../system/proc.js';
+import { children, identify, isForkOf, sameProcess, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { MASTER_TITLE, RETIRING_TITLE, WORKER_TITLE } from './title.js';
 
@@ -27,7 +27,8 @@ export function readWorkers(fs: Procfs, master: ProcessId): Workers {
     const line = title(fs, pid);
     if (line.startsWith(RETIRING_TITLE)) retiring.push(id);
     else if (line.startsWith(WORKER_TITLE)) serving.push(id);
-    else if (line.startsWith(MASTER_TITLE)) untitled.push(id);
+    // the master of a new binary is a child, too, but was exec'ed
+    else if (line.startsWith(MASTER_TITLE) && isForkOf(fs, pid, master.pid) !== false) untitled.push(id);
   }
   return { serving, retiring, untitled };
 }
@@ -36,7 +37,7 @@ export function readWorkers(fs: Procfs, master: ProcessId): Workers {
  * The children, read until two reads agree: the kernel walks the list anew for each entry
  * and may pass over a sibling of one that exits meanwhile (proc(5), task/TID/children).
  */
-function steadyChildren(fs: Procfs, pid: number): readonly number[] {
+export function steadyChildren(fs: Procfs, pid: number): readonly number[] {
   let last = children(fs, pid);
   const all = new Set(last);
   for (let look = 1; look < MOST_LOOKS; look += 1) {

@@ -69,4 +69,11 @@ export const proxyLock = (folder: string, key: string): string => join(folder, `
 /** What was last proven of a proxy: beside its lock, which its writer holds. */
 export const proxyProof = (folder: string, key: string): string => join(folder, `nginx-${digest(key)}.proof`);
 
+/**
+ * A binary upgrade that we have begun, beside the lock under which it runs. In /run: a reboot ends both
+ * masters, and the record with them.
+ */
+export const proxyUpgrade = (folder: string, key: string): string =>
+  join(folder, `nginx-${digest(key)}.upgrade`);
+
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);

@@ -6,7 +6,8 @@
  * A process that cannot be read is indistinguishable from one that is gone, but
  * for EACCES / EPERM (hidepid, another user's): functions say which they give.
  */
-import { closeSync, openSync, readSync, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
 import type { ProcessId } from '../event.js';
 import { readKernelFile } from './kernel-file.js';
 
@@ -294,9 +295,6 @@ export function readStatus(fs: Procfs, pid: number, thread?: number): Status | n
   };
 }
 
-export const isPending = (status: Status, signal: number): boolean =>
-  ((status.pending >> BigInt(signal - 1)) & 1n) === 1n;
-
 /** Inode of a namespace (`net`, `mnt`, `pid`), as text; null when it may not be read. */
 const namespaceOf = (fs: Procfs, pid: number | 'self', kind: 'net' | 'mnt' | 'pid'): string | null =>
   link(`${fs.root}/${pid}/ns/${kind}`);
@@ -344,6 +342,59 @@ export function socketAt(fs: Procfs, pid: number, fd: number): number | null {
   const target = link(`${fs.root}/${pid}/fd/${fd}`);
   return target?.startsWith('socket:[') === true ? Number(target.slice(8, -1)) : null;
 }
+
+/**
+ * Inodes that a process waits for with epoll: `tfd` lines of its descriptors' fdinfo (Linux 3.8; `ino` since 4.13).
+ * Null when they may not be read, or it uses no epoll.
+ */
+export function polledBy(fs: Procfs, pid: number): Set<number> | null {
+  const folder = `${fs.root}/${pid}/fd`;
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return null;
+  }
+  let found: Set<number> | null = null;
+  for (const name of names) {
+    if (link(`${folder}/${name}`) !== 'anon_inode:[eventpoll]') continue;
+    found ??= new Set();
+    const info = read(`${fs.root}/${pid}/fdinfo/${name}`) ?? '';
+    for (const [, inode = ''] of info.matchAll(/^tfd:.* ino:([0-9a-f]+)/gm))
+      found.add(Number.parseInt(inode, 16));
+  }
+  return found;
+}
+
+/** A regular file that a process has open to append to, as it keeps its logs. */
+export interface AppendedFile {
+  /** Its name as it is now: ` (deleted)` stands behind one that was removed, another name if it was moved. */
+  readonly path: string;
+  /** Device and inode. */
+  readonly key: string;
+}
+
+/** What a process appends to; null when its descriptors may not be read. */
+export function appendedBy(fs: Procfs, pid: number): readonly AppendedFile[] | null {
+  const folder = `${fs.root}/${pid}/fd`;
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return null;
+  }
+  const found: AppendedFile[] = [];
+  for (const name of names) {
+    const path = link(`${folder}/${name}`);
+    if (path?.startsWith('/') !== true) continue;
+    const flags = /^flags:\s*(\d+)/m.exec(read(`${fs.root}/${pid}/fdinfo/${name}`) ?? '')?.[1];
+    if (flags === undefined || (Number.parseInt(flags, 8) & O_APPEND) === 0) continue;
+    const stat = statOf(`${folder}/${name}`);
+    if (stat?.isFile() === true) found.push({ path, key: `${stat.dev}:${stat.ino}` });
+  }
+  return found;
+}
+const O_APPEND = 0o2000;
 
 /**
  * The descriptors above 2 that a child of ours would inherit: those without close-on-exec,
@@ -399,6 +450,15 @@ function read(path: string): string | null {
 function link(path: string): string | null {
   try {
     return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Of what a descriptor leads to; null when it is gone. */
+function statOf(path: string): Stats | null {
+  try {
+    return statSync(path);
   } catch {
     return null;
   }

@@ -72,6 +72,8 @@ function body(event: Event): object {
     }
     case 'files':
       return { files: event.files };
+    case 'notice':
+      return { notice: event.notice };
     case 'warning':
       return { warning: described(event.warning, warningMessage(event.warning, event.app), event.app) };
     case 'failure':
@@ -84,9 +86,24 @@ function body(event: Event): object {
 }
 
 function resultBody(result: CommandResult, app: string | null): object {
-  const { command, outcome, exit, from, to, switch: by, ms, drain, failure, apps, history, ...rest } = result;
+  const {
+    command,
+    verb,
+    outcome,
+    exit,
+    from,
+    to,
+    switch: by,
+    ms,
+    drain,
+    failure,
+    apps,
+    history,
+    ...rest
+  } = result;
   return {
     command,
+    ...(verb === undefined ? {} : { verb }),
     ...(outcome === undefined ? {} : { outcome }),
     exit,
     ...(from === undefined ? {} : { from }),

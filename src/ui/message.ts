@@ -9,15 +9,20 @@ import type {
   Connections,
   Event,
   Failure,
+  Holder,
   LockHolder,
   NextStep,
+  NginxVerb,
+  Notice,
   OtherPool,
+  Outcome,
   Place,
   Plan,
   Question,
   StepName,
   StepNote,
   Suspect,
+  UpgradeStage,
   Warning,
   WrongAnswer,
 } from '../event.js';
@@ -127,6 +132,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: 'Let both slots listen on a unix socket, or use `switch: rewrite`.',
       };
 
+    case 'proxies-differ':
+      return {
+        message: say`The apps name ${count(failure.proxies.length, 'different nginx', 'different nginx')}, and it is not said which one is meant.`,
+        hint: 'Name one app by its file: `swap-pool -c FILE nginx ...`.',
+        details: failure.proxies.map(({ config, apps }) => say`${config}: ${list(apps)}`),
+      };
     case 'answer-needed':
       return {
         message: say`${questionText(failure.question)} There is no terminal to ask at.`,
@@ -358,7 +369,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     case 'upgrade-pending':
       return {
         message: say`An upgrade of nginx's binary is under way (${failure.path}), and a reload would reach one master only.`,
-        hint: say`End it first: \`kill -QUIT "$(cat ${failure.path})"\` lets the old master go.`,
+        hint: say`\`swap-pool recover\` ends one that \`swap-pool nginx upgrade\` began. Another: \`kill -QUIT "$(cat ${failure.path})"\` lets the old master go.`,
       };
     case 'config-changed':
       return {
@@ -391,6 +402,53 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       return {
         message: say`nginx's master, pid ${failure.pid}, is gone.`,
         hint: `See its error log and start it (\`systemctl start nginx\`), then ${run('recover', app)}.`,
+      };
+    case 'nginx-busy':
+      return {
+        message: say`nginx has not ended after ${duration(failure.ms)}: ${count(failure.holders.length, 'worker')} still ${failure.holders.length === 1 ? 'serves' : 'serve'} somebody.`,
+        hint: 'It takes no new requests, was not killed, and goes on finishing. `swap-pool nginx force-stop` cuts what is left; a longer `drain.timeout` waits longer.',
+        ...holding(failure.holders),
+      };
+    case 'nginx-unstoppable':
+      return {
+        message: say`nginx could not be ended (${failure.detail}): ${pidsText(failure.pids)}.`,
+        hint: say`Look at what holds it: \`ps -o pid,stat,wchan:20,args -p ${failure.pids.join(',') || '1'}\`.`,
+      };
+    case 'logs-not-reopened':
+      return {
+        message:
+          failure.pids.length === 0
+            ? 'nginx could not open its logs anew.'
+            : say`nginx's ${pidsText(failure.pids)} still ${verb(failure.pids, 'writes', 'write')} to the old log files after ${duration(failure.ms)}.`,
+        hint: "Its workers must be able to open them: see the owner of the files, and x on every folder above for the workers' user.",
+        ...log(failure.log),
+      };
+    case 'upgrade-impossible':
+      return failure.why === 'no-binary'
+        ? {
+            message: say`There is no binary at ${failure.program}, which an upgrade would run.`,
+            hint: 'nginx runs the very path again that it was started by: put the new binary there.',
+          }
+        : {
+            message: say`An nginx with \`daemon off\` does not upgrade its binary (${failure.program}).`,
+            hint: 'nginx ignores USR2 while its parent is the one that started it. Restart it, or let it run as a daemon.',
+          };
+    case 'new-binary-rejects':
+      return {
+        message: say`The new binary ${failure.program} does not pass its own test.`,
+        hint: 'The nginx that runs was not touched. Put a binary there that accepts the configuration.',
+        ...log(failure.output),
+      };
+    case 'upgrade-failed':
+      return {
+        message: say`The upgrade to ${failure.program} failed: ${upgradeText(failure.at, failure.ms)}.`,
+        hint:
+          failure.at === 'listeners'
+            ? 'The old binary serves as before. If the configuration on disk listens elsewhere, `swap-pool nginx reload` first.'
+            : failure.at === 'leave'
+              ? 'The old binary serves as before. A longer `drain.timeout` waits longer for the requests below.'
+              : 'The old binary serves as before. See the error log below.',
+        ...merge(tail(failure.log), holding(failure.holders)),
       };
     case 'disk-differs-from-running':
       return {
@@ -718,6 +776,8 @@ export function eventLine(event: Event): string | null {
       return say`${event.step} ${event.slot}: ${loadText(event)}`;
     case 'files':
       return say`${count(event.files.length, 'file')}`;
+    case 'notice':
+      return noticeText(event.notice);
     case 'warning':
       return warningMessage(event.warning, event.app).message;
     case 'failure':
@@ -737,6 +797,7 @@ export function resultLine(result: CommandResult, app: string | null = null): st
   // exit 70: a bug may have struck in the middle, so the outcome that was put down is worth nothing
   const ended = result.exit === 70 ? 'stranded' : outcome;
   if (ended === undefined) return null;
+  if (result.verb !== undefined) return verbLine(result.verb, ended, result.nginx?.pid ?? null);
   const took = result.ms?.total === undefined ? '' : ` in ${closingTime(result.ms.total)}`;
   const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
   switch (ended) {
@@ -769,6 +830,33 @@ export function resultLine(result: CommandResult, app: string | null = null): st
     default:
       return unworded(ended);
   }
+}
+
+/** What a control command has done or sees on its way. */
+export function noticeText(notice: Notice): string {
+  switch (notice.kind) {
+    case 'signal':
+      return say`${notice.signal.slice(3)} to ${RECEIVER[notice.to]} (${pidsText(notice.pids)})`;
+    case 'nginx-tested':
+      return say`${notice.program} accepts the configuration`;
+    case 'nginx-waits':
+      return `waits for ${list(notice.holders.map(holderLine))}`;
+    case 'nginx-master':
+      return say`new nginx: pid ${notice.pid}, ${count(notice.workers, 'worker')} wait on the old one's sockets`;
+    case 'nginx-answers':
+      return say`${notice.address}: the new worker ${notice.pid} takes connections`;
+    case 'nginx-goes-back':
+      return say`goes back to the old nginx, pid ${notice.to}`;
+    case 'upgrade-found':
+      return say`an upgrade of nginx's binary was left unfinished (old master ${notice.old}); it is ended first`;
+    default:
+      return unworded(notice);
+  }
+}
+
+/** `812 (3 clients, 1 upstream)`. */
+export function holderLine({ pid, clients, upstreams }: Holder): string {
+  return `${String(pid)} (${count(clients, 'client')}, ${count(upstreams, 'upstream')})`;
 }
 
 /** `deploy shop: blue -> green by rewrite`. */
@@ -875,11 +963,83 @@ const NEXT = {
 
 /** What is asked at a terminal before a command goes on. */
 export function questionText(question: Question): string {
-  return `Write ${count(question.files, 'file')}?`;
+  switch (question.kind) {
+    case 'init-write':
+      return `Write ${count(question.files, 'file')}?`;
+    case 'nginx-stop':
+      return say`This stops nginx (pid ${question.pid}), and with it ${list(question.apps)} and whatever else it serves. Go on?`;
+    default:
+      return unworded(question);
+  }
 }
 
 /** What a command that is left to do after `init` is for. */
 export const nextText = ({ why }: NextStep): string => NEXT[why];
+const RECEIVER = {
+  nginx: 'nginx',
+  'old-nginx': 'the old nginx',
+  'new-nginx': 'the new nginx',
+  'nginx-workers': 'workers without a master',
+} as const;
+
+/** How a verb of the proxy's control script ended; null when its failure says it all. */
+function verbLine(verb: NginxVerb, ended: Outcome, pid: number | null): string | null {
+  switch (ended) {
+    case 'done':
+      return say`nginx ${DONE[verb]}${pid === null || verb === 'test' ? '' : ` (pid ${String(pid)})`}.`;
+    case 'unchanged':
+      return 'nginx does not run: nothing to do.';
+    case 'reverted':
+      return say`Reverted: the old binary serves as before${pid === null ? '' : ` (pid ${String(pid)})`}.`;
+    case 'interrupted':
+      return verb === 'upgrade'
+        ? 'Interrupted: the old binary serves as before.'
+        : 'Interrupted: what was begun goes on without us.';
+    case 'stranded':
+      return 'Stranded: a person has to look. `swap-pool nginx status` says who serves, `swap-pool recover` looks again.';
+    case 'locked':
+      return 'Locked: nothing was touched.';
+    default:
+      return null;
+  }
+}
+
+const DONE: Readonly<Record<NginxVerb, string>> = {
+  test: 'accepts its configuration',
+  reload: 'runs the configuration on disk',
+  stop: 'has stopped',
+  'force-stop': 'has stopped',
+  upgrade: 'runs the new binary',
+  'reopen-logs': 'writes to its logs anew',
+  status: 'runs',
+};
+
+function upgradeText(at: UpgradeStage, ms: number): string {
+  const within = ms > 0 ? ` within ${duration(ms)}` : '';
+  switch (at) {
+    case 'start':
+      return `no new master came up${within}`;
+    case 'workers':
+      return `the new master had too few workers${within}`;
+    case 'listeners':
+      return `the new workers did not wait on every socket of the old ones${within}`;
+    case 'died':
+      return 'the new master ended';
+    case 'retire':
+      return `the old workers went on taking requests${within}`;
+    case 'answers':
+      return `no new worker took a connection${within}`;
+    case 'leave':
+      return `old workers still served somebody after ${duration(ms)}`;
+    case 'quit':
+      return `the old master did not end${within}`;
+    default:
+      return unworded(at);
+  }
+}
+
+const holding = (holders: readonly Holder[]): { details?: readonly string[] } =>
+  holders.length === 0 ? {} : { details: holders.map((holder) => `worker ${holderLine(holder)}`) };
 
 const LOCKED = {
   app: 'Another swap-pool is at work on this app',

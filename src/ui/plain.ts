@@ -106,6 +106,9 @@ export function createPlain(options: PlainOptions): Reporter {
       case 'files':
         say(fileLines(event.files, style.out));
         break;
+      case 'notice':
+        say([line()]);
+        break;
       case 'warning':
         warn(event.warning, event.app);
         break;

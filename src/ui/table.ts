@@ -9,13 +9,15 @@ import type {
   HistoryEntry,
   InitFile,
   InitReport,
+  NginxStatus,
   Plan,
   ProxyStatus,
   Slot,
   SlotStatus,
   StepName,
+  WorkerGeneration,
 } from '../event.js';
-import { failureMessage, holderText, nextText, planLine, suspectText } from './message.js';
+import { failureMessage, holderLine, holderText, nextText, planLine, suspectText } from './message.js';
 import type { Style } from './style.js';
 import { argv, clean, count, duration, inline, list, thousands, when } from './text.js';
 
@@ -23,6 +25,9 @@ import { argv, clean, count, duration, inline, list, thousands, when } from './t
 export function resultTables(result: CommandResult, style: Style): readonly string[] {
   return [
     ...(result.apps === undefined ? [] : statusLines(result.apps, result.nginx, style)),
+    ...(result.verb === 'status' && result.nginx && 'state' in result.nginx
+      ? nginxLines(result.nginx, style)
+      : []),
     ...(result.history === undefined ? [] : historyLines(result.history, style)),
     ...(result.init === undefined ? [] : nextLines(result.init, style)),
     ...(result.demo === undefined ? [] : demoLines(result.demo, style)),
@@ -40,6 +45,40 @@ export function statusLines(
     ...blocks.flatMap((lines, index) => (index === 0 ? lines : ['', ...lines])),
     ...proxyLine(nginx, style),
   ];
+}
+
+/** The proxy: its master, its generations of workers with what they hold, an upgrade that is not finished. */
+export function nginxLines(nginx: NginxStatus, style: Style): readonly string[] {
+  const { state, pid, since, upgrade } = nginx;
+  const about = pid === null ? '' : `, pid ${String(pid)}${since === null ? '' : ` since ${when(since)}`}`;
+  const head = state === 'running' ? style.green(state) : style.red(state === 'dead' ? 'stopped' : state);
+  return [
+    style.bold(`nginx: ${head}${about}`),
+    ...align([
+      ['  config', inline(nginx.config)],
+      ['  binary', inline(nginx.binary)],
+      ...(nginx.pidfile === null
+        ? []
+        : [['  pidfile', `${inline(nginx.pidfile)}${state === 'dead' ? ' (left behind)' : ''}`]]),
+    ]),
+    ...generationLines(nginx.generations, style),
+    ...(upgrade === null
+      ? []
+      : [
+          style.yellow(
+            `  upgrade pending: old master ${String(upgrade.old ?? 'gone')}, new master ${String(upgrade.new ?? 'not there')}` +
+              (upgrade.ours ? '; `swap-pool recover` ends it' : ''),
+          ),
+          ...generationLines(upgrade.generations, style),
+        ]),
+  ];
+}
+
+function generationLines(generations: readonly WorkerGeneration[], style: Style): readonly string[] {
+  return generations.flatMap(({ since, retiring, workers }) => [
+    `  ${retiring ? style.yellow('retiring') : 'serving'} since ${when(since)}`,
+    ...workers.map((worker) => `    worker ${holderLine(worker)}`),
+  ]);
 }
 
 /** Past deploys, in the order in which they come. */

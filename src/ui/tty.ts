@@ -14,6 +14,7 @@ import {
   loadText,
   messageLines,
   noteText,
+  noticeText,
   planLine,
   resultLine,
   stepLabel,
@@ -159,6 +160,9 @@ export function createTty(options: TtyOptions): Reporter {
       }
       case 'files':
         print(out, fileLines(event.files, style.out));
+        break;
+      case 'notice':
+        print(out, [style.out.dim(noticeText(event.notice))]);
         break;
       case 'warning':
         warn(event.warning, event.app);

@@ -2,7 +2,8 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProcessId } from '../../src/event.js';
-import { areOneBatch, logSince, logSize, reload, waitIdle } from '../../src/nginx/reload.js';
+import { areOneBatch, generationsOf } from '../../src/nginx/generations.js';
+import { logSince, logSize, reload, waitIdle } from '../../src/nginx/reload.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { blocked, identify, isAlive, procfs } from '../../src/system/proc.js';
 import { withoutSyscall } from '../support/no-syscall.js';
@@ -90,6 +91,16 @@ describe('one batch', () => {
     [[112, 100, 101, 111], false],
   ])('%j: %j', (starts, one) => {
     expect(areOneBatch(starts.map(born))).toBe(one);
+  });
+
+  it('generations are told apart, the youngest first, and none is lost', () => {
+    const starts = (ids: readonly ProcessId[]): number[] => ids.map(({ start }) => start);
+    expect(generationsOf([111, 100, 112, 101, 300].map(born)).map(starts)).toEqual([
+      [300],
+      [111, 112],
+      [100, 101],
+    ]);
+    expect(generationsOf([])).toEqual([]);
   });
 
   it('two generations, 100 ms apart, are never one', () => {

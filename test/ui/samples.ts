@@ -204,6 +204,28 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   },
   'reload-unproven': { reason: 'reload-unproven', ms: 30_000, detail: 'the master is still at work' },
   'nginx-gone': { reason: 'nginx-gone', pid: 812 },
+  'proxies-differ': {
+    reason: 'proxies-differ',
+    proxies: [
+      { config: '/etc/nginx/nginx.conf', apps: ['shop', 'blog'] },
+      { config: '/opt/nginx/nginx.conf', apps: ['old'] },
+    ],
+  },
+  'answer-needed': { reason: 'answer-needed', question: { kind: 'nginx-stop', pid: 812, apps: ['shop'] } },
+  declined: { reason: 'declined', question: { kind: 'nginx-stop', pid: 812, apps: ['shop'] } },
+  'nginx-busy': { reason: 'nginx-busy', ms: 300_000, holders: [{ pid: 813, clients: 2, upstreams: 1 }] },
+  'nginx-unstoppable': { reason: 'nginx-unstoppable', pids: [813], detail: '813: state D' },
+  'logs-not-reopened': { reason: 'logs-not-reopened', ms: 30_000, pids: [813], log },
+  'upgrade-impossible': { reason: 'upgrade-impossible', why: 'daemon-off', program: '/usr/sbin/nginx' },
+  'new-binary-rejects': { reason: 'new-binary-rejects', program: '/usr/sbin/nginx', output: log },
+  'upgrade-failed': {
+    reason: 'upgrade-failed',
+    program: '/usr/sbin/nginx',
+    at: 'leave',
+    ms: 300_000,
+    holders: [{ pid: 813, clients: 2, upstreams: 1 }],
+    log,
+  },
   'disk-differs-from-running': {
     reason: 'disk-differs-from-running',
     files: ['/etc/nginx/nginx.conf'],

@@ -1,0 +1,449 @@
+/**
+ * A new binary under live traffic, as nginx provides for it: USR2 makes the master run its own argv[0] again with
+ * the listening sockets handed down, so that no connection is ever refused; WINCH lets the old workers go, and
+ * until the old master has got its QUIT the way back is open.
+ *
+ * nginx believes in signals; here each step is seen: the new master's workers wait on every socket of the old one,
+ * a connection of ours is held by one of them, and the old ones have left.
+ */
+import { fail, ok } from '../event.js';
+import type {
+  Failure,
+  Holder,
+  Notice,
+  ProcessId,
+  Result,
+  StopSignal,
+  UpgradeStage,
+  Warning,
+} from '../event.js';
+import type { UpgradeEnd } from '../drivers.js';
+import { waitUntil } from '../system/clock.js';
+import { run } from '../system/exec.js';
+import { exists } from '../system/files.js';
+import type { Listener } from '../system/endpoints.js';
+import { argv, isAlive, signalProcess } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import { untrustedPart } from '../system/trust.js';
+import { errorLogOf, mainValue, pidfileOf, testCommand } from './config-tree.js';
+import { createWaitingVoice, holdersOf, listenersOf, orphansOn } from './holders.js';
+import { pidIn } from './master.js';
+import { heirsOf } from './masters.js';
+import { ANY_SIGNAL, SLEEPS, failureOf, logSince, logSize, look } from './reload.js';
+import type { Reading, Running } from './running.js';
+import { awaitTaker, createReadiness } from './upgrade-proof.js';
+import type { BegunUpgrade, UpgradeRecord } from './upgrade-record.js';
+import { readWorkers } from './workers.js';
+
+/** What `nginx <verb>` works with, beside the running nginx. */
+export interface ControlTools {
+  readonly fs: Procfs;
+  readonly running: Running;
+  readonly root: boolean;
+  /** ms: `reload` for whatever a master does, `drain` for the workers' last requests, `stop` for a TERM. */
+  readonly timeouts: { readonly reload: number; readonly drain: number; readonly stop: number };
+  readonly record: (key: string) => UpgradeRecord;
+  readonly tell: (notice: Notice) => void;
+  readonly warn: (warning: Warning) => void;
+  /** A wish to stop: waits end early, and what can be undone is. */
+  readonly interruption: { readonly requested: StopSignal | null; readonly signal: AbortSignal };
+}
+
+/** One upgrade: who is at it, and what the old master had. */
+interface Upgrade {
+  readonly program: string;
+  readonly old: ProcessId;
+  readonly listeners: readonly Listener[];
+  /** How many workers each side has to have. */
+  readonly least: { readonly old: number; readonly new: number };
+  readonly pidfile: string;
+  readonly record: UpgradeRecord;
+  /** What the error log says since the upgrade began. */
+  readonly log: () => string;
+}
+
+export interface Upgrader {
+  /**
+   * Under nginx's lock. Before anything is done: `nginx-not-running`, `upgrade-pending`, `upgrade-impossible`,
+   * `new-binary-rejects`, `unsafe-path`, `unobservable`, and what a reload refuses. `upgrade-failed` and `interrupted`: the
+   * old binary serves as before. `stranded`: it could not be brought back, what is left serves.
+   */
+  upgrade(): Promise<Result<void>>;
+  /** Under nginx's lock: ends what upgrade() left when it was killed. `stranded` when that cannot be. */
+  recover(key: string): Promise<Result<UpgradeEnd>>;
+}
+
+export function createUpgrader(tools: ControlTools): Upgrader {
+  const { fs, running, root, timeouts, tell, warn, interruption } = tools;
+  const { signal } = interruption;
+
+  async function upgrade(): Promise<Result<void>> {
+    const read = await running.read();
+    if (!read.ok) return read;
+    const { nginx } = read.value;
+    const { master } = nginx;
+    if (master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
+    const checked = await check(read.value, master);
+    if (!checked.ok) return checked;
+    const own = checked.value;
+    const written = note(own, 'start');
+    if (!written.ok) return written;
+
+    send(own.old, 'SIGUSR2', 'old-nginx');
+    const came = await arrival(own);
+    if (!came.ok) return back(own, { winched: false }, came.failure);
+    const young = came.value;
+    tell({ kind: 'nginx-master', pid: young.pid, workers: readWorkers(fs, young).serving.length });
+    if (interruption.requested !== null)
+      return back(own, { winched: false }, interrupted(interruption.requested));
+    const noted = note(own, 'leave');
+    if (!noted.ok) return back(own, { winched: false }, noted.failure);
+    const over = await handOver(own, young);
+    if (!over.ok)
+      return over.failure.reason === 'stranded' ? over : back(own, { winched: true }, over.failure);
+    await remember(read.value);
+    return ok(undefined);
+  }
+
+  /** Everything that can be known before anything is done. */
+  async function check(reading: Reading, old: ProcessId): Promise<Result<Upgrade>> {
+    const { nginx, tree } = reading;
+    const { program } = nginx;
+    // ngx_signal_handler ignores USR2 while the master's parent is the one that it was started by
+    if (mainValue(nginx, tree, 'daemon')?.[0] === 'off') {
+      return fail({ reason: 'upgrade-impossible', why: 'daemon-off', program });
+    }
+    if (!exists(program)) return fail({ reason: 'upgrade-impossible', why: 'no-binary', program });
+    const untrusted = root ? untrustedPart(program, 0) : null;
+    if (untrusted !== null) return fail({ reason: 'unsafe-path', ...untrusted });
+    const pending = await running.refuseUpgrade(reading);
+    if (!pending.ok) return pending;
+    const command = testCommand({ ...nginx, binary: program }, '-t');
+    const ran = await run(command, { cwd: nginx.cwd, timeout: timeouts.reload });
+    if (ran.status !== 0) {
+      const output = [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');
+      return fail({ reason: 'new-binary-rejects', program, output });
+    }
+    tell({ kind: 'nginx-tested', program });
+    const observed = await running.observe(reading, null, 'unless-proven');
+    if (!observed.ok) return observed;
+    const { differing } = observed.value;
+    if (differing.length > 0) warn({ reason: 'running-differs', files: differing });
+    const listeners = listenersOf(fs, old);
+    if (listeners === null) return unseen(old);
+    const pidfile = await pidfileOf(nginx, tree);
+    if (!pidfile.ok) return pidfile;
+    const key = await running.shared.lockKey();
+    if (!key.ok) return key;
+    const wanted = mainValue(nginx, tree, 'worker_processes')?.[0] ?? '1';
+    const errorLog = await errorLogOf(nginx, tree);
+    const logged = errorLog === null ? 0 : logSize(errorLog);
+    return ok({
+      program,
+      old,
+      listeners,
+      // `auto` counts the CPUs as nginx sees them, which may not be how we do
+      least: { old: readWorkers(fs, old).serving.length, new: /^\d+$/.test(wanted) ? Number(wanted) : 1 },
+      pidfile: pidfile.value,
+      record: tools.record(key.value),
+      log: () => (errorLog === null ? '' : serious(logSince(errorLog, logged, -1))),
+    });
+  }
+
+  /** Waits for the new master: its workers up, on all of the old one's sockets, the two pidfiles right. */
+  async function arrival(own: Upgrade): Promise<Result<ProcessId>> {
+    const { old, pidfile } = own;
+    let at: UpgradeStage = 'start';
+    let sleeps = 0;
+    let young: { readonly id: ProcessId; readonly judge: () => UpgradeStage | null } | null = null;
+    const waited = await waitUntil<Result<ProcessId>>(
+      () => {
+        if (!isAlive(fs, old)) return fail({ reason: 'nginx-gone', pid: old.pid });
+        const { masters, unborn } = heirsOf(fs, old);
+        const [id] = masters;
+        if (id !== undefined) {
+          sleeps = 0;
+          if (young?.id.pid !== id.pid) {
+            young = {
+              id,
+              judge: createReadiness(fs, id, { listeners: own.listeners, least: own.least.new }),
+            };
+          }
+          const lacks = young.judge();
+          at = lacks ?? 'start';
+          const named = pidIn(pidfile) === id.pid && pidIn(`${pidfile}.oldbin`) === old.pid;
+          return lacks === null && named ? ok(id) : undefined;
+        }
+        // none: so it is until the old master has answered USR2, and again when the new one has failed and it has seen that
+        if (unborn || look(fs, old, ANY_SIGNAL) !== 'idle' || exists(`${pidfile}.oldbin`)) sleeps = 0;
+        else sleeps += 1;
+        return sleeps < SLEEPS ? undefined : failed(own, 'start', 0);
+      },
+      { deadline: timeouts.reload, signal },
+    );
+    if (waited.kind === 'seen') return waited.value;
+    return waited.kind === 'aborted'
+      ? fail(interrupted(interruption.requested))
+      : failed(own, at, timeouts.reload);
+  }
+
+  /** From WINCH to the end: the new workers alone serve, and are seen to. */
+  async function handOver(own: Upgrade, young: ProcessId): Promise<Result<void>> {
+    const { old, listeners } = own;
+    const ready = createReadiness(fs, young, { listeners, least: own.least.new });
+    send(old, 'SIGWINCH', 'old-nginx');
+    const retired = await watch(own, young, 'retire', timeouts.reload, () => {
+      const { serving, untitled } = readWorkers(fs, old);
+      return serving.length + untitled.length === 0 && look(fs, old, ANY_SIGNAL) === 'idle';
+    });
+    if (!retired.ok) return retired;
+    const answers = await prove(own, young);
+    if (!answers.ok) return answers;
+    const voice = createWaitingVoice(tell);
+    const holders = (): readonly Holder[] => holdersOf(fs, readWorkers(fs, old).retiring, old);
+    const left = await watch(own, young, 'leave', timeouts.drain, () => {
+      if (readWorkers(fs, old).retiring.length === 0) return true;
+      voice(holders);
+      return false;
+    });
+    if (!left.ok) return left;
+    const still = await watch(own, young, 'listeners', timeouts.reload, () => ready() === null);
+    if (!still.ok) return still;
+    const again = await prove(own, young);
+    if (!again.ok) return again;
+
+    // the point of no return
+    const noted = note(own, 'end');
+    if (!noted.ok) return noted;
+    send(old, 'SIGQUIT', 'old-nginx');
+    const gone = await waitUntil(() => (isAlive(fs, old) ? undefined : true), { deadline: timeouts.reload });
+    if (gone.kind !== 'seen')
+      return stranded('the old nginx does not end', failure(own, 'quit', timeouts.reload));
+    const swept = await dismissOrphans(own);
+    if (!swept.ok) return swept;
+    own.record.remove();
+    return ok(undefined);
+  }
+
+  async function prove(own: Upgrade, young: ProcessId): Promise<Result<void>> {
+    const { listeners } = own;
+    // UDP alone: there is nobody to connect to
+    if (listeners.length === 0) return ok(undefined);
+    const taken = await awaitTaker(fs, young, { listeners, timeout: timeouts.reload, signal });
+    if (taken === null) {
+      return signal.aborted
+        ? fail(interrupted(interruption.requested))
+        : failed(own, 'answers', timeouts.reload);
+    }
+    tell({ kind: 'nginx-answers', ...taken });
+    return ok(undefined);
+  }
+
+  /** Waits for `done` while both masters live. */
+  async function watch(
+    own: Upgrade,
+    young: ProcessId,
+    at: UpgradeStage,
+    deadline: number,
+    done: () => boolean,
+  ): Promise<Result<void>> {
+    const waited = await waitUntil<Result<void>>(
+      () => {
+        if (!isAlive(fs, own.old)) return fail({ reason: 'nginx-gone', pid: own.old.pid });
+        if (!isAlive(fs, young)) return failed(own, 'died', 0);
+        return done() ? ok(undefined) : undefined;
+      },
+      { deadline, signal },
+    );
+    if (waited.kind === 'seen') return waited.value;
+    return waited.kind === 'aborted' ? fail(interrupted(interruption.requested)) : failed(own, at, deadline);
+  }
+
+  /**
+   * The way back: the old workers first, and only when they wait for connections the new ones are told to go.
+   * Gives `cause`, or `stranded` where the old side does not come back: then the new one goes on.
+   */
+  async function back(
+    own: Upgrade,
+    { winched }: { winched: boolean },
+    cause: Failure,
+  ): Promise<Result<never>> {
+    const { old, listeners, pidfile, record } = own;
+    tell({ kind: 'nginx-goes-back', to: old.pid });
+    if (!isAlive(fs, old)) return stranded('the old nginx is gone', cause);
+    note(own, 'back');
+    await endStillborn(own);
+    // a new binary may be on its way at this very moment
+    const settled = await waitUntil(
+      () => (heirsOf(fs, old).unborn || look(fs, old, ANY_SIGNAL) === 'busy' ? undefined : true),
+      { deadline: timeouts.reload },
+    );
+    if (settled.kind !== 'seen') return stranded('the old nginx does not answer', cause);
+    const [young] = heirsOf(fs, old).masters;
+    // beside a new binary HUP reads nothing anew: it starts workers and no more. Without one nginx does so by itself
+    if (winched && young !== undefined) send(old, 'SIGHUP', 'old-nginx');
+    const ready = createReadiness(fs, old, { listeners, least: own.least.old });
+    const served = await waitUntil(() => (ready() === null ? true : undefined), {
+      deadline: timeouts.reload,
+    });
+    if (served.kind !== 'seen') return stranded('the old nginx does not take up its work again', cause);
+    const left = await dismiss(own, young ?? null);
+    if (!left.ok) return stranded('the new nginx still has requests', left.failure);
+    const restored = await waitUntil(
+      () => (pidIn(pidfile) === old.pid && !exists(`${pidfile}.oldbin`) ? true : undefined),
+      { deadline: timeouts.reload },
+    );
+    if (restored.kind !== 'seen') return stranded(`${pidfile} does not name the nginx that runs`, cause);
+    record.remove();
+    return fail(cause);
+  }
+
+  /** Lets a new master go, with the workers it has, and those whose master died. */
+  async function dismiss(own: Upgrade, young: ProcessId | null): Promise<Result<void>> {
+    const voice = createWaitingVoice(tell);
+    const people = young === null ? [] : [young, ...allWorkers(young)];
+    if (young !== null) {
+      send(young, 'SIGQUIT', 'new-nginx');
+      const gone = await waitUntil(
+        () => {
+          if (people.every((id) => !isAlive(fs, id))) return true;
+          voice(() =>
+            holdersOf(
+              fs,
+              people.filter((id) => isAlive(fs, id) && id !== young),
+              young,
+            ),
+          );
+          return undefined;
+        },
+        { deadline: timeouts.drain },
+      );
+      const left = people.filter((id) => isAlive(fs, id));
+      if (gone.kind !== 'seen' && isAlive(fs, young)) {
+        return fail({ reason: 'nginx-busy', ms: timeouts.drain, holders: holdersOf(fs, left, young) });
+      }
+    }
+    return dismissOrphans(own);
+  }
+
+  const allWorkers = (master: ProcessId): readonly ProcessId[] => {
+    const { serving, retiring, untitled } = readWorkers(fs, master);
+    return [...serving, ...retiring, ...untitled];
+  };
+
+  /** Workers go on serving when their master is killed; nobody would ever tell them to go. */
+  async function dismissOrphans({ listeners, old }: Upgrade): Promise<Result<void>> {
+    const orphans = orphansOn(fs, listeners);
+    if (orphans.length === 0) return ok(undefined);
+    for (const id of orphans) signalProcess(fs, id, 'SIGQUIT');
+    tell({ kind: 'signal', signal: 'SIGQUIT', to: 'nginx-workers', pids: orphans.map(({ pid }) => pid) });
+    const left = (): readonly ProcessId[] => orphans.filter((id) => isAlive(fs, id));
+    const gone = await waitUntil(() => (left().length === 0 ? true : undefined), {
+      deadline: timeouts.drain,
+    });
+    if (gone.kind === 'seen') return ok(undefined);
+    return fail({ reason: 'nginx-busy', ms: timeouts.drain, holders: holdersOf(fs, left(), old) });
+  }
+
+  async function recover(key: string): Promise<Result<UpgradeEnd>> {
+    const record = tools.record(key);
+    const begun = record.read();
+    if (begun === null) return ok('none');
+    const { old } = begun;
+    tell({ kind: 'upgrade-found', old: old.pid });
+    const found = await running.locate();
+    if (!found.ok) return found;
+    const { master } = found.value;
+    const holder = isAlive(fs, old) ? old : master;
+    const listeners = holder === null ? [] : listenersOf(fs, holder);
+    if (listeners === null) return unseen(holder ?? old);
+    const own: Upgrade = {
+      program: begun.program,
+      old,
+      listeners,
+      least: { old: begun.workers, new: 1 },
+      pidfile: begun.pidfile,
+      record,
+      log: () => '',
+    };
+    if (!isAlive(fs, old)) {
+      const swept = await dismissOrphans(own);
+      if (!swept.ok) return swept;
+      record.remove();
+      return ok(master === null ? 'undone' : 'finished');
+    }
+    const seen = look(fs, old);
+    const blind = seen === 'foreign' || seen === 'unreadable' ? failureOf(seen, old) : null;
+    if (blind !== null) return fail(blind);
+    const [young] = heirsOf(fs, old).masters;
+    const onward = young !== undefined && (begun.stage === 'leave' || begun.stage === 'end');
+    if (onward) {
+      const over = await handOver(own, young);
+      if (over.ok) return ok('finished');
+      if (over.failure.reason === 'stranded') return over;
+      return undone(await back(own, { winched: true }, over.failure));
+    }
+    // on the way back a HUP may have been sent or not: it was, if there are workers
+    const winched = begun.stage !== 'start' && readWorkers(fs, old).serving.length === 0;
+    return undone(await back(own, { winched }, { reason: 'interrupted', signal: 'SIGTERM' }));
+  }
+
+  /** A new binary that neither came up nor ended: it runs because of us, and holds nobody's requests. */
+  async function endStillborn({ old, program }: Upgrade): Promise<void> {
+    const ours = (): readonly ProcessId[] =>
+      heirsOf(fs, old).untitled.filter(({ pid }) => argv(fs, pid).includes(program));
+    for (const name of ['SIGTERM', 'SIGKILL'] as const) {
+      // one that is about to come up does so in this time
+      const none = await waitUntil(() => (ours().length === 0 ? true : undefined), {
+        deadline: timeouts.stop,
+      });
+      if (none.kind === 'seen') return;
+      for (const id of ours()) send(id, name, 'new-nginx');
+    }
+  }
+
+  const note = (
+    { old, program, pidfile, least, record }: Upgrade,
+    stage: BegunUpgrade['stage'],
+  ): Result<void> => record.write({ old, program, pidfile, workers: least.old, stage });
+
+  /** What the next deploy compares with: the new workers have read what is on the disk, unless it changed meanwhile. */
+  async function remember({ hash }: Reading): Promise<void> {
+    const now = await running.read();
+    if (!now.ok || now.value.hash !== hash || now.value.nginx.master === null) return;
+    running.prove(hash, readWorkers(fs, now.value.nginx.master).serving);
+  }
+
+  function send(to: ProcessId, name: NodeJS.Signals, who: 'old-nginx' | 'new-nginx'): void {
+    if (signalProcess(fs, to, name)) tell({ kind: 'signal', signal: name, to: who, pids: [to.pid] });
+  }
+
+  function failure(own: Upgrade, at: UpgradeStage, ms: number): Failure {
+    const holders = at === 'leave' ? holdersOf(fs, readWorkers(fs, own.old).retiring, own.old) : [];
+    return { reason: 'upgrade-failed', program: own.program, at, ms, holders, log: own.log() };
+  }
+  const failed = (own: Upgrade, at: UpgradeStage, ms: number): Result<never> => fail(failure(own, at, ms));
+
+  return { upgrade, recover };
+}
+
+/** The lines that say what went wrong: under load there are many others. */
+const serious = (log: string): string =>
+  log
+    .split('\n')
+    .filter((line) => /\[(?:error|crit|alert|emerg)\]/.test(line))
+    .join('\n');
+
+const stranded = (detail: string, cause: Failure): Result<never> =>
+  fail({ reason: 'stranded', detail, cause });
+
+const undone = (back: Result<never>): Result<UpgradeEnd> =>
+  !back.ok && back.failure.reason === 'stranded' ? back : ok('undone');
+
+const unseen = ({ pid }: ProcessId): Result<never> =>
+  fail({ reason: 'unobservable', what: 'nginx', detail: `/proc/${String(pid)}/fd` });
+
+const interrupted = (signal: StopSignal | null): Failure => ({
+  reason: 'interrupted',
+  signal: signal ?? 'SIGTERM',
+});
