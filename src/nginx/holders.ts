@@ -15,18 +15,27 @@ export function listenersOf(fs: Procfs, master: ProcessId): readonly Listener[] 
 
 /**
  * The connections of each process, but for the channels between nginx's own processes: of those the master
- * has both ends.
+ * has both ends. `known`: where it listens, for a time when it does so no more (after a QUIT); without that knowledge
+ * a connection that bears an address counts as a client's.
  */
-export function holdersOf(fs: Procfs, ids: readonly ProcessId[], master: ProcessId): readonly Holder[] {
+export function holdersOf(
+  fs: Procfs,
+  ids: readonly ProcessId[],
+  master: ProcessId,
+  known?: readonly Listener[],
+): readonly Holder[] {
   const shared = new Set(socketsOf(fs, master.pid)?.values());
   const own = ids.map(({ pid }) => {
     const sockets = [...(socketsOf(fs, pid)?.values() ?? [])].filter((inode) => !shared.has(inode));
     return { pid, sockets: new Set(sockets) };
   });
   const all = endpointsOf(fs, new Set([...shared, ...own.flatMap(({ sockets }) => [...sockets])]));
+  const listeners = known ?? all.listeners;
   return own.map(({ pid, sockets }) => {
     const held = all.connections.filter(({ inode }) => sockets.has(inode));
-    const clients = held.filter((end) => cameIn(end, all.listeners)).length;
+    const clients = held.filter((end) =>
+      listeners.length === 0 ? end.local !== null : cameIn(end, listeners),
+    ).length;
     return { pid, clients, upstreams: held.length - clients };
   });
 }

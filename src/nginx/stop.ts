@@ -19,13 +19,14 @@ import { steadyChildren } from './workers.js';
 export async function stop(tools: ControlTools, master: ProcessId): Promise<Result<void>> {
   const { fs, timeouts, tell, interruption } = tools;
   const crew = createCrew(tools, [master]);
+  const listeners = listenersOf(fs, master) ?? [];
   const blind = failureOf(look(fs, master), master);
   if (blind !== null) return fail(blind);
   if (signalProcess(fs, master, 'SIGQUIT')) {
     tell({ kind: 'signal', signal: 'SIGQUIT', to: 'nginx', pids: [master.pid] });
   }
   const voice = createWaitingVoice(tell);
-  const holders = (): ReturnType<typeof holdersOf> => holdersOf(fs, crew.workers(), master);
+  const holders = (): ReturnType<typeof holdersOf> => holdersOf(fs, crew.workers(), master, listeners);
   const gone = await waitUntil(
     () => {
       if (crew.left().length === 0) return true;
@@ -93,7 +94,9 @@ export async function forceStop(
       if (masters.some((id) => id.pid === pid)) removeFile(path);
     }
     for (const { address } of listeners) {
-      if (address.kind !== 'unix' || socketsAt(fs, address).listeners.length > 0) continue;
+      // a relative name counts from a folder that nobody knows any more
+      if (address.kind !== 'unix' || !address.path.startsWith('/')) continue;
+      if (socketsAt(fs, address).listeners.length > 0) continue;
       const there = facts(address.path);
       if (there.ok && there.value.kind === 'socket') removeFile(address.path);
     }

@@ -7,7 +7,7 @@ import type { ProcessId, UpgradeStage } from '../event.js';
 import { waitUntil } from '../system/clock.js';
 import { connectTo } from '../system/connect.js';
 import { endpointsOf, reachable } from '../system/endpoints.js';
-import type { Listener } from '../system/endpoints.js';
+import type { Endpoint, Listener } from '../system/endpoints.js';
 import { polledBy, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { ANY_SIGNAL, look } from './reload.js';
@@ -107,14 +107,13 @@ async function takerOf(
   }
 }
 
-/** The connections of each worker that serves. */
-function ends(fs: Procfs, master: ProcessId): Map<number, ReturnType<typeof endpointsOf>['connections']> {
-  return new Map(
-    readWorkers(fs, master).serving.map(({ pid }) => [
-      pid,
-      endpointsOf(fs, new Set(socketsOf(fs, pid)?.values())).connections,
-    ]),
+/** The connections of each worker that serves; the kernel's tables are read once. */
+function ends(fs: Procfs, master: ProcessId): ReadonlyMap<number, readonly Endpoint[]> {
+  const own = readWorkers(fs, master).serving.map(
+    ({ pid }) => [pid, new Set(socketsOf(fs, pid)?.values())] as const,
   );
+  const { connections } = endpointsOf(fs, new Set(own.flatMap(([, inodes]) => [...inodes])));
+  return new Map(own.map(([pid, inodes]) => [pid, connections.filter(({ inode }) => inodes.has(inode))]));
 }
 
 const spelled = (address: Listener['address']): string =>

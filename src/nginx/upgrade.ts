@@ -304,9 +304,14 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     const people = young === null ? [] : [young, ...allWorkers(young)];
     if (young !== null) {
       send(young, 'SIGQUIT', 'new-nginx');
+      let idle = 0;
       const gone = await waitUntil(
         () => {
           if (people.every((id) => !isAlive(fs, id))) return true;
+          // a master ends when it sees its last worker end (ngx_master_process_cycle): one that never had any does not
+          const alone = allWorkers(young).length === 0 && look(fs, young, ANY_SIGNAL) === 'idle';
+          idle = alone ? idle + 1 : 0;
+          if (idle === ABANDONED) send(young, 'SIGKILL', 'new-nginx');
           voice(() =>
             holdersOf(
               fs,
@@ -426,6 +431,9 @@ export function createUpgrader(tools: ControlTools): Upgrader {
 
   return { upgrade, recover };
 }
+
+/** Looks in a row at a master without workers that sleeps with no signal pending. */
+const ABANDONED = 4 * SLEEPS;
 
 /** The lines that say what went wrong: under load there are many others. */
 const serious = (log: string): string =>

@@ -447,7 +447,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
             ? 'The old binary serves as before. If the configuration on disk listens elsewhere, `swap-pool nginx reload` first.'
             : failure.at === 'leave'
               ? 'The old binary serves as before. A longer `drain.timeout` waits longer for the requests below.'
-              : 'The old binary serves as before. See the error log below.',
+              : "The old binary serves as before. nginx's error log may say more.",
         ...merge(tail(failure.log), holding(failure.holders)),
       };
     case 'disk-differs-from-running':

@@ -9,6 +9,7 @@
  *     });
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { resolve } from 'node:path';
 import { Load, type LoadPlan } from '../../src/demo/load.js';
 import { findPrograms } from '../../src/demo/programs.js';
@@ -39,6 +40,8 @@ export interface RigOptions extends Partial<Pick<SandboxOptions, 'nginxMain' | '
   readonly sites?: readonly SiteOptions[];
   /** Programs beside nginx and php-fpm that run in the sandbox, and end with it. */
   readonly others?: readonly string[];
+  /** The binary to start nginx from; the machine's own. */
+  readonly nginx?: string;
   /** The whole test has so many ms; one minute. */
   readonly timeout?: number;
 }
@@ -84,10 +87,10 @@ export class Rig {
   static async open(options: RigOptions): Promise<Rig> {
     const programs = findPrograms();
     if (!programs.ok) throw new Error(JSON.stringify(programs.failure));
-    const { site = {}, nginxMain, nginxHttp, prepare, others = [] } = options;
+    const { site = {}, nginx = programs.value.nginx, nginxMain, nginxHttp, prepare, others = [] } = options;
     const opened = await Sandbox.open({
       templates: resolve('templates'),
-      programs: { ...programs.value, ...Object.fromEntries(others.map((path) => [path, path])) },
+      programs: { ...programs.value, nginx, ...Object.fromEntries(others.map((path) => [path, path])) },
       sites: options.sites ?? [{ name: 'demo', switch: options.switch ?? 'rewrite', workers: 16, ...site }],
       ...(nginxMain === undefined ? {} : { nginxMain }),
       ...(nginxHttp === undefined ? {} : { nginxHttp }),
@@ -165,6 +168,44 @@ export class Rig {
   }
 
   // ---------------------------------------------------------------- hands
+
+  /**
+   * A request that a worker of nginx is busy with until `finish`, which gives the answer's status (null: the
+   * connection broke): a POST, half of whose body has yet to come. It has been begun when this resolves.
+   */
+  hold(name?: string): Promise<{ readonly finish: () => Promise<number | null> }> {
+    const { port, name: host } = this.site(name);
+    const sent = request({
+      host: '127.0.0.1',
+      port,
+      path: '/upload.php?id=held',
+      method: 'POST',
+      agent: false,
+      headers: { host: `${host}.test`, connection: 'close', 'content-length': 4, expect: '100-continue' },
+    });
+    const status = new Promise<number | null>((resolve) => {
+      sent.on('error', () => {
+        resolve(null);
+      });
+      sent.on('response', (response) => {
+        response.resume().on('close', () => {
+          resolve(response.complete ? (response.statusCode ?? null) : null);
+        });
+      });
+    });
+    const finish = (): Promise<number | null> => {
+      sent.end('ab');
+      return status;
+    };
+    return new Promise((resolve) => {
+      // nginx says so when it begins to read the body
+      sent.on('continue', () => {
+        sent.write('ab');
+        resolve({ finish });
+      });
+      sent.flushHeaders();
+    });
+  }
 
   /** Signals a slot's master, confirmed by its title, and with `gone` waits until it has gone. */
   async signalPool(slot: Slot, signal: NodeJS.Signals, { gone = true, name = '' } = {}): Promise<void> {

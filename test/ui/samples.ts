@@ -51,8 +51,6 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   'address-invalid': { reason: 'address-invalid', slot: 'blue', address: 'shop' },
   'symlink-needs-unix': { reason: 'symlink-needs-unix', address: '127.0.0.1:9001' },
   locked: { reason: 'locked', lock: 'app', path: '/run/swap-pool/shop.lock', holder },
-  'answer-needed': { reason: 'answer-needed', question: { kind: 'init-write', files: 3 } },
-  declined: { reason: 'declined', question: { kind: 'init-write', files: 3 } },
   'file-exists': { reason: 'file-exists', files: ['/etc/swap-pool/shop.fpm.conf'] },
   'file-unreadable': { reason: 'file-unreadable', path: '/etc/php/8.2/fpm/pool.d/www.conf', code: 'ENOENT' },
   'pool-file-unclear': { reason: 'pool-file-unclear', place, what: 'neither a section nor a setting' },
