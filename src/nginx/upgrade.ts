@@ -143,7 +143,10 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       old,
       listeners,
       // `auto` counts the CPUs as nginx sees them, which may not be how we do
-      least: { old: readWorkers(fs, old).serving.length, new: /^\d+$/.test(wanted) ? Number(wanted) : 1 },
+      least: {
+        old: readWorkers(fs, old).serving.length,
+        new: /^[1-9]\d*$/.test(wanted) ? Number(wanted) : 1,
+      },
       pidfile: pidfile.value,
       record: tools.record(key.value),
       log: () => (errorLog === null ? '' : serious(logSince(errorLog, logged, -1))),

@@ -312,7 +312,8 @@ async function dieOnAndOn(
         failure: { reason: 'upgrade-pending' },
       });
     }
-    const mended = await rig.run(['recover']);
+    // the next upgrade ends it, too, before it begins
+    const mended = await rig.run(change % 2 === 0 ? ['nginx', 'upgrade'] : ['recover']);
     expect(mended.result, `${words}\n${mended.stdout}${mended.stderr}`).toMatchObject({ exit: 0 });
     await expectAlone(rig, master(rig), words);
     await after(words);
@@ -320,7 +321,7 @@ async function dieOnAndOn(
 }
 
 it(
-  'kill -9 at every point: before WINCH recover goes back, after it on to the new binary',
+  'kill -9 at every point: recover and the next upgrade end it, after WINCH in favour of the new binary',
   { timeout: 180_000 },
   async () => {
     await withBinary({ site: site(), timeout: 170_000 }, async (rig, binary) => {

@@ -1,16 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { CommandResult, Failure, Outcome, StepNote, Warning } from '../../src/event.js';
+import { NGINX_VERBS } from '../../src/event.js';
+import type { CommandResult, Failure, NginxVerb, Outcome, StepNote, Warning } from '../../src/event.js';
 import {
   eventLine,
   failureMessage,
   messageLines,
   noteText,
+  noticeText,
   resultLine,
   warningMessage,
 } from '../../src/ui/message.js';
 import type { Message } from '../../src/ui/message.js';
-import { ALL_FAILURES, ALL_WARNINGS, DEPLOYED, FAILURES, RESULT, WARNINGS } from './samples.js';
+import { ALL_FAILURES, ALL_WARNINGS, DEPLOYED, FAILURES, NOTICES, RESULT, WARNINGS } from './samples.js';
 
 function expectWellSaid({ message, hint, details = [] }: Message): void {
   for (const sentence of [message, hint]) {
@@ -54,7 +56,7 @@ describe('every warning', () => {
 
 /** The value with `evil` behind each text that could come from elsewhere. */
 function poisoned<T>(value: T, evil: string): T {
-  const own = new Set(['reason', 'kind', 'slot', 'lock', 'state', 'signal', 'why', 'step']);
+  const own = new Set(['reason', 'kind', 'slot', 'lock', 'state', 'signal', 'why', 'step', 'at', 'to']);
   const walk = (node: unknown, key = ''): unknown => {
     if (typeof node === 'string') return own.has(key) || node === 'below 400' ? node : node + evil;
     if (Array.isArray(node)) return node.map((item) => walk(item));
@@ -214,4 +216,27 @@ it.each<[StepNote, string]>([
   [{ kind: 'signal', signal: 'SIGKILL' }, 'by KILL'],
 ])('note %o', (note, text) => {
   expect(noteText(note)).toBe(text);
+});
+
+it.each(Object.values(NOTICES).map((notice) => [notice.kind, notice] as const))(
+  'the notice %s is one plain line',
+  (_, notice) => {
+    const text = noticeText(notice);
+    expect(text).toMatch(/^[\x20-\x7e]+$/);
+    expect(text).not.toMatch(/undefined|null|NaN|\[object| {2}/);
+    expect(noticeText(poisoned(notice, '\u001b[2J\n'))).toMatch(/^[\x20-\x7e]+$/);
+  },
+);
+
+it('how a verb of nginx ended is said once', () => {
+  const line = (verb: NginxVerb, outcome: Outcome): string | null =>
+    resultLine({ command: 'nginx', verb, outcome, exit: 0 });
+  expect(NGINX_VERBS.map((verb) => line(verb, 'done')).every((text) => text?.startsWith('nginx '))).toBe(
+    true,
+  );
+  expect(line('stop', 'unchanged')).toBe('nginx does not run: nothing to do.');
+  expect(line('upgrade', 'reverted')).toBe('Reverted: the old binary serves as before.');
+  expect(line('upgrade', 'interrupted')).toContain('the old binary serves');
+  expect(line('stop', 'interrupted')).toContain('goes on without us');
+  expect(line('upgrade', 'refused')).toBeNull();
 });

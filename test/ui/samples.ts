@@ -6,6 +6,7 @@ import type {
   EventBody,
   Failure,
   FailureReason,
+  Notice,
   Plan,
   Warning,
   WarningReason,
@@ -301,7 +302,27 @@ export const ALL_FAILURES: readonly Failure[] = [
   { ...FAILURES['unit-disagrees'], unitPid: null },
   { ...FAILURES['unit-disagrees'], pid: null },
   { reason: 'not-serving', apps: ['shop', 'blog'] },
+  { ...FAILURES['upgrade-impossible'], why: 'no-binary' },
+  { ...FAILURES['logs-not-reopened'], pids: [] },
+  ...(['start', 'workers', 'listeners', 'died', 'retire', 'answers', 'quit'] as const).map((at) => ({
+    ...FAILURES['upgrade-failed'],
+    at,
+    ms: 0,
+    holders: [],
+  })),
 ];
+
+const holders = [{ pid: 813, clients: 2, upstreams: 1 }];
+
+export const NOTICES: { readonly [K in Notice['kind']]: Extract<Notice, { kind: K }> } = {
+  signal: { kind: 'signal', signal: 'SIGUSR2', to: 'old-nginx', pids: [812] },
+  'nginx-tested': { kind: 'nginx-tested', program: '/usr/sbin/nginx' },
+  'nginx-waits': { kind: 'nginx-waits', holders },
+  'nginx-master': { kind: 'nginx-master', pid: 900, workers: 2 },
+  'nginx-answers': { kind: 'nginx-answers', address: '127.0.0.1:80', pid: 901 },
+  'nginx-goes-back': { kind: 'nginx-goes-back', to: 812 },
+  'upgrade-found': { kind: 'upgrade-found', old: 812 },
+};
 
 export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reason: R }> } = {
   'no-probe-script': { reason: 'no-probe-script' },

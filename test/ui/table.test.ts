@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { DemoReport, HistoryEntry } from '../../src/event.js';
+import type { DemoReport, HistoryEntry, NginxStatus } from '../../src/event.js';
 import { PLAIN } from '../../src/ui/style.js';
 import { COLORED } from '../../src/ui/tty.js';
 import {
@@ -9,6 +9,7 @@ import {
   historyLines,
   planLines,
   resultTables,
+  nginxLines,
   statusLines,
   visible,
 } from '../../src/ui/table.js';
@@ -173,4 +174,41 @@ it('colours take no room in a table', () => {
 
 it('a deploy has no table', () => {
   expect(resultTables({ command: 'deploy', exit: 0 }, PLAIN)).toEqual([]);
+});
+
+it('nginx: its master, generations with what they hold, an upgrade that is not finished', () => {
+  const generation = { since: '2026-11-21T20:43:01.000Z', retiring: false };
+  const status: NginxStatus = {
+    state: 'running',
+    pid: 812,
+    workers: 1,
+    retiring: 1,
+    config: '/etc/nginx/nginx.conf',
+    binary: '/usr/sbin/nginx',
+    since: '2026-11-21T20:43:01.000Z',
+    pidfile: '/run/nginx.pid',
+    generations: [
+      { ...generation, workers: [{ pid: 815, clients: 4, upstreams: 2 }] },
+      { ...generation, retiring: true, workers: [{ pid: 813, clients: 1, upstreams: 0 }] },
+    ],
+    upgrade: { old: 700, new: 812, ours: true, generations: [] },
+  };
+  expect(nginxLines(status, PLAIN)).toEqual([
+    'nginx: running, pid 812 since 2026-11-21 20:43:01Z',
+    '  config   /etc/nginx/nginx.conf',
+    '  binary   /usr/sbin/nginx',
+    '  pidfile  /run/nginx.pid',
+    '  serving since 2026-11-21 20:43:01Z',
+    '    worker 815 (4 clients, 2 upstreams)',
+    '  retiring since 2026-11-21 20:43:01Z',
+    '    worker 813 (1 client, 0 upstreams)',
+    '  upgrade pending: old master 700, new master 812; `swap-pool recover` ends it',
+  ]);
+  const gone = { pid: null, since: null, workers: 0, retiring: 0, generations: [], upgrade: null };
+  expect(nginxLines({ ...status, ...gone, state: 'dead' }, PLAIN)).toEqual([
+    'nginx: stopped',
+    '  config   /etc/nginx/nginx.conf',
+    '  binary   /usr/sbin/nginx',
+    '  pidfile  /run/nginx.pid (left behind)',
+  ]);
 });
