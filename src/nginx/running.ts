@@ -125,11 +125,11 @@ export function createRunning(options: RunningOptions): Running {
 
   /**
    * The nginx that was found last while its master lives: no second walk through the process table. A binary
-   * upgrade that began since is known by its `.oldbin` file.
+   * upgrade that began since is known by its `.oldbin` file; one that was under way may have ended.
    */
   async function known(): Promise<Result<Nginx>> {
-    const master = found?.master ?? null;
-    return found !== null && master !== null && isAlive(fs, master) ? ok(found) : locate();
+    if (found === null || found.master === null || found.upgrading) return locate();
+    return isAlive(fs, found.master) ? ok(found) : locate();
   }
 
   async function read(): Promise<Result<Reading>> {
