@@ -27,19 +27,21 @@ export interface UpgradeRecord {
 
 /** `path`: in a folder that nobody else may write, gone with the boot like the masters it names. */
 export function createUpgradeRecord(path: string): UpgradeRecord {
+  const next = `${path}.new`;
   return {
     read: () => {
       const text = readText(path);
       return text.ok ? parse(text.value) : null;
     },
     write: (begun) => {
-      const next = `${path}.new`;
       removeFile(next);
       const made = createFile(next, `${JSON.stringify(begun)}\n`, 0o600);
       const done = made.ok ? rename(next, path) : made;
       return done.ok ? ok(undefined) : fail({ reason: 'state-unwritable', path, code: done.code });
     },
     remove: () => {
+      // of a death while it was written
+      removeFile(next);
       removeFile(path);
     },
   };
