@@ -10,7 +10,12 @@ import type { Session } from './session.js';
 declare const __VERSION__: string;
 
 type Options = Readonly<Record<string, unknown>>;
-type Run = (session: Session, app: string | undefined, options: Options) => Promise<CommandResult>;
+type Run = (
+  session: Session,
+  app: string | undefined,
+  options: Options,
+  words: readonly string[],
+) => Promise<CommandResult>;
 
 void main(process.argv.slice(2));
 
@@ -56,9 +61,10 @@ async function main(argv: readonly string[]): Promise<void> {
       .command(name)
       .description(description)
       .action(async (...given: unknown[]) => {
-        const app = typeof given[0] === 'string' ? given[0] : undefined;
+        const words = given.filter((one) => typeof one === 'string');
+        const [app] = words;
         const options = given.find((one): one is Options => typeof one === 'object' && one !== null) ?? {};
-        await conclude(name, (session) => run(session, app, options));
+        await conclude(name, (session) => run(session, app, options, words));
       });
   const duration = (text: string): number => {
     const parsed = parseDuration(text);
@@ -150,6 +156,18 @@ async function main(argv: readonly string[]): Promise<void> {
   )
     .addArgument(new Argument('<verb>').choices(NGINX_VERBS))
     .option('-y, --yes', 'do not ask');
+  command('pool', "one slot's pool, as an init script would", async (session, _, options, words) => {
+    const { pool } = await import('./commands/pool.js');
+    return pool(session, words, {
+      yes: options['yes'] === true,
+      waitLock: Number(options['waitLock']),
+    });
+  })
+    .argument('<verb>', 'start stop force-stop restart try-restart reload reopen-logs status')
+    .argument('<slot>', 'blue or green')
+    .argument('[app]')
+    .option('-y, --yes', 'do it, although the pool serves the site')
+    .option('--wait-lock <duration>', 'wait so long for another swap-pool to finish', duration, 0);
   command(
     'demo',
     'a sandbox: a private nginx, two pools, live load, deploys both ways, a verdict',

@@ -57,6 +57,12 @@ export interface SlotView {
   readonly warnings: readonly Warning[];
 }
 
+/**
+ * What a pool is in the middle of. `leaving`: its master told its workers to end, to stop or to run
+ * itself anew. `starting`: it has not come up yet.
+ */
+export type Transition = 'leaving' | 'starting';
+
 /** One cheap look during a drain. */
 export interface PoolLoad {
   readonly connections: Connections;
@@ -120,8 +126,54 @@ export interface PoolDriver {
   /**
    * QUIT, then TERM, then KILL to the very processes of `life`, each bounded by
    * `stop.timeout`, each confirmed by identity right before its signal. Done when all are gone.
+   * `patient`: QUIT has patience(), for a pool that may still serve. `force`: begins with TERM.
    */
-  stop(slot: Slot, life: PoolLife, told: (warning: Warning) => void): Promise<Result<Stopped>>;
+  stop(
+    slot: Slot,
+    life: PoolLife,
+    told: (warning: Warning) => void,
+    how?: 'patient' | 'force',
+  ): Promise<Result<Stopped>>;
+
+  /**
+   * How long what the pool serves is given to end, ms: `stop.timeout`, and never less than its own
+   * master gives it after a QUIT.
+   */
+  patience(slot: Slot): number;
+
+  /** How long its master lets requests end when it reloads, ms; 0: not at all. */
+  grace(slot: Slot): number;
+
+  /** What it is in the middle of now; null: nothing. */
+  transition(slot: Slot): Result<Transition | null>;
+
+  /**
+   * Waits until it is in the middle of nothing, as long as that can rightly take, then looks.
+   * `doing`: what it still is at when that time is over.
+   */
+  steady(slot: Slot): Promise<Result<{ readonly view: SlotView; readonly doing: Transition | null }>>;
+
+  /** Whether a pool of its kind can be told such a thing at all: `pool-unable`. */
+  able(slot: Slot, verb: 'reload' | 'reopen-logs'): Result<void>;
+
+  /**
+   * Whether the pool would take its configuration as it is on disk: asked of it, nothing is touched; a kind that
+   * cannot be asked takes what there is. `pool-config-invalid`.
+   */
+  test(slot: Slot): Promise<Result<void>>;
+
+  /**
+   * Lets the master run itself anew, and waits until it has: another run of its program, the very same
+   * sockets, none of the old workers. `pool-died`, `pool-reload-unproven`, `signal-refused`.
+   */
+  reload(slot: Slot, life: PoolLife): Promise<Result<PoolLife>>;
+
+  /**
+   * Lets the master open its logs by their names again, and waits until it, and the workers that take
+   * requests, have them open. Gives back the files; none when its logs are no files.
+   * `pool-died`, `pool-logs-not-reopened`, `signal-refused`.
+   */
+  reopenLogs(slot: Slot, life: PoolLife): Promise<Result<readonly string[]>>;
 
   /** Removes the files that a gone life left: retired name, dead socket, stale pidfile. Never a living one's. */
   sweep(slot: Slot): Result<void>;

@@ -86,6 +86,27 @@ export interface LockHolder {
 /** The steps of a deploy, in their order. deploy/steps.ts says what each does. */
 export type StepName = 'start' | 'probe' | 'switch' | 'verify' | 'drain' | 'retire' | 'stop';
 
+/** What `pool` does to the pool of one slot. `condrestart` and `force-reload` are other names of two of them. */
+export type PoolVerb =
+  'start' | 'stop' | 'force-stop' | 'restart' | 'try-restart' | 'reload' | 'reopen-logs' | 'status';
+
+/** What is seen to begin and to end: a deploy's steps, and what `pool` does beside them. */
+export type ActName = StepName | 'reload' | 'reopen-logs';
+
+/** What a command asks before it goes on. `--yes` answers. */
+export type Question =
+  | { readonly kind: 'init-write'; readonly files: number }
+  | { readonly kind: 'nginx-stop'; readonly pid: number; readonly apps: readonly string[] }
+  | {
+      readonly kind: 'pool-serves';
+      readonly verb: PoolVerb;
+      readonly slot: Slot;
+      /** False: what the proxy runs is not what its files say, so it may serve. */
+      readonly certain: boolean;
+      readonly connections: Connections;
+      readonly working: number;
+    };
+
 /**
  * How the proxy follows a switch: `rewrite` exchanges addresses in its config
  * and reloads it, `symlink` renames a link that its config names.
@@ -93,7 +114,7 @@ export type StepName = 'start' | 'probe' | 'switch' | 'verify' | 'drain' | 'reti
 export type SwitchKind = 'rewrite' | 'symlink';
 
 export type CommandName =
-  'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'nginx' | 'init' | 'demo';
+  'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'init' | 'pool' | 'nginx' | 'demo';
 
 /** What `nginx <verb>` does to the proxy. */
 export const NGINX_VERBS = [
@@ -305,6 +326,51 @@ export type Failure =
       readonly retiring: number;
     }
   | { readonly reason: 'still-draining'; readonly slot: Slot }
+  /** The pool goes on as before: what it serves did not end in time. */
+  | {
+      readonly reason: 'pool-busy';
+      readonly slot: Slot;
+      readonly ms: number;
+      readonly connections: Connections;
+      readonly working: number;
+      readonly retiring: number;
+    }
+  | { readonly reason: 'pool-not-running'; readonly slot: Slot; readonly address: string }
+  | { readonly reason: 'pool-orphaned'; readonly slot: Slot; readonly pids: readonly number[] }
+  /** It was about to be taken down, and the proxy was pointed at it. */
+  | { readonly reason: 'pool-named'; readonly slot: Slot }
+  /** Its master has been told to stop or to reload by somebody, or it is starting, and comes to no end. */
+  | {
+      readonly reason: 'pool-in-transition';
+      readonly slot: Slot;
+      readonly doing: 'leaving' | 'starting';
+    }
+  | {
+      readonly reason: 'pool-reload-unproven';
+      readonly slot: Slot;
+      readonly ms: number;
+      readonly log: string;
+    }
+  | {
+      readonly reason: 'pool-logs-not-reopened';
+      readonly slot: Slot;
+      readonly files: readonly string[];
+      readonly ms: number;
+    }
+  | {
+      readonly reason: 'signal-refused';
+      readonly slot: Slot;
+      readonly pid: number;
+      readonly signal: string;
+      readonly code: string;
+    }
+  /** A pool of this kind knows no such thing. */
+  | {
+      readonly reason: 'pool-unable';
+      readonly slot: Slot;
+      readonly verb: PoolVerb;
+      readonly kind: string;
+    }
   | { readonly reason: 'unobservable'; readonly what: string; readonly detail: string }
 
   // the proxy
@@ -377,6 +443,7 @@ export type Failure =
   | { readonly reason: 'old-pool-still-used'; readonly slot: Slot; readonly requests: number }
 
   // the deploy itself
+  | { readonly reason: 'deploy-open'; readonly deploy: string; readonly step: StepName | null }
   | { readonly reason: 'nothing-to-roll-back'; readonly why: 'none' | 'was-rollback' }
   | {
       readonly reason: 'interrupted';
@@ -474,9 +541,18 @@ export type Warning =
   | { readonly reason: 'unit-runtime-folder'; readonly units: readonly string[]; readonly folder: string }
   /** Its file was changed and systemd has not read it yet. */
   | { readonly reason: 'unit-unread'; readonly slot: Slot; readonly unit: string }
-  | { readonly reason: 'cut'; readonly slot: Slot; readonly cut: number }
   /** A look at the proxy that does without its configuration, and why. */
   | { readonly reason: 'nginx-config-unusable'; readonly cause: Failure }
+  /** `asked`: it was said before, and agreed to. */
+  | { readonly reason: 'cut'; readonly slot: Slot; readonly cut: number; readonly asked?: true }
+  | {
+      readonly reason: 'reload-cuts';
+      readonly slot: Slot;
+      readonly connections: Connections;
+      readonly working: number;
+    }
+  | { readonly reason: 'reload-joined'; readonly slot: Slot }
+  | { readonly reason: 'name-given-back'; readonly slot: Slot }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }
@@ -507,11 +583,6 @@ export interface Plan {
   readonly signals: readonly { readonly signal: string; readonly to: string }[];
   readonly dryRun: boolean;
 }
-
-/** What a command asks before it goes on. `--yes` answers. */
-export type Question =
-  | { readonly kind: 'init-write'; readonly files: number }
-  | { readonly kind: 'nginx-stop'; readonly pid: number; readonly apps: readonly string[] };
 
 // ---------------------------------------------------------------- init
 
@@ -546,14 +617,14 @@ export type EventBody =
   | { readonly type: 'plan'; readonly plan: Plan }
   | {
       readonly type: 'step-started';
-      readonly step: StepName;
+      readonly step: ActName;
       readonly slot: Slot;
       /** True when the step is being undone. */
       readonly revert: boolean;
     }
   | {
       readonly type: 'step-done';
-      readonly step: StepName;
+      readonly step: ActName;
       readonly slot: Slot;
       readonly revert: boolean;
       readonly ms: number;
@@ -619,7 +690,14 @@ export interface SlotStatus {
   readonly workers: { readonly active: number; readonly idle: number };
   readonly holder?: Suspect;
   readonly pidfile: PidfileState;
+  /** Its socket's name was taken away: it runs, and nobody can connect. */
+  readonly retired?: true;
 }
+
+/** One app's pool, as `pool status` shows it. */
+export type PoolStatus = { readonly app: string } & (
+  (SlotStatus & { readonly failure?: Failure }) | { readonly failure: Failure }
+);
 
 export interface AppStatus {
   readonly app: string;
@@ -706,6 +784,9 @@ export type Timings = Readonly<Partial<Record<StepName | 'total', number>>>;
 /** The last line of every command, failed or not. */
 export interface CommandResult {
   readonly command: CommandName | null;
+  /** `pool` only. */
+  readonly verb?: PoolVerb | NginxVerb;
+  readonly slot?: Slot;
   readonly outcome?: Outcome;
   readonly exit: ExitCode;
   readonly from?: Slot | null;
@@ -715,9 +796,8 @@ export interface CommandResult {
   readonly drain?: Connections & { readonly cut: number };
   readonly failure?: Failure;
   readonly apps?: readonly AppStatus[];
+  readonly pools?: readonly PoolStatus[];
   readonly nginx?: ProxyStatus | NginxStatus | null;
-  /** Of `nginx`. */
-  readonly verb?: NginxVerb;
   readonly history?: readonly HistoryEntry[];
   readonly demo?: DemoReport;
   readonly init?: InitReport;

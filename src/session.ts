@@ -40,8 +40,11 @@ export interface Session {
   withEach(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
   /** Runs with the one proxy that the apps name; no pool is asked. */
   withProxy(run: (proxy: Proxy) => Promise<CommandResult>): Promise<CommandResult>;
-  /** Asks, at a terminal: `declined` without a yes, `answer-needed` where there is nobody to ask. */
-  confirm(question: Question): Promise<Result<void>>;
+  /**
+   * Asks, at a terminal: `declined` without a yes, `answer-needed` where there is nobody to ask. `about`: whose
+   * question it is, where the command has several apps.
+   */
+  confirm(question: Question, about?: string): Promise<Result<void>>;
   /** The file of an app that is yet to be written. */
   newFile(app: string | undefined): Result<AppFile>;
   /** Opens one app; its pools are asked what they are. */
@@ -129,12 +132,12 @@ export async function hold(
       const proxy = await openProxy(found.value, surroundings);
       return proxy.ok ? act(proxy.value) : refusal(name, proxy.failure);
     },
-    confirm: async (question) => {
+    confirm: async (question, about) => {
       if (given.json || !process.stdin.isTTY || !process.stderr.isTTY)
         return fail({ reason: 'answer-needed', question });
       const { ask } = await import('./ui/ask.js');
       const { signal } = given.interruption;
-      const yes = await ask(question, { input: process.stdin, output: process.stderr, signal });
+      const yes = await ask(question, about ?? app, { input: process.stdin, output: process.stderr, signal });
       return yes ? ok(undefined) : fail({ reason: 'declined', question });
     },
     newFile: (wanted) => {

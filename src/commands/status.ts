@@ -165,7 +165,7 @@ function slotsOf(app: App, open: DeployState | null): AppStatus['slots'] {
   return blue === undefined || green === undefined ? null : { blue, green };
 }
 
-function toStatus(app: App, view: SlotView, open: DeployState | null): SlotStatus {
+export function toStatus(app: App, view: SlotView, open: DeployState | null): SlotStatus {
   const master = view.life?.master ?? null;
   return {
     state: drains(view, open) ? 'draining' : view.state,
@@ -175,6 +175,7 @@ function toStatus(app: App, view: SlotView, open: DeployState | null): SlotStatu
     workers: { active: view.working, idle: view.idle },
     ...(view.holder === null ? {} : { holder: view.holder }),
     pidfile: view.pidfile,
+    ...(view.retired ? { retired: true } : {}),
   };
 }
 

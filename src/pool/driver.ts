@@ -4,7 +4,7 @@
  */
 import { fail, ok, otherSlot } from '../event.js';
 import type { Failed, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
-import type { PoolDriver, PoolLife, SlotView } from '../drivers.js';
+import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
 import { wallClock, waitUntil } from '../system/clock.js';
 import { identify, isAlive, readStat } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
@@ -25,15 +25,18 @@ import {
   statusListeners,
 } from './life.js';
 import type { Residents, Staff } from './life.js';
+import { markLog } from './log.js';
 import type { StartLog } from './log.js';
 import { managerOf } from './manager.js';
 import type { Manager } from './manager.js';
-import { askFpm } from './php-fpm.js';
+import { askFpm, testFpm } from './php-fpm.js';
 import type { Asked } from './php-fpm.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
 import { holds, suspect } from './processes.js';
+import { longestEnd, reloadPool, transitionOf } from './reload.js';
+import { reopenLogs } from './reopen.js';
 import { sayServers } from './say-servers.js';
-import type { AppConfig, FpmConfig, PoolSlot } from './slots.js';
+import type { AppConfig, FpmConfig, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
 import { isStarting, mayStart, startPool } from './start.js';
@@ -135,6 +138,19 @@ function drive(
     return view;
   };
 
+  const fpm = (slot: Slot): FpmSlot | null => {
+    const own = slots[slot];
+    return own.kind === 'php-fpm' ? own : null;
+  };
+  const unable = (slot: Slot, verb: 'reload' | 'reopen-logs'): Failed =>
+    fail({ reason: 'pool-unable', slot, verb, kind: slots[slot].kind });
+  const patience = (slot: Slot): number => {
+    const own = fpm(slot);
+    return Math.max(config.stop.timeout, own === null ? 0 : longestEnd(own));
+  };
+  const transition = (slot: Slot): Result<Transition | null> =>
+    transitionOf(fs, slots[slot], managers[slot].startCommand);
+
   return {
     slots,
     addresses: { blue: slots.blue.address, green: slots.green.address },
@@ -170,16 +186,56 @@ function drive(
     },
     retire: (slot) => retireSocket(fs, slots[slot]),
     unretire: (slot) => restoreSocket(fs, slots[slot]),
-    stop: async (slot, life, told) => {
+    stop: async (slot, life, told, how) => {
       const people = (): readonly ProcessId[] => peopleOf(fs, slots[slot], life);
       const master = masterNow(fs, slots[slot], life);
       const now = { ...life, master };
       const pidfile = lookAtPidfile(fs, slots[slot], master ?? namedBy(fs, slots[slot], life.workers));
-      const ladder = managers[slot].ladder(now, told, ['ok', 'none'].includes(pidfile.state));
-      const stopped = await stopLife(fs, now, { slot, timeout: config.stop.timeout, told, people, ladder });
+      const trusted = ['ok', 'none'].includes(pidfile.state);
+      const ladder = managers[slot].ladder(now, told, { trusted, force: how === 'force' });
+      const { timeout } = config.stop;
+      const first = how === 'patient' ? patience(slot) : timeout;
+      const stopped = await stopLife(fs, now, { slot, timeout, patience: first, told, people, ladder });
       if (!stopped.ok) return stopped;
       const swept = sweepFiles(fs, slots[slot]);
       return swept.ok ? stopped : swept;
+    },
+    patience,
+    grace: (slot) => fpm(slot)?.controlTimeout ?? 0,
+    transition,
+    steady: async (slot) => {
+      // what the processes do not show yet, or not any more
+      const managed = async (): Promise<boolean> => managers[slot].isStarting();
+      const waited = await waitUntil(
+        async () => {
+          const seen = transition(slot);
+          return (seen.ok && seen.value !== null) || (await managed()) ? undefined : true;
+        },
+        { deadline: patience(slot) + startTimeout },
+      );
+      const doing = waited.kind === 'seen' ? ok(null) : transition(slot);
+      if (!doing.ok) return doing;
+      const still = waited.kind === 'seen' ? null : (doing.value ?? ((await managed()) ? 'starting' : null));
+      const view = observe(slot);
+      return view.ok ? ok({ view: view.value, doing: still }) : view;
+    },
+    able: (slot, verb) => (fpm(slot) === null ? unable(slot, verb) : ok(undefined)),
+    test: (slot) => {
+      const asked = fpm(slot);
+      return asked === null ? Promise.resolve(ok(undefined)) : testFpm(asked);
+    },
+    reload: async (slot, life) => {
+      const told = fpm(slot);
+      if (told === null) return unable(slot, 'reload');
+      const log = markLog(null, told.errorLog);
+      logs.set(slot, log);
+      const timeout = patience(slot) + startTimeout;
+      return reloadPool(fs, told, life, { timeout, words: () => managers[slot].words(log) });
+    },
+    reopenLogs: async (slot, life) => {
+      const told = fpm(slot);
+      if (told === null) return unable(slot, 'reopen-logs');
+      return reopenLogs(fs, told, life, config.stop.timeout);
     },
     sweep: (slot) => sweepFiles(fs, slots[slot]),
     activity: (slot, life) => meters[slot].read(life, staffOf(fs, slots[slot], life)),

@@ -7,7 +7,8 @@ import { factsThroughLinks, readTail } from '../system/files.js';
 
 /** Where a start's words are. `from`: how long the error_log was when the start began, bytes. */
 export interface StartLog {
-  readonly output: string;
+  /** null: it printed nothing, as a reload does. */
+  readonly output: string | null;
   readonly errorLog: string | null;
   readonly from: number;
   /** When the start began, ms since the epoch. */
@@ -15,7 +16,10 @@ export interface StartLog {
 }
 
 /** Remembers where the error_log ends now. `output`: the file that FPM's own output goes to. */
-export const markLog = (output: string, errorLog: string | null): StartLog => ({
+export const markLog = <Output extends string | null>(
+  output: Output,
+  errorLog: string | null,
+): StartLog & { readonly output: Output } => ({
   output,
   errorLog,
   from: sizeOf(errorLog),

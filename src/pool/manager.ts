@@ -33,8 +33,15 @@ export interface Manager {
   abandon(): Promise<void>;
   /** Whether a start may still be under way with it; what processes show is asked of start.ts. */
   isStarting(): Promise<boolean>;
-  /** How a life is told to end. `trusted`: the pidfile names the life, or there is none. */
-  ladder(life: PoolLife, told: (warning: Warning) => void, trusted: boolean): readonly Rung[];
+  /**
+   * How a life is told to end, gently at first. `trusted`: the pidfile names the life, or there is none. `force`: it
+   * begins with TERM.
+   */
+  ladder(
+    life: PoolLife,
+    told: (warning: Warning) => void,
+    how: { readonly trusted: boolean; readonly force: boolean },
+  ): readonly Rung[];
   /** The last lines that it and the pool wrote since a start. */
   words(log: StartLog): Promise<string>;
   /** Files that decide what it runs. */
@@ -63,7 +70,7 @@ export function managerOf(managing: Managing): Manager {
     agrees: () => Promise.resolve(ok(undefined)),
     abandon: () => Promise.resolve(),
     isStarting: () => Promise.resolve(false),
-    ladder: (life) => signals(fs, life.master, ladderOf(slot)),
+    ladder: (life, _, how) => signals(fs, life.master, ladderOf(slot, how)),
     words: (log) => Promise.resolve(readLog(log)),
     files: [],
     ...more,
@@ -81,8 +88,9 @@ export function managerOf(managing: Managing): Manager {
       return own([script, 'start'], {
         stopCommand: [script, 'stop'],
         files: [script],
-        ladder: (life, told, trusted) => {
+        ladder: (life, told, { trusted, force }) => {
           const [first, ...rest] = signals(fs, life.master);
+          if (force) return rest;
           const own = { signal: null, tell: runStop(fs, stopOf(slot, folder, [script, 'stop']), told) };
           // it goes by its pidfile: where that names somebody else, so would it
           const asks = trusted && (life.master !== null || slot.kind === 'fastcgi');

@@ -8,17 +8,25 @@
  * an include for a glob, and the link's name holds nothing special.
  */
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result, Slot } from '../event.js';
 import { run } from '../system/exec.js';
-import { createFile, facts, makeLink, privateFolder, readLink, removeFolder } from '../system/files.js';
+import {
+  createFile,
+  exists,
+  facts,
+  makeLink,
+  privateFolder,
+  readLink,
+  removeFolder,
+} from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { fpmTree } from './fpm-tree.js';
 import { digestOf, keepAnswer, keptAnswer } from './kept-answer.js';
 import { apart, toAddress } from './address.js';
-import { spell } from './slots.js';
+import { boundAddresses, spell } from './slots.js';
 import type { FpmConfig, FpmSlot, PoolSlot } from './slots.js';
 
 /** What FPM says, and how to keep it for the next time. */
@@ -92,11 +100,29 @@ async function ask(
   return ok({ found: found.value, keep });
 }
 
+/**
+ * Whether FPM takes its configuration as it is now: `php-fpm -t`, and that the folders are there that it does
+ * not look for (sockets, pidfile) or that the wrapper hides from it (error_log). Fails with `pool-config-invalid`.
+ */
+export async function testFpm(slot: FpmSlot): Promise<Result<void>> {
+  const said = await dump(slot.slot, slot, slot.env, '-t');
+  if (!said.ok) return said;
+  const missing = [slot.errorLog, slot.pidfile, ...boundAddresses(slot).map(pathOf)]
+    .filter((path) => path !== null && path.startsWith('/') && !exists(dirname(path)))
+    .map((path) => `the folder of ${String(path)} does not exist`);
+  if (missing.length === 0) return ok(undefined);
+  const output = missing.join('\n');
+  return fail({ reason: 'pool-config-invalid', slot: slot.slot, file: slot.config, output });
+}
+
+const pathOf = (address: Address): string | null => (address.kind === 'unix' ? address.path : null);
+
 /** FPM's own words. */
 async function dump(
   slot: Slot,
-  pool: FpmConfig & { readonly binary: string },
+  pool: { readonly config: string; readonly binary: string },
   env: Readonly<Record<string, string>>,
+  option: '-t' | '-tt' = '-tt',
 ): Promise<Result<string>> {
   const folder = privateFolder(tmpdir(), 'swap-pool-ask-');
   try {
@@ -105,7 +131,7 @@ async function dump(
     makeLink(link, pool.config);
     const log = join(folder, 'ask.log');
     createFile(wrapper, `include = '${link}'\n[global]\nlog_level = notice\nerror_log = '${log}'\n`, 0o600);
-    const ran = await run([pool.binary, '-tt', '-y', wrapper], { env, timeout: ASK_TIMEOUT });
+    const ran = await run([pool.binary, option, '-y', wrapper], { env, timeout: ASK_TIMEOUT });
     if (ran.status !== 0) {
       const output = (ran.failure ?? `${ran.stderr}${ran.stdout}`).replaceAll(link, pool.config);
       return fail({ reason: 'pool-config-invalid', slot, file: pool.config, output });
@@ -178,6 +204,10 @@ async function read(
     pingResponse: own.get('ping.response') ?? 'pong',
     pidfile: pidfile === null ? null : canonicalPath(pidfile),
     errorLog: fpmTree(pool.config, env, pool.binary).errorLog,
+    accessLog: own.get('access.log') ?? null,
+    otherLogs: sections.flatMap((name) =>
+      name === section ? [] : (dump.get(name)?.get('access.log') ?? []),
+    ),
     controlTimeout: seconds(global.get('process_control_timeout')) * 1000,
     pm: own.get('pm') as FpmSlot['pm'],
     startWorkers: startWorkers(own),

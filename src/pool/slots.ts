@@ -86,6 +86,10 @@ export interface FpmSlot extends CommonSlot {
   readonly pingResponse: string;
   /** null: a syslog, or FPM's built-in default. */
   readonly errorLog: string | null;
+  /** access.log of the slot's own pool; FPM's workers write it themselves. */
+  readonly accessLog: string | null;
+  /** access.log of the other pools of the same master. */
+  readonly otherLogs: readonly string[];
   /** process_control_timeout, ms. */
   readonly controlTimeout: number;
   readonly pm: 'static' | 'dynamic' | 'ondemand';

@@ -188,7 +188,7 @@ export function isStarting(fs: Procfs, slot: PoolSlot, command: readonly string[
 }
 
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */
-function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
+export function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
   const seen = connectionsOf(fs, slot);
   const own = look(fs, slot.address);
   if (!seen.ok || !own.ok) return undefined;
@@ -209,7 +209,7 @@ function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
  * forks them once it listens; a life is recorded, and its workers' context switches are counted,
  * from when they are complete.
  */
-function isManned(fs: Procfs, slot: PoolSlot): boolean {
+export function isManned(fs: Procfs, slot: PoolSlot): boolean {
   const life = lifeOf(fs, slot);
   const seen = connectionsOf(fs, slot);
   if (life === undefined || !seen.ok) return true;
@@ -221,7 +221,7 @@ function isManned(fs: Procfs, slot: PoolSlot): boolean {
 }
 
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
-const MANNING = 500;
+export const MANNING = 500;
 
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
 async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess[]): Promise<void> {

@@ -27,6 +27,8 @@ export interface StopOptions {
   readonly slot: Slot;
   /** ms that each of the rungs may take. */
   readonly timeout: number;
+  /** ms that the first one may take, where that is more. */
+  readonly patience?: number;
   readonly told: (warning: Warning) => void;
   /** Everyone of the life that can be found now; asked again before each rung. */
   readonly people: () => readonly ProcessId[];
@@ -42,16 +44,19 @@ export const signals = (
 ): readonly Rung[] =>
   which.map((signal) => ({ signal, tell: (remaining) => send(fs, master, remaining, signal) }));
 
-/** FPM ends its requests on QUIT; of other servers nothing is known but that TERM ends them. */
-export const ladderOf = ({ kind }: PoolSlot): readonly ('SIGQUIT' | 'SIGTERM' | 'SIGKILL')[] =>
-  kind === 'php-fpm' ? ['SIGQUIT', 'SIGTERM', 'SIGKILL'] : ['SIGTERM', 'SIGKILL'];
+/** FPM ends its requests on QUIT; of other servers nothing is known but that TERM ends them. `force`: at once. */
+export const ladderOf = (
+  { kind }: PoolSlot,
+  { force = false } = {},
+): readonly ('SIGQUIT' | 'SIGTERM' | 'SIGKILL')[] =>
+  kind === 'php-fpm' && !force ? ['SIGQUIT', 'SIGTERM', 'SIGKILL'] : ['SIGTERM', 'SIGKILL'];
 
 /**
  * Done when the master, every recorded worker and every one found since are gone. `stop-failed` when some
  * outlive their KILL (blocked in the kernel) or may not be signalled.
  */
 export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions): Promise<Result<Stopped>> {
-  const { slot, timeout, told, people, ladder = signals(fs, life.master) } = options;
+  const { slot, told, people, patience = options.timeout, ladder = signals(fs, life.master) } = options;
   const known = new Map<string, ProcessId>();
   const record = (ids: readonly ProcessId[]): void => {
     for (const id of ids) known.set(`${String(id.pid)}:${String(id.start)}`, id);
@@ -71,6 +76,7 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
       told({ reason: 'stop-escalates', slot, signal, pids: remaining.map(toPid) });
     }
     strongest = signal ?? strongest;
+    const timeout = index === 0 ? patience : options.timeout;
     const began = now();
     const sent = await tell(remaining, timeout);
     if (sent !== null) return fail({ reason: 'stop-failed', slot, pids: remaining.map(toPid), detail: sent });

@@ -14,6 +14,7 @@ import type { Manager, Managing } from './manager.js';
 import { isInUnit } from './servers.js';
 import { runStop, stopOf } from './program.js';
 import { ladderOf, signals } from './stop.js';
+import type { Rung } from './stop.js';
 import { parseUnits, PROPERTIES } from './unit.js';
 import type { Unit } from './unit.js';
 
@@ -130,12 +131,11 @@ export function systemd(
       const unit = await now();
       return unit.ok && (isBusy(unit.value) || unit.value.active === 'activating');
     },
-    ladder: (life, told) => {
+    ladder: (life, told, { force }) => {
       const people = life.master === null ? life.workers : [life.master];
       const orphaned = slot.kind === 'php-fpm' && life.master === null;
       const isOwn = people.some((id) => isInUnit(fs, id.pid, name));
-      const direct = signals(fs, life.master, ladderOf(slot));
-      if (orphaned || !isOwn) return direct;
+      if (orphaned || !isOwn) return signals(fs, life.master, ladderOf(slot, { force }));
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => ({
         signal,
         tell: async (remaining: readonly ProcessId[], ms: number): Promise<string | null> => {
@@ -146,9 +146,19 @@ export function systemd(
           return outside.length === 0 ? null : ((await rung?.tell(outside, ms)) ?? null);
         },
       });
+      // a unit that is killed and was not to stop is started again (Restart=); its own stop signal comes first
+      const end = kill('SIGTERM');
+      const atOnce: Rung = {
+        signal: 'SIGTERM',
+        tell: async (remaining, ms) => {
+          await control('stop', '--no-block', name);
+          return end.tell(remaining, ms);
+        },
+      };
+      if (force) return [atOnce, kill('SIGKILL')];
       return [
         { signal: signalOf(first), tell: runStop(fs, stopOf(slot, folder, stopCommand), told) },
-        kill('SIGTERM'),
+        end,
         kill('SIGKILL'),
       ];
     },

@@ -295,6 +295,9 @@ export function readStatus(fs: Procfs, pid: number, thread?: number): Status | n
   };
 }
 
+export const isPending = (status: Status, signal: number): boolean =>
+  ((status.pending >> BigInt(signal - 1)) & 1n) === 1n;
+
 /** Inode of a namespace (`net`, `mnt`, `pid`), as text; null when it may not be read. */
 const namespaceOf = (fs: Procfs, pid: number | 'self', kind: 'net' | 'mnt' | 'pid'): string | null =>
   link(`${fs.root}/${pid}/ns/${kind}`);
@@ -335,6 +338,16 @@ export function socketsOf(fs: Procfs, pid: number): Map<number, number> | null {
     if (target.startsWith('socket:[')) found.set(fd, Number(target.slice(8, -1)));
   }
   return found;
+}
+
+/** Paths that lead to what a process has open, whatever its name is by now; null when they may not be read. */
+export function openPaths(fs: Procfs, pid: number): string[] | null {
+  const folder = `${fs.root}/${pid}/fd`;
+  try {
+    return readdirSync(folder).map((name) => `${folder}/${name}`);
+  } catch {
+    return null;
+  }
 }
 
 /** Inode of the socket that is descriptor `fd` of a process; null when it is none, is gone or may not be read. */

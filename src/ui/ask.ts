@@ -4,11 +4,12 @@
  */
 import { createInterface } from 'node:readline';
 import type { Question } from '../event.js';
-import { questionText } from './message.js';
+import { questionLines } from './message.js';
 
 /** True for `y` and `yes` alone. */
 export function ask(
   question: Question,
+  app: string | null,
   {
     input,
     output,
@@ -19,7 +20,7 @@ export function ask(
     readonly signal: AbortSignal;
   },
 ): Promise<boolean> {
-  output.write(`${questionText(question)} [y/N] `);
+  output.write(questionLines(question, app).join('\n'));
   // not as a terminal: readline would set it raw, and hear Ctrl-C itself
   const lines = createInterface({ input, terminal: false });
   return new Promise((resolve) => {

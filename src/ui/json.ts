@@ -89,6 +89,7 @@ function resultBody(result: CommandResult, app: string | null): object {
   const {
     command,
     verb,
+    slot,
     outcome,
     exit,
     from,
@@ -98,12 +99,14 @@ function resultBody(result: CommandResult, app: string | null): object {
     drain,
     failure,
     apps,
+    pools,
     history,
     ...rest
   } = result;
   return {
     command,
     ...(verb === undefined ? {} : { verb }),
+    ...(slot === undefined ? {} : { slot }),
     ...(outcome === undefined ? {} : { outcome }),
     exit,
     ...(from === undefined ? {} : { from }),
@@ -117,6 +120,13 @@ function resultBody(result: CommandResult, app: string | null): object {
       : {
           apps: apps.map((status) =>
             status.failure === undefined ? status : { ...status, failure: short(status.failure, status.app) },
+          ),
+        }),
+    ...(pools === undefined
+      ? {}
+      : {
+          pools: pools.map((pool) =>
+            pool.failure === undefined ? pool : { ...pool, failure: short(pool.failure, pool.app) },
           ),
         }),
     ...(history === undefined

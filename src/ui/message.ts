@@ -5,6 +5,7 @@
  * elsewhere reaches a terminal with its control characters.
  */
 import type {
+  ActName,
   CommandResult,
   Connections,
   Event,
@@ -19,7 +20,6 @@ import type {
   Place,
   Plan,
   Question,
-  StepName,
   StepNote,
   Suspect,
   UpgradeStage,
@@ -138,13 +138,18 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: 'Name one app by its file: `swap-pool -c FILE nginx ...`.',
         details: failure.proxies.map(({ config, apps }) => say`${config}: ${list(apps)}`),
       };
-    case 'answer-needed':
+    case 'answer-needed': {
+      const stakes = stakesOf(failure.question, app);
       return {
-        message: say`${questionText(failure.question)} There is no terminal to ask at.`,
-        hint: '`--yes` answers.',
+        message: say`${stakes?.message ?? questionText(failure.question)} There is no terminal to ask at.`,
+        hint: ['`--yes` answers.', stakes?.hint ?? ''].join(' ').trim(),
       };
+    }
     case 'declined':
-      return { message: 'The answer was no: nothing was touched.', hint: '`--yes` answers in advance.' };
+      return {
+        message: 'The answer was no: nothing was touched.',
+        hint: stakesOf(failure.question, app)?.hint ?? '`--yes` answers in advance.',
+      };
 
     // locks and state
     case 'locked':
@@ -251,6 +256,52 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       return {
         message: say`The ${failure.slot} pool still drains: a deploy is not finished.`,
         hint: `${run('recover', app)} waits for it, ${run('recover', app, '--now')} ends it with requests in flight.`,
+      };
+    case 'pool-busy':
+      return {
+        message: say`The ${failure.slot} pool still serves after ${duration(failure.ms)}: ${loadText(failure)}. It goes on as before.`,
+        hint: `Try again later; ${run(`pool force-stop ${failure.slot}`, app)} ends it with requests in flight.`,
+      };
+    case 'pool-not-running':
+      return {
+        message: say`The ${failure.slot} pool does not run: nobody listens on ${failure.address}.`,
+        hint: `${run(`pool start ${failure.slot}`, app)} starts it.`,
+      };
+    case 'pool-orphaned':
+      return {
+        message: say`The ${failure.slot} pool has lost its master; its workers (${pidsText(failure.pids)}) go on serving, and nobody is there to be told.`,
+        hint: `${run('deploy', app)} moves the site to the other slot and ends them when they are idle; orphans that serve nobody are ended by ${run(`pool stop ${failure.slot}`, app)}.`,
+      };
+    case 'pool-named':
+      return {
+        message: say`The ${failure.slot} pool was about to be stopped when nginx was pointed at it.`,
+        hint: `It goes on as before. ${run('status', app)} shows which slot serves.`,
+      };
+    case 'pool-in-transition':
+      return {
+        message: say`The ${failure.slot} pool ${failure.doing === 'leaving' ? 'was told to stop or to reload' : 'is starting'}, and comes to no end.`,
+        hint: `See its log. ${run(`pool force-stop ${failure.slot}`, app)} ends it.`,
+      };
+    case 'pool-reload-unproven':
+      return {
+        message: say`The ${failure.slot} pool was told to reload, and within ${duration(failure.ms)} no new master was seen on its socket.`,
+        hint: `See its log; ${run(`pool status ${failure.slot}`, app)} shows what runs.`,
+        ...log(failure.log),
+      };
+    case 'pool-logs-not-reopened':
+      return {
+        message: say`The ${failure.slot} pool has not opened ${list(failure.files)} again within ${duration(failure.ms)}.`,
+        hint: 'See that its master may create the file there, and what its log says: it goes on writing to the old one.',
+      };
+    case 'signal-refused':
+      return {
+        message: say`${failure.signal} may not be sent to the ${failure.slot} pool's master, pid ${failure.pid}: ${errno(failure.code)}.`,
+        hint: 'Run swap-pool as root, or as the user who started the pool.',
+      };
+    case 'pool-unable':
+      return {
+        message: say`A pool of kind ${failure.kind} cannot ${failure.verb}.`,
+        hint: `${run('deploy', app)} starts the other slot anew and cuts nothing.`,
       };
     case 'unobservable':
       return {
@@ -477,6 +528,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
 
     // the deploy itself
+    case 'deploy-open':
+      return {
+        message: say`The deploy ${failure.deploy} is unfinished${failure.step === null ? '' : say` (at ${failure.step})`}, and this pool may be a part of it.`,
+        hint: `${run('recover', app)} ends it first.`,
+      };
     case 'nothing-to-roll-back':
       return failure.why === 'none'
         ? {
@@ -723,7 +779,25 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'cut':
       return {
         message: say`At most ${count(warning.cut, 'request')} of the ${warning.slot} pool ${warning.cut === 1 ? 'was' : 'were'} cut.`,
-        hint: 'With `drain.on-timeout: keep` the old pool goes on until `recover` ends it; a longer `drain.timeout` waits longer.',
+        hint:
+          warning.asked === true
+            ? `${run('deploy', app)} moves a site to the other slot first, and cuts none.`
+            : 'With `drain.on-timeout: keep` the old pool goes on until `recover` ends it; a longer `drain.timeout` waits longer.',
+      };
+    case 'reload-cuts':
+      return {
+        message: say`The ${warning.slot} pool has no \`process_control_timeout\`, so the reload cuts what it serves: ${loadText({ ...warning, retiring: 0 })}.`,
+        hint: `${run('deploy', app)} puts a new configuration live and cuts none; or set \`process_control_timeout = 10s\` in the [global] section.`,
+      };
+    case 'reload-joined':
+      return {
+        message: say`A reload of the ${warning.slot} pool is under way already; it is waited for, and none is sent.`,
+        hint: 'It reads the configuration as it is on disk now.',
+      };
+    case 'name-given-back':
+      return {
+        message: say`The ${warning.slot} pool's socket had lost its name to a stop that did not end; it is given back.`,
+        hint: `${run(`pool stop ${warning.slot}`, app)} stops the pool if that is what was meant.`,
       };
     case 'nginx-config-unusable': {
       const cause = failureMessage(warning.cause, app);
@@ -791,13 +865,16 @@ export function eventLine(event: Event): string | null {
 
 /** How a command ended, in a sentence; null when its outcome says nothing that its failure or its table does not. */
 export function resultLine(result: CommandResult, app: string | null = null): string | null {
+  if (result.command === 'pool') return poolLine(result, app);
   const { outcome, from = null, to = null, drain } = result;
   // the end of `status --watch`: the table is the answer
   if (outcome === 'interrupted' && result.command === 'status') return null;
   // exit 70: a bug may have struck in the middle, so the outcome that was put down is worth nothing
   const ended = result.exit === 70 ? 'stranded' : outcome;
   if (ended === undefined) return null;
-  if (result.verb !== undefined) return verbLine(result.verb, ended, result.nginx?.pid ?? null);
+  if (result.verb !== undefined && isNginxVerb(result.verb)) {
+    return verbLine(result.verb, ended, result.nginx?.pid ?? null);
+  }
   const took = result.ms?.total === undefined ? '' : ` in ${closingTime(result.ms.total)}`;
   const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
   switch (ended) {
@@ -858,6 +935,46 @@ export function noticeText(notice: Notice): string {
 export function holderLine({ pid, clients, upstreams }: Holder): string {
   return `${String(pid)} (${count(clients, 'client')}, ${count(upstreams, 'upstream')})`;
 }
+const isPoolDone = (verb: string): verb is keyof typeof POOL_DONE => verb in POOL_DONE;
+
+/** How a `pool VERB SLOT` ended; null where its failure, or its table, says all. */
+function poolLine(result: CommandResult, app: string | null): string | null {
+  const { verb = 'status', slot = 'blue', outcome, exit, drain } = result;
+  if (!isPoolDone(verb) || outcome === undefined || outcome === 'usage') return null;
+  const took = result.ms?.total === undefined ? '' : ` in ${closingTime(result.ms.total)}`;
+  const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
+  if (exit === 70 || outcome === 'stranded') {
+    return `A person has to look: ${run(`pool status ${slot}`, app)} shows what runs in ${slot}.`;
+  }
+  switch (outcome) {
+    case 'done':
+      return `${slot} ${POOL_DONE[verb]}${took}${cut}`;
+    case 'unchanged':
+      return verb === 'start'
+        ? `Unchanged: ${slot} runs already.`
+        : `Unchanged: ${slot} does not run${cut === '' || drain?.cut === 0 ? '' : cut}.`;
+    case 'locked':
+      return 'Locked: nothing was touched.';
+    case 'refused':
+      return `Refused: ${slot} was not touched.`;
+    case 'reverted':
+    case 'interrupted':
+    case 'draining':
+      return `${outcome === 'interrupted' ? 'Interrupted' : 'Not done'}${took}: ${slot} is as it was before.`;
+    default:
+      return unworded(outcome);
+  }
+}
+
+const POOL_DONE = {
+  start: 'runs',
+  stop: 'is stopped',
+  'force-stop': 'is stopped',
+  restart: 'was stopped and runs again',
+  'try-restart': 'was stopped and runs again',
+  reload: 'was reloaded and answers',
+  'reopen-logs': 'writes to its logs by their names again',
+} as const;
 
 /** `deploy shop: blue -> green by rewrite`. */
 export function planLine(plan: Plan, app: string | null): string {
@@ -866,7 +983,7 @@ export function planLine(plan: Plan, app: string | null): string {
 }
 
 /** The step's name, with `revert` before it when it is undone. */
-export function stepLabel(event: { readonly step: StepName; readonly revert: boolean }): string {
+export function stepLabel(event: { readonly step: ActName; readonly revert: boolean }): string {
   return event.revert ? `revert ${event.step}` : event.step;
 }
 
@@ -926,6 +1043,39 @@ export function messageLines(message: Message): readonly string[] {
 
 // ---------------------------------------------------------------- private
 
+function questionText(question: Question): string {
+  switch (question.kind) {
+    case 'init-write':
+      return `Write ${count(question.files, 'file')}?`;
+    case 'pool-serves':
+      return `${question.verb} ${question.slot}?`;
+    case 'nginx-stop':
+      return 'Go on?';
+    default:
+      return unworded(question);
+  }
+}
+
+/** What a yes would do to the site; the hint names the way that hurts nobody. null: nothing. */
+function stakesOf(question: Question, app: string | null): Message | null {
+  if (question.kind === 'init-write') return null;
+  if (question.kind === 'nginx-stop') {
+    return {
+      message: say`This stops nginx (pid ${question.pid}), and with it ${list(question.apps)} and whatever else it serves.`,
+      hint: '`swap-pool nginx reload` makes it read its configuration anew, and `nginx upgrade` runs a new binary; both go on serving.',
+    };
+  }
+  const { verb, slot, certain, connections, working } = question;
+  const serves = certain
+    ? say`${slot} serves the site`
+    : say`nginx does not run what its files say, so ${slot} may serve the site`;
+  const gone = verb === 'restart' || verb === 'try-restart' ? 'until it is up again' : 'from then on';
+  return {
+    message: say`${sentenceStart(serves)}: ${verb} would cut up to ${loadText({ connections, working, retiring: 0 })}, and the site would be without its pool ${gone}.`,
+    hint: `${run('deploy', app)} moves the site to the other slot first, and cuts none.`,
+  };
+}
+
 const SHARED =
   'Give each pool a master of its own: an FPM file with one [pool] and its own `pid`, started by itself.';
 
@@ -961,16 +1111,10 @@ const NEXT = {
   'drop-old': 'only then; at a quiet time, for the other pools of that php-fpm are reloaded with it',
 } as const;
 
-/** What is asked at a terminal before a command goes on. */
-export function questionText(question: Question): string {
-  switch (question.kind) {
-    case 'init-write':
-      return `Write ${count(question.files, 'file')}?`;
-    case 'nginx-stop':
-      return say`This stops nginx (pid ${question.pid}), and with it ${list(question.apps)} and whatever else it serves. Go on?`;
-    default:
-      return unworded(question);
-  }
+/** What is asked at a terminal before a command goes on, and what it would do to the site. */
+export function questionLines(question: Question, app: string | null = null): readonly string[] {
+  const stakes = stakesOf(question, app);
+  return [...(stakes === null ? [] : messageLines(stakes)), `${questionText(question)} [y/N] `];
 }
 
 /** What a command that is left to do after `init` is for. */
@@ -1003,6 +1147,8 @@ function verbLine(verb: NginxVerb, ended: Outcome, pid: number | null): string |
       return null;
   }
 }
+
+const isNginxVerb = (verb: string): verb is NginxVerb => verb in DONE;
 
 const DONE: Readonly<Record<NginxVerb, string>> = {
   test: 'accepts its configuration',

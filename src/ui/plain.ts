@@ -137,8 +137,10 @@ export function annotation(kind: 'error' | 'warning', lines: readonly string[]):
 const URGENT: ReadonlySet<WarningReason> = new Set<WarningReason>([
   'cut',
   'journal-write-failed',
+  'name-given-back',
   'nginx-config-unusable',
   'recovering',
+  'reload-cuts',
   'revert-unfinished',
   'running-differs',
   'slot-orphaned',

@@ -11,6 +11,7 @@ import type {
   InitReport,
   NginxStatus,
   Plan,
+  PoolStatus,
   ProxyStatus,
   Slot,
   SlotStatus,
@@ -28,6 +29,7 @@ export function resultTables(result: CommandResult, style: Style): readonly stri
     ...(result.verb === 'status' && result.nginx && 'state' in result.nginx
       ? nginxLines(result.nginx, style)
       : []),
+    ...(result.pools === undefined ? [] : poolLines(result.pools, style)),
     ...(result.history === undefined ? [] : historyLines(result.history, style)),
     ...(result.init === undefined ? [] : nextLines(result.init, style)),
     ...(result.demo === undefined ? [] : demoLines(result.demo, style)),
@@ -78,6 +80,21 @@ function generationLines(generations: readonly WorkerGeneration[], style: Style)
   return generations.flatMap(({ since, retiring, workers }) => [
     `  ${retiring ? style.yellow('retiring') : 'serving'} since ${when(since)}`,
     ...workers.map((worker) => `    worker ${holderLine(worker)}`),
+  ]);
+}
+
+/** One slot of each app asked about, one below the other. */
+function poolLines(pools: readonly PoolStatus[], style: Style): readonly string[] {
+  return pools.flatMap((pool, index) => [
+    ...(index === 0 ? [] : ['']),
+    style.bold(inline(pool.app)),
+    ...('state' in pool
+      ? align(
+          ROWS.map(([label, cell]) => [label, cell(pool)]).filter(
+            ([label = '', cell = '']) => ALWAYS.has(label) || cell !== '',
+          ),
+        ).map((line) => `  ${line}`)
+      : [style.red(`  ${failureMessage(pool.failure, pool.app).message}`)]),
   ]);
 }
 
@@ -251,7 +268,7 @@ function appLines(status: AppStatus, style: Style): readonly string[] {
 const ALWAYS: ReadonlySet<string> = new Set(['state', 'listen']);
 
 const ROWS: readonly (readonly [string, (slot: SlotStatus) => string])[] = [
-  ['state', (slot) => slot.state],
+  ['state', (slot) => (slot.retired === true ? `${slot.state}, its socket has no name` : slot.state)],
   ['pid', (slot) => (slot.pid === undefined ? '' : String(slot.pid))],
   ['since', (slot) => (slot.since === undefined ? '' : when(slot.since))],
   ['listen', (slot) => inline(slot.listen)],

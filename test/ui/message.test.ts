@@ -8,6 +8,7 @@ import {
   messageLines,
   noteText,
   noticeText,
+  questionLines,
   resultLine,
   warningMessage,
 } from '../../src/ui/message.js';
@@ -239,4 +240,51 @@ it('how a verb of nginx ended is said once', () => {
   expect(line('upgrade', 'interrupted')).toContain('the old binary serves');
   expect(line('stop', 'interrupted')).toContain('goes on without us');
   expect(line('upgrade', 'refused')).toBeNull();
+});
+
+describe('how a pool verb ended', () => {
+  const pool = { command: 'pool', verb: 'stop', slot: 'blue', ms: { total: 71 } } as const;
+  const drain = { accepted: 2, queued: 0, cut: 0 };
+  it.each<[string, CommandResult, string | null]>([
+    ['stopped', { ...pool, outcome: 'done', exit: 0, drain }, 'blue is stopped in 71 ms, 0 requests cut'],
+    [
+      'reloaded',
+      { ...pool, verb: 'reload', outcome: 'done', exit: 0 },
+      'blue was reloaded and answers in 71 ms',
+    ],
+    [
+      'runs already',
+      { ...pool, verb: 'start', outcome: 'unchanged', exit: 0 },
+      'Unchanged: blue runs already.',
+    ],
+    ['stopped already', { ...pool, outcome: 'unchanged', exit: 0 }, 'Unchanged: blue does not run.'],
+    ['refused', { ...pool, outcome: 'refused', exit: 1 }, 'Refused: blue was not touched.'],
+    ['locked', { ...pool, outcome: 'locked', exit: 3 }, 'Locked: nothing was touched.'],
+    ['kept', { ...pool, outcome: 'reverted', exit: 1 }, 'Not done in 71 ms: blue is as it was before.'],
+    [
+      'interrupted',
+      { ...pool, outcome: 'interrupted', exit: 130 },
+      'Interrupted in 71 ms: blue is as it was before.',
+    ],
+    [
+      'gone',
+      { ...pool, verb: 'reload', outcome: 'stranded', exit: 4 },
+      'A person has to look: `swap-pool pool status blue shop` shows what runs in blue.',
+    ],
+    ['a check found something', { ...pool, verb: 'reload', exit: 1 }, null],
+    ['a status', { command: 'pool', verb: 'status', slot: 'blue', exit: 3 }, null],
+    ['usage', { ...pool, outcome: 'usage', exit: 2 }, null],
+  ])('%s', (_name, result, line) => {
+    expect(resultLine(result, 'shop')).toBe(line);
+  });
+});
+
+it('a question says what it would do to the site, and names the way that hurts nobody', () => {
+  const { question } = FAILURES['answer-needed'];
+  expect(questionLines(question, 'shop')).toEqual([
+    'Blue serves the site: stop would cut up to 2 accepted, 1 queued, 2 working, and the site would be without its pool from then on.',
+    'hint: `swap-pool deploy shop` moves the site to the other slot first, and cuts none.',
+    'stop blue? [y/N] ',
+  ]);
+  expect(questionLines({ kind: 'init-write', files: 3 })).toEqual(['Write 3 files? [y/N] ']);
 });

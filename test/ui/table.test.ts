@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { DemoReport, HistoryEntry, NginxStatus } from '../../src/event.js';
+import type { DemoReport, HistoryEntry, NginxStatus, PoolStatus } from '../../src/event.js';
 import { PLAIN } from '../../src/ui/style.js';
 import { COLORED } from '../../src/ui/tty.js';
 import {
@@ -210,5 +210,26 @@ it('nginx: its master, generations with what they hold, an upgrade that is not f
     '  config   /etc/nginx/nginx.conf',
     '  binary   /usr/sbin/nginx',
     '  pidfile  /run/nginx.pid (left behind)',
+  ]);
+});
+
+it('pool status: the slot of every app asked about, one below the other', () => {
+  const pools = [
+    { app: 'shop', ...STATUS.slots?.green, retired: true } as PoolStatus,
+    { app: 'blog', failure: FAILURES['nginx-gone'] },
+  ];
+  const lines = resultTables({ command: 'pool', verb: 'status', slot: 'green', exit: 4, pools }, PLAIN);
+  expect(lines).toEqual([
+    'shop',
+    '  state        running, its socket has no name',
+    '  pid          4121',
+    '  since        2026-11-21 20:43:01Z',
+    '  listen       unix:/run/shop-green.sock',
+    '  connections  3 accepted, 0 queued',
+    '  workers      3 active, 5 idle',
+    '  pidfile      ok',
+    '',
+    'blog',
+    "  nginx's master, pid 812, is gone.",
   ]);
 });

@@ -1,0 +1,64 @@
+/** `pool reload` and `pool reopen-logs`: what a pool's own master does when it is told to. */
+import type { PoolLife, SlotView } from '../drivers.js';
+import type { Failure } from '../event.js';
+import { check, mastered, refused, step } from './pool-work.js';
+import type { Ended, Work } from './pool-work.js';
+
+/**
+ * Refused while the configuration is broken. A reload that is under way reads the configuration
+ * after this look, so it is as good as one of ours: it is waited for, and none is sent.
+ */
+export async function reload(work: Work): Promise<Ended> {
+  const { app, slot } = work;
+  const able = app.drivers.pool.able(slot, 'reload');
+  if (!able.ok) return refused(able.failure);
+  const { pool } = app.drivers;
+  const tested = await pool.test(slot);
+  if (!tested.ok) return refused(tested.failure);
+  const before = pool.transition(slot);
+  if (!before.ok) return refused(before.failure);
+  const joined = before.value === 'leaving';
+  if (joined) app.emit({ type: 'warning', warning: { reason: 'reload-joined', slot } });
+  const found = await mastered(work);
+  if (!found.ok) return refused(found.failure);
+  if (joined) return check(work);
+
+  const { view, life } = found.value;
+  warnOfCuts(work, view);
+  const reloaded = await step(work, 'reload', () => pool.reload(slot, life), pidOf);
+  if (reloaded.ok) return check(work);
+  return endOf(reloaded.failure);
+}
+
+/** A renamed log is let go of. */
+export async function reopenLogs(work: Work): Promise<Ended> {
+  const { app, slot } = work;
+  const able = app.drivers.pool.able(slot, 'reopen-logs');
+  if (!able.ok) return refused(able.failure);
+  const found = await mastered(work);
+  if (!found.ok) return refused(found.failure);
+  const { life } = found.value;
+  const opened = await step(
+    work,
+    'reopen-logs',
+    () => app.drivers.pool.reopenLogs(slot, life),
+    (files) => (files.length === 0 ? null : { kind: 'files', files }),
+  );
+  if (opened.ok) return { outcome: 'done' };
+  const { failure } = opened;
+  return failure.reason === 'pool-logs-not-reopened' ? { outcome: null, failure } : endOf(failure);
+}
+
+/** Told before the signal, because then it is too late. */
+function warnOfCuts({ app, slot }: Work, { connections, working }: SlotView): void {
+  if (app.drivers.pool.grace(slot) > 0 || connections.accepted + working === 0) return;
+  app.emit({ type: 'warning', warning: { reason: 'reload-cuts', slot, connections, working } });
+}
+
+const pidOf = ({ master }: PoolLife) => ({ kind: 'pid', pid: master?.pid ?? 0, adopted: false }) as const;
+
+/** The signal was sent, or could not be. */
+const endOf = (failure: Failure): Ended =>
+  failure.reason === 'signal-refused' || failure.reason === 'pool-unable'
+    ? refused(failure)
+    : { outcome: 'stranded', failure };

@@ -1,0 +1,159 @@
+/** What the verbs of `pool` share: how they look, ask, act and end. */
+import type { App } from '../context.js';
+import { activeSlot } from '../deploy/plan.js';
+import type { OlderWorker, PoolLife, SlotView, Transition } from '../drivers.js';
+import { fail, ok } from '../event.js';
+import type {
+  ActName,
+  CommandResult,
+  Failure,
+  Outcome,
+  PoolVerb,
+  Question,
+  Result,
+  Slot,
+  StepNote,
+} from '../event.js';
+import { now } from '../system/clock.js';
+import { outcomeOf } from './outcome.js';
+import { survey } from './survey.js';
+
+/** What a verb works with. */
+export interface Work {
+  readonly app: App;
+  readonly slot: Slot;
+  readonly verb: PoolVerb;
+  /** What would be asked is answered with yes. */
+  readonly yes: boolean;
+  /** Asks the person at the terminal. */
+  readonly confirm: (question: Question) => Promise<Result<void>>;
+}
+
+/** How a verb ended. `outcome` null: it was done, and a check then found something. */
+export interface Ended {
+  readonly outcome: Exclude<Outcome, 'locked' | 'draining'> | null;
+  readonly failure?: Failure;
+  readonly drain?: CommandResult['drain'];
+}
+
+/** A verb that failed before it touched anything. */
+export function refused(failure: Failure): Ended {
+  const outcome = outcomeOf(failure);
+  return { outcome: outcome === 'usage' || outcome === 'interrupted' ? outcome : 'refused', failure };
+}
+
+// ---------------------------------------------------------------- looking
+
+export interface Settled {
+  readonly view: SlotView;
+  /** What it is still in the middle of, when it comes to no end. */
+  readonly doing: Transition | null;
+}
+
+/** The pool as it is once it is in the middle of nothing. Warns of what is odd about the slot; fails for a stranger's. */
+export async function settled({ app, slot }: Work): Promise<Result<Settled>> {
+  const steady = await app.drivers.pool.steady(slot);
+  if (!steady.ok) return steady;
+  const { view } = steady.value;
+  for (const warning of view.warnings) app.emit({ type: 'warning', warning });
+  if (view.state !== 'foreign') return steady;
+  return fail({ reason: 'slot-foreign', slot, address: view.address, holder: view.holder });
+}
+
+/** The pool of a verb that tells its master something: it has to have one. */
+export async function mastered(work: Work): Promise<Result<{ view: SlotView; life: PoolLife }>> {
+  const { app, slot } = work;
+  const seen = await settled(work);
+  if (!seen.ok) return seen;
+  const { view, doing } = seen.value;
+  if (doing !== null) return fail(unsettled(work, doing));
+  const { life } = view;
+  if (life === null) return fail({ reason: 'pool-not-running', slot, address: view.address });
+  if (view.state === 'orphaned') return fail(orphaned(work, life));
+  // a stop that did not end has left it without a name
+  if (view.retired) {
+    const named = giveNameBack(app, slot);
+    if (!named.ok) return named;
+  }
+  return ok({ view, life });
+}
+
+export const unsettled = ({ slot }: Work, doing: Transition): Failure => ({
+  reason: 'pool-in-transition',
+  slot,
+  doing,
+});
+
+export const orphaned = ({ slot }: Work, { workers }: PoolLife): Failure => ({
+  reason: 'pool-orphaned',
+  slot,
+  pids: workers.map(({ pid }) => pid),
+});
+
+export interface Role {
+  /** `perhaps`: the proxy does not run what its files say, so its files do not tell. */
+  readonly serves: 'yes' | 'no' | 'perhaps';
+  /** Proxy workers that finish requests under a configuration of the past. */
+  readonly older: readonly OlderWorker[];
+}
+
+/** Asks the proxy's configuration, and what runs of it. Fails as a deploy's survey does. */
+export async function roleOf({ app, slot }: Work): Promise<Result<Role>> {
+  const situation = await survey(app, 'start', null);
+  if (!situation.ok) return situation;
+  const { proxy } = situation.value;
+  const serves = activeSlot(situation.value) === slot ? 'yes' : proxy.differing.length > 0 ? 'perhaps' : 'no';
+  return ok({ serves, older: proxy.older });
+}
+
+// ---------------------------------------------------------------- asking and acting
+
+/** Null: go on. Else why not: `answer-needed`, `declined`, or a signal came instead of an answer. */
+export async function agreed(
+  { app, slot, verb, yes, confirm }: Work,
+  { connections, working }: SlotView,
+  certain: boolean,
+): Promise<Failure | null> {
+  if (yes) return null;
+  const question = { kind: 'pool-serves', verb, slot, certain, connections, working } as const;
+  const answer = await confirm(question);
+  const { requested } = app.interruption;
+  if (requested !== null) return { reason: 'interrupted', signal: requested };
+  return answer.ok ? null : answer.failure;
+}
+
+/** One act, told as a deploy tells its steps. */
+export async function step<T>(
+  { app, slot }: Work,
+  name: ActName,
+  act: () => Promise<Result<T>>,
+  noteOf: (value: T) => StepNote | null = () => null,
+): Promise<Result<T>> {
+  const began = now();
+  app.emit({ type: 'step-started', step: name, slot, revert: false });
+  const done = await act();
+  if (done.ok) {
+    const note = noteOf(done.value);
+    app.emit({ type: 'step-done', step: name, slot, revert: false, ms: now() - began, note });
+  }
+  return done;
+}
+
+/** Whether the pool answers; one that does not goes on as it is. */
+export async function check(work: Work): Promise<Ended> {
+  const { app, slot } = work;
+  const answered = await step(
+    work,
+    'probe',
+    () => app.drivers.probe.probe(slot),
+    (value) => ({ kind: 'answers', ...value }),
+  );
+  return answered.ok ? { outcome: 'done' } : { outcome: null, failure: answered.failure };
+}
+
+/** The name that a stop took away and, ended in between, did not give back. */
+export function giveNameBack(app: Pick<App, 'drivers' | 'emit'>, slot: Slot): Result<void> {
+  const named = app.drivers.pool.unretire(slot);
+  if (named.ok) app.emit({ type: 'warning', warning: { reason: 'name-given-back', slot } });
+  return named;
+}

@@ -1,0 +1,131 @@
+/**
+ * USR2, and seeing what became of it. FPM tells its workers to end, waits for them
+ * (process_control_timeout, then TERM, a second later KILL), and runs its own program anew with the
+ * listening sockets handed down. Daemonized it forks once more and goes on under another pid; else its pid
+ * and even its start time stay, because exec changes neither.
+ */
+import { fail, ok } from '../event.js';
+import type { ProcessId, Result } from '../event.js';
+import type { PoolLife, Transition } from '../drivers.js';
+import { waitUntil } from '../system/clock.js';
+import { sameProcess, socketsOf } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import { childrenOf, connectionsOf, look, residents } from './life.js';
+import { pidfileHint } from './pidfile.js';
+import { fpmProcess, holds } from './processes.js';
+import { signalMaster } from './signal.js';
+import type { FpmSlot, PoolSlot } from './slots.js';
+import { isManned, isStarting, lifeOf, MANNING } from './start.js';
+
+/** A second from its TERM to its KILL, and one for whom the machine does not let run. */
+const LADDER = 2000;
+
+/** The longest that FPM itself takes to end its workers after QUIT or USR2, ms (fpm_process_ctl.c). */
+export const longestEnd = ({ controlTimeout }: FpmSlot): number => controlTimeout + LADDER;
+
+/**
+ * What a pool is in the middle of. A worker that is told to end closes its listening socket at once
+ * (fpm_main.c) and finishes its request: a master none of whose workers listens is going
+ * away, or about to run itself anew. After a USR1 some workers end so as well, but others take their place.
+ * Of other servers only a start can be told. `command`: argv of a start.
+ */
+export function transitionOf(
+  fs: Procfs,
+  slot: PoolSlot,
+  command: readonly string[],
+): Result<Transition | null> {
+  if (isStarting(fs, slot, command)) return ok('starting');
+  if (slot.kind === 'fastcgi') return ok(null);
+  const all = connectionsOf(fs, slot);
+  if (!all.ok) return all;
+  const own = look(fs, slot.address);
+  if (!own.ok) return own;
+  const found = residents(fs, slot, own.value.listeners, [pidfileHint(slot) ?? 0]);
+  if (!found.ok) return found;
+  if (found.value.kind !== 'pool') return ok(null);
+  const { master } = found.value;
+  if (!isMaster(fs, slot, master)) return ok('starting');
+  const inodes = new Set(all.value.listeners);
+  const children = childrenOf(fs, master);
+  if (children.some(({ pid }) => holds(fs, pid, inodes))) return ok(null);
+  // ondemand has no worker while nobody asks
+  const told = children.some(({ pid }) => fpmProcess(fs, pid, slot.binary)?.pool === slot.section);
+  return ok(told || slot.pm !== 'ondemand' ? 'leaving' : null);
+}
+
+export interface ReloadOptions {
+  /** How long FPM may take to end its workers and to come up again, ms. */
+  readonly timeout: number;
+  /** What its log has said since. */
+  readonly words: () => Promise<string>;
+}
+
+/**
+ * Done when another run of the program holds the very same sockets and has workers of its own.
+ * Fails with `pool-died` when nobody holds them any more, `pool-reload-unproven` at the deadline.
+ */
+export async function reloadPool(
+  fs: Procfs,
+  slot: FpmSlot,
+  { master, workers }: PoolLife,
+  { timeout, words }: ReloadOptions,
+): Promise<Result<PoolLife>> {
+  const died = async (): Promise<Result<never>> =>
+    fail({ reason: 'pool-died', slot: slot.slot, log: await words() });
+  const before = connectionsOf(fs, slot);
+  if (!before.ok) return before;
+  if (master === null) return died();
+  const { listeners } = before.value;
+  const own = socketsIn(fs, master);
+  const sent = signalMaster(fs, slot.slot, master, 'SIGUSR2');
+  if (!sent.ok) return sent;
+  if (!sent.value) return died();
+
+  const renewed = (): PoolLife | undefined => {
+    const life = lifeOf(fs, slot);
+    if (life === undefined || life.master === null) return undefined;
+    if (!isMaster(fs, slot, life.master)) return undefined;
+    if (listeners.some((inode) => life.sockets?.includes(inode) !== true)) return undefined;
+    if (sameProcess(life.master, master) && isSameRun(fs, master, own)) return undefined;
+    const isOld = (id: ProcessId): boolean => workers.some((old) => sameProcess(old, id));
+    if (life.workers.some(isOld) || (life.workers.length === 0 && slot.pm !== 'ondemand')) return undefined;
+    return life;
+  };
+  let missed = 0;
+  const seen = await waitUntil(
+    () => {
+      const life = renewed();
+      if (life !== undefined) return life;
+      const now = look(fs, slot.address);
+      const gone = now.ok && !now.value.listeners.some((inode) => listeners.includes(inode));
+      // one reading of the kernel's table can pass over an entry
+      missed = gone ? missed + 1 : 0;
+      return missed > 1 ? null : undefined;
+    },
+    { deadline: timeout },
+  );
+  if (seen.kind !== 'seen') {
+    return fail({ reason: 'pool-reload-unproven', slot: slot.slot, ms: timeout, log: await words() });
+  }
+  if (seen.value === null) return died();
+  await waitUntil(() => (isManned(fs, slot) ? true : undefined), { deadline: MANNING });
+  return ok(renewed() ?? seen.value);
+}
+
+/** A master that has titled itself: its configuration is read and its sockets are taken over. */
+const isMaster = (fs: Procfs, slot: FpmSlot, { pid }: ProcessId): boolean =>
+  fpmProcess(fs, pid, slot.binary)?.role === 'master';
+
+/**
+ * Whether a process still has all the sockets it had. FPM's signals come through a pair that is made when
+ * it begins, and that exec closes (fpm_signals.c): so two runs of one process can be told apart. Its
+ * listening sockets, and those that systemd gave it for its output, pass from run to run.
+ */
+function isSameRun(fs: Procfs, master: ProcessId, before: readonly number[]): boolean {
+  const now = socketsIn(fs, master);
+  return before.every((inode) => now.includes(inode));
+}
+
+const socketsIn = (fs: Procfs, { pid }: ProcessId): readonly number[] => [
+  ...(socketsOf(fs, pid)?.values() ?? []),
+];
