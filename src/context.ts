@@ -69,8 +69,17 @@ export interface App {
   elapsed(): number;
 }
 
+export interface Opening {
+  /** A pool whose configuration is broken is taken as it was at the last deploy: for what can do without the new one. */
+  readonly memory?: boolean;
+}
+
 /** Reads an app's configuration and asks its pools what they are. Touches nothing. */
-export async function openApp(file: string, surroundings: Surroundings): Promise<Result<App>> {
+export async function openApp(
+  file: string,
+  surroundings: Surroundings,
+  { memory = false }: Opening = {},
+): Promise<Result<App>> {
   const began = now();
   const { env, uid, emit } = surroundings;
   const root = uid === 0;
@@ -87,10 +96,13 @@ export async function openApp(file: string, surroundings: Surroundings): Promise
   };
 
   // php-fpm is asked by processes of its own: what else takes a while is done meanwhile
-  const asked = createPool({ fs, config, folder, root });
+  const asked = createPool({ fs, config, folder, root, memory });
   const verify = await verifyOf(config);
   const pool = await asked;
   if (!pool.ok) return pool;
+  for (const { slot, file } of pool.value.remembered) {
+    stamped({ type: 'warning', warning: { reason: 'pool-config-remembered', slot, file } });
+  }
   const { addresses, others } = pool.value;
   const both = SLOTS.map((slot) => addresses[slot]);
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));

@@ -164,9 +164,10 @@ export interface PoolDriver {
 
   /**
    * Lets the master run itself anew, and waits until it has: another run of its program, the very same
-   * sockets, none of the old workers. `pool-died`, `pool-reload-unproven`, `signal-refused`.
+   * sockets, none of the old workers. A reload that is under way is joined, and told (`reload-joined`).
+   * `pool-died`, `pool-reload-unproven`, `signal-refused`.
    */
-  reload(slot: Slot, life: PoolLife): Promise<Result<PoolLife>>;
+  reload(slot: Slot, life: PoolLife, told: (warning: Warning) => void): Promise<Result<PoolLife>>;
 
   /**
    * Lets the master open its logs by their names again, and waits until it, and the workers that take

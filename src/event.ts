@@ -552,6 +552,7 @@ export type Warning =
       readonly working: number;
     }
   | { readonly reason: 'reload-joined'; readonly slot: Slot }
+  | { readonly reason: 'pool-config-remembered'; readonly slot: Slot; readonly file: string }
   | { readonly reason: 'name-given-back'; readonly slot: Slot }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string }

@@ -6,7 +6,7 @@ import { userInfo } from 'node:os';
 import { refusal } from './commands/outcome.js';
 import { newApp, selectApp, selectApps } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
-import type { App, Past, Proxy, Surroundings } from './context.js';
+import type { App, Opening, Past, Proxy, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
 import { fail, ok } from './event.js';
 import type { CommandName, CommandResult, EventBody, Question, Result } from './event.js';
@@ -37,7 +37,11 @@ export interface Session {
     run: (files: readonly AppFile[]) => Promise<CommandResult>,
   ): Promise<CommandResult>;
   /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
-  withEach(app: string | undefined, run: (app: App) => Promise<CommandResult>): Promise<CommandResult>;
+  withEach(
+    app: string | undefined,
+    run: (app: App) => Promise<CommandResult>,
+    how?: Opening,
+  ): Promise<CommandResult>;
   /** Runs with the one proxy that the apps name; no pool is asked. */
   withProxy(run: (proxy: Proxy) => Promise<CommandResult>): Promise<CommandResult>;
   /**
@@ -48,7 +52,7 @@ export interface Session {
   /** The file of an app that is yet to be written. */
   newFile(app: string | undefined): Result<AppFile>;
   /** Opens one app; its pools are asked what they are. */
-  open(file: AppFile): Promise<Result<App>>;
+  open(file: AppFile, how?: Opening): Promise<Result<App>>;
   /** One app's journals alone, for commands that ask neither pools nor nginx. */
   past(file: AppFile): Promise<Past>;
   /** Shows a result that is not the last one. */
@@ -88,12 +92,16 @@ export async function hold(
   };
   const { name, file } = given;
   const folder = places(surroundings.env, surroundings.uid).config;
-  const open = async (one: AppFile): Promise<Result<App>> => {
+  const open = async (one: AppFile, how?: Opening): Promise<Result<App>> => {
     const { openApp } = await import('./context.js');
-    return openApp(one.file, surroundings);
+    return openApp(one.file, surroundings, how);
   };
-  const runIn = async (one: AppFile, act: (app: App) => Promise<CommandResult>): Promise<CommandResult> => {
-    const opened = await open(one);
+  const runIn = async (
+    one: AppFile,
+    act: (app: App) => Promise<CommandResult>,
+    how?: Opening,
+  ): Promise<CommandResult> => {
+    const opened = await open(one, how);
     return opened.ok ? act(opened.value) : refusal(name, opened.failure);
   };
   const session: Session = {
@@ -110,12 +118,12 @@ export async function hold(
       if (found.value.length === 1) app = found.value[0]?.app ?? null;
       return act(found.value);
     },
-    withEach: (wanted, act) =>
+    withEach: (wanted, act, how) =>
       session.withFiles(wanted, async (files) => {
         let worst: CommandResult | null = null;
         for (const one of files) {
           deploy = null;
-          const result = await runIn(one, act);
+          const result = await runIn(one, act, how);
           if (files.length > 1 && result.failure !== undefined) {
             say({ type: 'failure', failure: result.failure }, one.app);
           }

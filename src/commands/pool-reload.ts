@@ -1,13 +1,10 @@
 /** `pool reload` and `pool reopen-logs`: what a pool's own master does when it is told to. */
 import type { PoolLife, SlotView } from '../drivers.js';
-import type { Failure } from '../event.js';
+import type { Failure, Warning } from '../event.js';
 import { check, mastered, refused, step } from './pool-work.js';
 import type { Ended, Work } from './pool-work.js';
 
-/**
- * Refused while the configuration is broken. A reload that is under way reads the configuration
- * after this look, so it is as good as one of ours: it is waited for, and none is sent.
- */
+/** Refused while the configuration is broken; the pool is then not touched. */
 export async function reload(work: Work): Promise<Ended> {
   const { app, slot } = work;
   const able = app.drivers.pool.able(slot, 'reload');
@@ -15,19 +12,20 @@ export async function reload(work: Work): Promise<Ended> {
   const { pool } = app.drivers;
   const tested = await pool.test(slot);
   if (!tested.ok) return refused(tested.failure);
-  const before = pool.transition(slot);
-  if (!before.ok) return refused(before.failure);
-  const joined = before.value === 'leaving';
-  if (joined) app.emit({ type: 'warning', warning: { reason: 'reload-joined', slot } });
-  const found = await mastered(work);
+  const doing = pool.transition(slot);
+  if (!doing.ok) return refused(doing.failure);
+  // a master that is about to run itself anew is joined; one that has begun to is waited for, it may have read too early
+  const joins = doing.value === 'leaving';
+  const found = await mastered(work, { waits: !joins });
   if (!found.ok) return refused(found.failure);
-  if (joined) return check(work);
 
   const { view, life } = found.value;
-  warnOfCuts(work, view);
-  const reloaded = await step(work, 'reload', () => pool.reload(slot, life), pidOf);
-  if (reloaded.ok) return check(work);
-  return endOf(reloaded.failure);
+  if (!joins) warnOfCuts(work, view);
+  const told = (warning: Warning): void => {
+    app.emit({ type: 'warning', warning });
+  };
+  const reloaded = await step(work, 'reload', () => pool.reload(slot, life, told), pidOf);
+  return reloaded.ok ? check(work) : endOf(reloaded.failure);
 }
 
 /** A renamed log is let go of. */
@@ -35,7 +33,7 @@ export async function reopenLogs(work: Work): Promise<Ended> {
   const { app, slot } = work;
   const able = app.drivers.pool.able(slot, 'reopen-logs');
   if (!able.ok) return refused(able.failure);
-  const found = await mastered(work);
+  const found = await mastered(work, { waits: true });
   if (!found.ok) return refused(found.failure);
   const { life } = found.value;
   const opened = await step(

@@ -18,7 +18,7 @@ export async function poolStatus(
 }
 
 async function look(session: Pick<Session, 'open'>, file: AppFile, slot: Slot): Promise<PoolStatus> {
-  const opened = await session.open(file);
+  const opened = await session.open(file, { memory: true });
   if (!opened.ok) return { app: file.app, failure: opened.failure };
   const app = opened.value;
   const seen = app.drivers.pool.observe(slot);

@@ -3,16 +3,17 @@ import { standDown } from '../deploy/stand-down.js';
 import type { StoodDown } from '../deploy/stand-down.js';
 import type { PoolLife, SlotView } from '../drivers.js';
 import type { Result } from '../event.js';
-import { agreed, refused, roleOf, settled } from './pool-work.js';
+import { agreed, refused, roleOf, settled, unsettled } from './pool-work.js';
 import type { Ended, Role, Work } from './pool-work.js';
 
 export async function stop(work: Work): Promise<Ended> {
   const { app, slot } = work;
   const seen = await settled(work);
   if (!seen.ok) return refused(seen.failure);
-  const { view } = seen.value;
+  const { view, doing } = seen.value;
   const { life } = view;
   if (life !== null) return takeDown(work, view, life);
+  if (doing !== null) return refused(unsettled(work, doing));
   const swept = app.drivers.pool.sweep(slot);
   return swept.ok ? { outcome: 'unchanged' } : refused(swept.failure);
 }

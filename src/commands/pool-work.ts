@@ -51,8 +51,9 @@ export interface Settled {
 }
 
 /** The pool as it is once it is in the middle of nothing. Warns of what is odd about the slot; fails for a stranger's. */
-export async function settled({ app, slot }: Work): Promise<Result<Settled>> {
-  const steady = await app.drivers.pool.steady(slot);
+export async function settled({ app, slot }: Work, { waits = true } = {}): Promise<Result<Settled>> {
+  const { pool } = app.drivers;
+  const steady = waits ? await pool.steady(slot) : asItIs(pool.observe(slot));
   if (!steady.ok) return steady;
   const { view } = steady.value;
   for (const warning of view.warnings) app.emit({ type: 'warning', warning });
@@ -60,10 +61,16 @@ export async function settled({ app, slot }: Work): Promise<Result<Settled>> {
   return fail({ reason: 'slot-foreign', slot, address: view.address, holder: view.holder });
 }
 
+const asItIs = (view: Result<SlotView>): Result<Settled> =>
+  view.ok ? ok({ view: view.value, doing: null }) : view;
+
 /** The pool of a verb that tells its master something: it has to have one. */
-export async function mastered(work: Work): Promise<Result<{ view: SlotView; life: PoolLife }>> {
+export async function mastered(
+  work: Work,
+  how: { readonly waits: boolean },
+): Promise<Result<{ view: SlotView; life: PoolLife }>> {
   const { app, slot } = work;
-  const seen = await settled(work);
+  const seen = await settled(work, how);
   if (!seen.ok) return seen;
   const { view, doing } = seen.value;
   if (doing !== null) return fail(unsettled(work, doing));

@@ -43,14 +43,13 @@ export async function pool(
     return tell(await session.withFiles(name, (files) => poolStatus(session, files, which)), told);
   }
   const act = VERBS[told.verb];
-  const result = await session.withEach(name, (app) => {
-    const { yes } = options;
-    return one(
-      { app, ...told, yes, confirm: (question) => session.confirm(question, app.name) },
-      act,
-      options,
-    );
-  });
+  // what is on disk does not matter to a pool that is to end, or to its logs
+  const memory = ['stop', 'force-stop', 'reopen-logs'].includes(told.verb);
+  const begin = (app: App): Promise<CommandResult> => {
+    const confirm: Work['confirm'] = (question) => session.confirm(question, app.name);
+    return one({ app, ...told, yes: options.yes, confirm }, act, options);
+  };
+  const result = await session.withEach(name, begin, { memory });
   return tell(result, told);
 }
 

@@ -30,7 +30,7 @@ import type { StartLog } from './log.js';
 import { managerOf } from './manager.js';
 import type { Manager } from './manager.js';
 import { askFpm, testFpm } from './php-fpm.js';
-import type { Asked } from './php-fpm.js';
+import type { Asked, Remembered } from './php-fpm.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
 import { holds, suspect } from './processes.js';
 import { longestEnd, reloadPool, transitionOf } from './reload.js';
@@ -53,6 +53,8 @@ export interface PoolOptions {
   readonly root: boolean;
   /** How long a start may take, ms. */
   readonly startTimeout?: number;
+  /** A slot whose configuration is broken is taken as it was at the last deploy. */
+  readonly memory?: boolean;
 }
 
 export interface Pools extends PoolDriver {
@@ -62,6 +64,8 @@ export interface Pools extends PoolDriver {
   readonly others: Readonly<Record<Slot, readonly Address[]>>;
   /** The slots as FPM reads their configuration, or as the app's says of another server. */
   readonly slots: Readonly<Record<Slot, PoolSlot>>;
+  /** Slots whose configuration is broken by now: what is known of them is from the last deploy. */
+  readonly remembered: readonly Remembered[];
   /** What start() refuses for, asked without starting. Changes nothing. */
   mayStart(slot: Slot): Result<void>;
 }
@@ -103,22 +107,23 @@ async function unitsOf({ pool }: AppConfig, root: boolean): Promise<Result<Units
   return readUnits({ blue: blue.unit, green: green.unit }, { root });
 }
 
-async function slotsOf({ fs, config, folder, root }: PoolOptions, units: Units): Promise<Result<Asked>> {
+async function slotsOf(options: PoolOptions, units: Units): Promise<Result<Asked>> {
+  const { fs, config, folder, root, memory = false } = options;
   const { blue, green } = config.pool;
   if (blue.kind === 'fastcgi' && green.kind === 'fastcgi') {
     const said = await sayServers({ blue, green }, units);
-    return said.ok ? ok({ slots: said.value, keep: () => undefined }) : said;
+    return said.ok ? ok({ slots: said.value, keep: () => undefined, remembered: [] }) : said;
   }
   if (blue.kind === 'fastcgi' || green.kind === 'fastcgi') throw new Error('slots of two kinds');
   const first = withBinary(fs, blue, units?.blue, root);
   if (!first.ok) return first;
   const second = withBinary(fs, green, units?.green, root);
-  return second.ok ? askFpm({ blue: first.value, green: second.value }, folder) : second;
+  return second.ok ? askFpm({ blue: first.value, green: second.value }, folder, { memory }) : second;
 }
 
 function drive(
   options: PoolOptions,
-  { slots, keep }: Asked,
+  { slots, keep, remembered }: Asked,
   managers: Readonly<Record<Slot, Manager>>,
   units: Units,
 ): Pools {
@@ -153,6 +158,7 @@ function drive(
 
   return {
     slots,
+    remembered,
     addresses: { blue: slots.blue.address, green: slots.green.address },
     others: { blue: slots.blue.others, green: slots.green.others },
     address: (slot) => spell(slots[slot].address),
@@ -224,18 +230,19 @@ function drive(
       const asked = fpm(slot);
       return asked === null ? Promise.resolve(ok(undefined)) : testFpm(asked);
     },
-    reload: async (slot, life) => {
-      const told = fpm(slot);
-      if (told === null) return unable(slot, 'reload');
-      const log = markLog(null, told.errorLog);
+    reload: async (slot, life, told) => {
+      const own = fpm(slot);
+      if (own === null) return unable(slot, 'reload');
+      const log = markLog(null, own.errorLog);
       logs.set(slot, log);
       const timeout = patience(slot) + startTimeout;
-      return reloadPool(fs, told, life, { timeout, words: () => managers[slot].words(log) });
+      const words = (): Promise<string> => managers[slot].words(log);
+      const command = managers[slot].startCommand;
+      return reloadPool(fs, own, life, { command, timeout, words, told });
     },
     reopenLogs: async (slot, life) => {
-      const told = fpm(slot);
-      if (told === null) return unable(slot, 'reopen-logs');
-      return reopenLogs(fs, told, life, config.stop.timeout);
+      const own = fpm(slot);
+      return own === null ? unable(slot, 'reopen-logs') : reopenLogs(fs, own, life, config.stop.timeout);
     },
     sweep: (slot) => sweepFiles(fs, slots[slot]),
     activity: (slot, life) => meters[slot].read(life, staffOf(fs, slots[slot], life)),

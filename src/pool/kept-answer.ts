@@ -63,6 +63,12 @@ export function keptAnswer(folder: string, name: string, digest: string): string
   return text.value.slice(0, end) === heading(digest, answer) ? answer : null;
 }
 
+/** The answer that was kept last, to whatever question: what the pool was when it was last deployed. */
+export function lastAnswer(folder: string, name: string): string | null {
+  const text = readText(fileOf(folder, name));
+  return text.ok ? keptAnswer(folder, name, text.value.slice(0, text.value.indexOf(' '))) : null;
+}
+
 /** Keeps an answer; that it cannot be kept is no failure, the next one asks again. */
 export function keepAnswer(folder: string, name: string, digest: string, answer: string): void {
   const fresh = join(folder, `.${name}.new`);

@@ -24,7 +24,7 @@ import {
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { fpmTree } from './fpm-tree.js';
-import { digestOf, keepAnswer, keptAnswer } from './kept-answer.js';
+import { digestOf, keepAnswer, keptAnswer, lastAnswer } from './kept-answer.js';
 import { apart, toAddress } from './address.js';
 import { boundAddresses, spell } from './slots.js';
 import type { FpmConfig, FpmSlot, PoolSlot } from './slots.js';
@@ -34,18 +34,28 @@ export interface Asked {
   readonly slots: Readonly<Record<Slot, PoolSlot>>;
   /** Writes the answers into the app's state folder: for commands that may write there. */
   readonly keep: () => void;
+  /** Slots whose configuration FPM does not take now: they are as they were when they were deployed last. */
+  readonly remembered: readonly Remembered[];
+}
+
+/** A slot, and the configuration of it that FPM does not take. */
+export interface Remembered {
+  readonly slot: Slot;
+  readonly file: string;
 }
 
 /**
  * Both slots' pools as FPM reads them, asked at once; not asked again while the answers kept in
- * `folder` are to the very same questions. Fails with `pool-config-invalid` (FPM's own
+ * `folder` are to the very same questions. With `memory` a slot whose configuration is broken by now is
+ * what it was at the last deploy: a pool that runs can still be stopped. Fails with `pool-config-invalid` (FPM's own
  * words), `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
  */
 export async function askFpm(
   pools: Readonly<Record<Slot, FpmConfig & { readonly binary: string }>>,
   folder: string,
+  { memory = false }: { readonly memory?: boolean } = {},
 ): Promise<Result<Asked>> {
-  const both = [ask('blue', pools.blue, folder), ask('green', pools.green, folder)] as const;
+  const both = [ask('blue', pools.blue, folder, memory), ask('green', pools.green, folder, memory)] as const;
   const [blue, green] = await Promise.all(both);
   if (!blue.ok) return blue;
   if (!green.ok) return green;
@@ -57,6 +67,9 @@ export async function askFpm(
     keep: () => {
       for (const answer of answers) answer.keep();
     },
+    remembered: answers.flatMap(({ found, remembered }) =>
+      remembered ? { slot: found.slot, file: found.config } : [],
+    ),
   });
 }
 
@@ -86,18 +99,22 @@ async function ask(
   slot: Slot,
   pool: FpmConfig & { readonly binary: string },
   state: string,
-): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void }>> {
+  memory: boolean,
+): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void; readonly remembered: boolean }>> {
   const env = { ...pool.env, SWAP_POOL_SLOT: slot };
   const digest = digestOf({ slot, binary: pool.binary, config: pool.config, env });
   const kept = digest === null ? null : keptAnswer(state, `fpm-${slot}`, digest);
-  const answer = kept === null ? await dump(slot, pool, env) : ok(kept);
+  const asked = kept === null ? await dump(slot, pool, env) : ok(kept);
+  const known = asked.ok || !memory ? null : lastAnswer(state, `fpm-${slot}`);
+  const answer = known === null ? asked : ok(known);
   if (!answer.ok) return answer;
   const found = await read(slot, pool, env, parseDump(answer.value));
   if (!found.ok) return found;
   const keep = (): void => {
-    if (kept === null && digest !== null) keepAnswer(state, `fpm-${slot}`, digest, answer.value);
+    if (kept === null && known === null && digest !== null)
+      keepAnswer(state, `fpm-${slot}`, digest, answer.value);
   };
-  return ok({ found: found.value, keep });
+  return ok({ found: found.value, keep, remembered: known !== null });
 }
 
 /**

@@ -5,9 +5,10 @@
  * and even its start time stay, because exec changes neither.
  */
 import { fail, ok } from '../event.js';
-import type { ProcessId, Result } from '../event.js';
+import type { ProcessId, Result, Warning } from '../event.js';
 import type { PoolLife, Transition } from '../drivers.js';
 import { waitUntil } from '../system/clock.js';
+import type { Waited } from '../system/clock.js';
 import { sameProcess, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { childrenOf, connectionsOf, look, residents } from './life.js';
@@ -54,62 +55,91 @@ export function transitionOf(
 }
 
 export interface ReloadOptions {
+  /** argv of a start. */
+  readonly command: readonly string[];
   /** How long FPM may take to end its workers and to come up again, ms. */
   readonly timeout: number;
   /** What its log has said since. */
   readonly words: () => Promise<string>;
+  readonly told: (warning: Warning) => void;
 }
 
 /**
- * Done when another run of the program holds the very same sockets and has workers of its own.
- * Fails with `pool-died` when nobody holds them any more, `pool-reload-unproven` at the deadline.
+ * Done when another run of the program holds the very same sockets and has workers of its own. One that somebody
+ * else has begun is waited for: it reads its configuration at its end. Fails with `pool-died` when
+ * nobody holds the sockets any more, `pool-reload-unproven` at the deadline.
  */
 export async function reloadPool(
   fs: Procfs,
   slot: FpmSlot,
-  { master, workers }: PoolLife,
-  { timeout, words }: ReloadOptions,
+  life: PoolLife,
+  { command, timeout, words, told }: ReloadOptions,
 ): Promise<Result<PoolLife>> {
   const died = async (): Promise<Result<never>> =>
     fail({ reason: 'pool-died', slot: slot.slot, log: await words() });
   const before = connectionsOf(fs, slot);
   if (!before.ok) return before;
+  const { master } = life;
   if (master === null) return died();
   const { listeners } = before.value;
   const own = socketsIn(fs, master);
-  const sent = signalMaster(fs, slot.slot, master, 'SIGUSR2');
-  if (!sent.ok) return sent;
-  if (!sent.value) return died();
+  const now = (): PoolLife | 'died' | undefined =>
+    renewed(fs, slot, life, { listeners, own }) ?? (isLost(fs, slot, listeners) ? 'died' : undefined);
 
-  const renewed = (): PoolLife | undefined => {
-    const life = lifeOf(fs, slot);
-    if (life === undefined || life.master === null) return undefined;
-    if (!isMaster(fs, slot, life.master)) return undefined;
-    if (listeners.some((inode) => life.sockets?.includes(inode) !== true)) return undefined;
-    if (sameProcess(life.master, master) && isSameRun(fs, master, own)) return undefined;
-    const isOld = (id: ProcessId): boolean => workers.some((old) => sameProcess(old, id));
-    if (life.workers.some(isOld) || (life.workers.length === 0 && slot.pm !== 'ondemand')) return undefined;
-    return life;
-  };
-  let missed = 0;
-  const seen = await waitUntil(
-    () => {
-      const life = renewed();
-      if (life !== undefined) return life;
-      const now = look(fs, slot.address);
-      const gone = now.ok && !now.value.listeners.some((inode) => listeners.includes(inode));
-      // one reading of the kernel's table can pass over an entry
-      missed = gone ? missed + 1 : 0;
-      return missed > 1 ? null : undefined;
-    },
-    { deadline: timeout },
-  );
-  if (seen.kind !== 'seen') {
+  let seen: Waited<PoolLife | 'died' | 'stays'> | null = null;
+  if (isLeaving(fs, slot, command)) {
+    told({ reason: 'reload-joined', slot: slot.slot });
+    // after a USR1 all workers can be told to end, too: then the master stays what it is
+    const joined = (): PoolLife | 'died' | 'stays' | undefined => {
+      // asked first: what has come up by then is another run, and seen as one
+      const leaving = isLeaving(fs, slot, command);
+      return now() ?? (leaving ? undefined : 'stays');
+    };
+    seen = await waitUntil(joined, { deadline: timeout });
+  }
+  if (seen === null || (seen.kind === 'seen' && seen.value === 'stays')) {
+    const sent = signalMaster(fs, slot.slot, master, 'SIGUSR2');
+    if (!sent.ok) return sent;
+    // its master is gone: it died, or somebody else's reload came to its end just now
+    seen = await waitUntil(now, { deadline: timeout });
+  }
+  if (seen.kind !== 'seen' || seen.value === 'stays') {
     return fail({ reason: 'pool-reload-unproven', slot: slot.slot, ms: timeout, log: await words() });
   }
-  if (seen.value === null) return died();
+  if (seen.value === 'died') return died();
   await waitUntil(() => (isManned(fs, slot) ? true : undefined), { deadline: MANNING });
-  return ok(renewed() ?? seen.value);
+  return ok(lifeOf(fs, slot) ?? seen.value);
+}
+
+/** The life of another run of the program in the slot of an old one; undefined as long as there is none. */
+function renewed(
+  fs: Procfs,
+  slot: FpmSlot,
+  { master: old, workers }: PoolLife,
+  { listeners, own }: { readonly listeners: readonly number[]; readonly own: readonly number[] },
+): PoolLife | undefined {
+  const life = lifeOf(fs, slot);
+  if (life === undefined || life.master === null || !isMaster(fs, slot, life.master)) return undefined;
+  if (listeners.some((inode) => life.sockets?.includes(inode) !== true)) return undefined;
+  if (old !== null && sameProcess(life.master, old) && isSameRun(fs, old, own)) return undefined;
+  const isOld = (id: ProcessId): boolean => workers.some((one) => sameProcess(one, id));
+  if (life.workers.some(isOld) || (life.workers.length === 0 && slot.pm !== 'ondemand')) return undefined;
+  return life;
+}
+
+/** Nobody holds the sockets any more. Looked at twice: one reading of the kernel's table can pass over an entry. */
+function isLost(fs: Procfs, slot: FpmSlot, listeners: readonly number[]): boolean {
+  const gone = (): boolean => {
+    const now = look(fs, slot.address);
+    return now.ok && !now.value.listeners.some((inode) => listeners.includes(inode));
+  };
+  return gone() && gone();
+}
+
+function isLeaving(fs: Procfs, slot: FpmSlot, command: readonly string[]): boolean {
+  const seen = transitionOf(fs, slot, command);
+  // while the program begins anew there is still no saying whether it is another run
+  return seen.ok && seen.value !== null;
 }
 
 /** A master that has titled itself: its configuration is read and its sockets are taken over. */

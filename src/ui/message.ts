@@ -278,10 +278,15 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: `It goes on as before. ${run('status', app)} shows which slot serves.`,
       };
     case 'pool-in-transition':
-      return {
-        message: say`The ${failure.slot} pool ${failure.doing === 'leaving' ? 'was told to stop or to reload' : 'is starting'}, and comes to no end.`,
-        hint: `See its log. ${run(`pool force-stop ${failure.slot}`, app)} ends it.`,
-      };
+      return failure.doing === 'leaving'
+        ? {
+            message: say`The ${failure.slot} pool was told to stop or to reload, and comes to no end.`,
+            hint: `See its log. ${run(`pool force-stop ${failure.slot}`, app)} ends it.`,
+          }
+        : {
+            message: say`The ${failure.slot} pool is being started, and does not come up.`,
+            hint: 'See its log, and who else starts it.',
+          };
     case 'pool-reload-unproven':
       return {
         message: say`The ${failure.slot} pool was told to reload, and within ${duration(failure.ms)} no new master was seen on its socket.`,
@@ -793,6 +798,11 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       return {
         message: say`A reload of the ${warning.slot} pool is under way already; it is waited for, and none is sent.`,
         hint: 'It reads the configuration as it is on disk now.',
+      };
+    case 'pool-config-remembered':
+      return {
+        message: say`php-fpm does not accept ${warning.file} for the ${warning.slot} pool any more; the pool is taken as it was at the last deploy.`,
+        hint: `${run(`pool reload ${warning.slot}`, app)} says what is wrong, and touches nothing until it is mended.`,
       };
     case 'name-given-back':
       return {

@@ -170,6 +170,48 @@ describe('a standby', () => {
   });
 });
 
+describe('a broken configuration', () => {
+  it('stops no stop, and takes no running pool with it', async () => {
+    await withStandby(on('rewrite'), async (rig) => {
+      const { fpmConfig } = rig.site();
+      const text = readFileSync(fpmConfig.blue, 'utf8');
+      writeFileSync(fpmConfig.blue, `${text}\nno_such_key = 1\n`);
+      for (const verb of ['start', 'restart', 'reload']) {
+        expect(await rig.run(['pool', verb, 'green'])).toMatchObject({
+          exit: 1,
+          result: { outcome: 'refused', failure: { reason: 'pool-config-invalid' } },
+        });
+      }
+      expect(rig.isListening('green')).toBe(true);
+      expect(await rig.run(['pool', 'reopen-logs', 'green'])).toMatchObject({ exit: 0 });
+      const run = await rig.run(['pool', 'stop', 'green']);
+      expect(run).toMatchObject({ exit: 0, result: { outcome: 'done', drain: { cut: 0 } } });
+      expect(warned(run)).toContain('pool-config-remembered');
+      expect(rig.isListening('green')).toBe(false);
+      writeFileSync(fpmConfig.blue, text);
+    });
+  });
+});
+
+describe('a pool over TCP', () => {
+  it('has no name that could be taken away, and is drained, reloaded and asked about all the same', async () => {
+    await withRig(on('rewrite', { transport: 'tcp' }), async (rig) => {
+      await rig.deployed();
+      await rig.load({ fast: { rate: 25 } });
+      expect(await rig.run(['pool', 'start', 'green'])).toMatchObject({ exit: 0 });
+      for (const slot of SLOTS) {
+        expect(await rig.run(['pool', 'reload', slot])).toMatchObject({ exit: 0 });
+      }
+      const asked = ask(rig, 'green', 1_500);
+      const stop = rig.spawn(['pool', 'stop', 'green']);
+      expect(await asked).toBe('200');
+      expect(await stop.end).toMatchObject({ exit: 0, result: { outcome: 'done', drain: { cut: 0 } } });
+      expect(await rig.run(['pool', 'stop', 'blue'])).toMatchObject({ exit: 2 });
+      expect(await rig.answering()).toBe('blue');
+    });
+  });
+});
+
 describe('the pool that serves', () => {
   const TRAFFIC = { fast: { rate: 25 }, slow: { every: 500, takes: 800 } };
 
@@ -433,9 +475,20 @@ describe('status', () => {
       const { fpmConfig } = rig.site();
       const text = readFileSync(fpmConfig.blue, 'utf8');
       writeFileSync(fpmConfig.blue, `${text}\nno_such_key = 1\n`);
-      expect(await status('green')).toEqual([4, 'pool-config-invalid']);
+      // what it was at the last deploy is still known
+      expect(await status('green')).toEqual([1, 'stale-pidfile']);
       writeFileSync(fpmConfig.blue, text);
       expect(await rig.deploy()).toMatchObject({ exit: 0 });
+    });
+    await withRig(on('symlink'), async (rig) => {
+      const { fpmConfig, config } = rig.site();
+      const text = readFileSync(fpmConfig.blue, 'utf8');
+      writeFileSync(fpmConfig.blue, `${text}\nno_such_key = 1\n`);
+      const broken = { exit: 4, result: { pools: [{ failure: { reason: 'pool-config-invalid' } }] } };
+      expect(await rig.run(['pool', 'status', 'green'])).toMatchObject(broken);
+      writeFileSync(fpmConfig.blue, text);
+      writeFileSync(config, `${readFileSync(config, 'utf8')}\nno-such-key: 1\n`);
+      expect(await rig.run(['pool', 'status', 'green'])).toMatchObject({ exit: 4 });
     });
   });
 
@@ -470,6 +523,6 @@ describe('status', () => {
 /** argv of a run at a terminal of its own (script(1)), where somebody answers. */
 function terminal(args: readonly string[], answer: string): string[] {
   const command = [process.execPath, 'dist/swap-pool.cjs', ...args].join(' ');
-  const line = `cd ${process.cwd()} && (sleep 1; echo ${answer}) | script -qec '${command}' /dev/null`;
+  const line = `cd ${process.cwd()} && echo ${answer} | script -qec '${command}' /dev/null`;
   return ['/bin/sh', '-c', line, 'terminal'];
 }

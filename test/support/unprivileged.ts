@@ -13,6 +13,11 @@ export async function deployBothWays(by: SwitchKind): Promise<void> {
     }
     const status = await rig.run(['status']);
     if (status.exit !== 0) throw new Error(`status: ${status.stdout}${status.stderr}`);
+    const serving = await rig.answering();
+    for (const verb of ['reload', 'reopen-logs', 'status']) {
+      const run = await rig.run(['pool', verb, serving]);
+      if (run.exit !== 0) throw new Error(`pool ${verb}: ${run.stdout}${run.stderr}`);
+    }
     const rolled = await rig.run(['rollback']);
     if (rolled.exit !== 0) throw new Error(`rollback: ${rolled.stdout}${rolled.stderr}`);
   });

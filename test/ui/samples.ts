@@ -412,6 +412,11 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
     working: 2,
   },
   'reload-joined': { reason: 'reload-joined', slot: 'blue' },
+  'pool-config-remembered': {
+    reason: 'pool-config-remembered',
+    slot: 'blue',
+    file: '/srv/shop.fpm.conf',
+  },
   'name-given-back': { reason: 'name-given-back', slot: 'blue' },
   'revert-unfinished': { reason: 'revert-unfinished', slot: 'green', cause: FAILURES['drain-timeout'] },
   'old-pool-not-running': { reason: 'old-pool-not-running', address: 'unix:/run/php/php8.2-fpm.sock' },
