@@ -104,12 +104,19 @@ export interface Role {
   readonly older: readonly OlderWorker[];
 }
 
-/** Asks the proxy's configuration, and what runs of it. Fails as a deploy's survey does. */
-export async function roleOf({ app, slot }: Work): Promise<Result<Role>> {
+/**
+ * Asks the proxy's configuration, and what runs of it. Fails as a deploy's survey does, and with
+ * `master-shared` where the proxy names another pool of the master and nobody said yes.
+ */
+export async function roleOf({ app, slot, yes }: Work): Promise<Result<Role>> {
   const situation = await survey(app, 'start', null);
   if (!situation.ok) return situation;
   const { proxy } = situation.value;
-  const serves = activeSlot(situation.value) === slot ? 'yes' : proxy.differing.length > 0 ? 'perhaps' : 'no';
+  // the other pools of a master end with it, whichever slot the site is at
+  const places = proxy.otherPools.filter((other) => other.slot === slot);
+  if (places.length > 0 && !yes) return fail({ reason: 'master-shared', places });
+  const used = activeSlot(situation.value) === slot || places.length > 0;
+  const serves = used ? 'yes' : proxy.differing.length > 0 ? 'perhaps' : 'no';
   return ok({ serves, older: proxy.older });
 }
 

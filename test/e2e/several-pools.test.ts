@@ -107,6 +107,7 @@ describe.each(BOTH)('another pool of the master (%s)', (by) => {
       const before = everything(rig);
       refused(await rig.deploy(), 'blue');
       refused(await rig.deploy(['--dry-run']), 'blue');
+      for (const verb of ['stop', 'restart']) refused(await rig.run(['pool', verb, 'blue']), 'blue');
       expect(everything(rig)).toEqual(before);
       expect(await site.answer()).toBe('blue');
 
