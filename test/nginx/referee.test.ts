@@ -299,19 +299,24 @@ describe('the files are those that nginx -T names, in its order', () => {
     fc.assert(fc.property(fc.array(fc.constantFrom(...patterns), { maxLength: 4 }), check), { numRuns: 20 });
   });
 
-  it('includes-everywhere', () => {
+  it('includes-everywhere', async () => {
     box.write('inc/map', 'a b; include inc/more;');
     box.write('inc/more', 'c d;');
     box.write('inc/types', 'text/plain txt;');
     box.write('inc/geo', '10.0.0.0/8 1;');
-    box.write('inc/server', 'server { listen 127.0.0.1:1; include inc/location; include inc/location; }');
+    // a port that an ordinary user may bind: nginx -T binds what it tests
+    const port = String(await freePort());
+    box.write(
+      'inc/server',
+      `server { listen 127.0.0.1:${port}; include inc/location; include inc/location; }`,
+    );
     box.write('inc/location', 'location /$request_id { include inc/params; }');
     box.write('inc/params', 'fastcgi_param A b; include inc/none*;');
     box.write('inc/peers', 'server 127.0.0.1:9000;');
     const file = box.write(
       'everywhere.conf',
       `${box.main}http { ${box.http} map $uri $a { include inc/map*; } types { include inc/types; } geo $b { include inc/geo; }
-        upstream u { include inc/peers; } server { listen 127.0.0.1:1; location / { include inc/params; } } }`,
+        upstream u { include inc/peers; } server { listen 127.0.0.1:${port}; location / { include inc/params; } } }`,
     );
     const { ok, out, err } = box.nginx('-T', file);
     expect(ok, err).toBe(true);

@@ -138,13 +138,18 @@ describe('a slot is what its socket says', () => {
   it('orphans-of-a-subreaper-are-orphans-too', () =>
     withRig({}, async (rig) => {
       // systemd --user, tini and docker's init adopt orphans: their parent is not pid 1 then
-      const python = `
-import ctypes, os, subprocess, sys, time
-ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-subprocess.run(["${FPM}", "-D", "-y", "${rig.path('fpm.conf')}"], env={"SWAP_POOL_SLOT": "blue"})
-print("up", flush=True)
-sys.stdin.read()`;
-      const reaper = spawn('python3', ['-c', python], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const perl = `
+my %prctl = (x86_64 => 157, aarch64 => 167);
+my $machine = qx(uname -m);
+chomp $machine;
+syscall($prctl{$machine}, 36, 1, 0, 0, 0) == 0 or die "prctl: $!";
+$ENV{SWAP_POOL_SLOT} = 'blue';
+system('${FPM}', '-D', '-y', '${rig.path('fpm.conf')}') == 0 or die 'no FPM';
+$| = 1;
+print "up\n";
+<STDIN>;`;
+      // of what is on every Debian, perl alone can call prctl
+      const reaper = spawn('perl', ['-e', perl], { stdio: ['pipe', 'pipe', 'inherit'] });
       try {
         await new Promise((resolve) => reaper.stdout.once('data', resolve));
         const life = value(rig.pool.observe('blue')).life;

@@ -62,8 +62,8 @@ describe('a stopped slot names what is wrong with its pidfile, and starts over i
     withRig({}, async (rig) => {
       // its parent never reaps it
       const parent = spawn(
-        'python3',
-        ['-c', 'import os,sys\np=os.fork()\nif p==0: os._exit(0)\nprint(p,flush=True)\nsys.stdin.read()'],
+        'perl',
+        ['-e', '$| = 1; my $pid = fork; exit 0 if $pid == 0; print $pid; <STDIN>'],
         { stdio: ['pipe', 'pipe', 'ignore'] },
       );
       try {
