@@ -122,6 +122,7 @@ export async function startPool(
     await endStart(fs, slot, started());
     // what a script or a command left running without a socket is in the session that was made for it
     await endSession(fs, slot.slot, launched.pid);
+    await hungUp(fs, slot);
     sweepFiles(fs, slot);
     return fail(failure(manager.bare ? await manager.words(log) : words));
   };
@@ -241,6 +242,23 @@ async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess
     await stopLife(fs, life, { slot: slot.slot, timeout: END_TIMEOUT, told, people, ladder });
   }
 }
+
+/**
+ * Waits until nobody listens for the slot any more. FPM's first process has ended once the one that it forked
+ * says that it fails, which may still be on its way out then: it has no name any more, but its sockets, and
+ * a socket that somebody listens at is not swept.
+ */
+const hungUp = (fs: Procfs, slot: PoolSlot): Promise<unknown> =>
+  waitUntil(
+    () => {
+      const seen = boundAddresses(slot).map((address) => look(fs, address));
+      return seen.some((one) => one.ok && one.value.listeners.length > 0) ? undefined : true;
+    },
+    { deadline: HANG_UP },
+  );
+
+/** The kernel closes what a process had open when it ends: at once, if it is given a processor. */
+const HANG_UP = 5000;
 
 /** A start that failed has no requests to wait for. */
 const END_TIMEOUT = 2000;

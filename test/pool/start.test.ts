@@ -149,6 +149,28 @@ describe('a start that fails leaves nothing behind', () => {
       },
     ));
 
+  it('when what it forked is still on its way out', () =>
+    withRig({}, async (rig) => {
+      // as FPM is when its second socket cannot be bound: the first process has ended, its child goes after it
+      const dying = rig.write(
+        'dying',
+        `#!/bin/sh
+[ "$1" = -tt ] && exec ${FPM} "$@"
+perl -MIO::Socket::UNIX -e '
+  my $socket = IO::Socket::UNIX->new(Local => "${rig.path('blue.sock')}", Listen => 1) or die;
+  exit 70 if fork;
+  select undef, undef, undef, 0.3;
+'
+exit 70
+`,
+      );
+      chmodSync(dying, 0o755);
+      const slot = { ...rig.config.pool.blue, binary: dying };
+      const pool = value(await rig.create({ ...rig.config, pool: { blue: slot, green: slot } }));
+      expect(await pool.start('blue')).toMatchObject({ failure: { reason: 'start-failed', status: 70 } });
+      clean(rig);
+    }));
+
   it('without the folder of its socket', () =>
     withRig({ listen: 'DIR/none/${SWAP_POOL_SLOT}.sock' }, async (rig) => {
       expect(await rig.pool.start('blue')).toMatchObject({
