@@ -222,7 +222,7 @@ export function isManned(fs: Procfs, slot: PoolSlot): boolean {
 }
 
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
-export const MANNING = 500;
+export const MANNING = 2000;
 
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
 async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess[]): Promise<void> {

@@ -40,7 +40,7 @@ const done = (from: Slot | null, to: Slot): DeployEnd => ({
 });
 
 describe('the demo', () => {
-  it('reports both switches both ways, and that nothing was cut', { timeout: 90_000 }, async () => {
+  it('reports both switches both ways, and that nothing was cut', async () => {
     const { deploy, sandboxes } = byHand(swap);
     const began = performance.now();
     const { report, failure } = await runDemo({
@@ -63,7 +63,7 @@ describe('the demo', () => {
     expect(sandboxes.flatMap((sandbox) => sandbox.residents())).toEqual([]);
   });
 
-  it('counts what a careless deploy cuts', { timeout: 90_000 }, async () => {
+  it('counts what a careless deploy cuts', async () => {
     const { deploy } = byHand(async (sandbox) => {
       const left = await moveOver(sandbox);
       await end(sandbox, left, 'SIGTERM');
@@ -80,7 +80,7 @@ describe('the demo', () => {
     expect(report?.cut).toBeGreaterThan(0);
   });
 
-  it('that is interrupted ends early and leaves nothing', { timeout: 30_000 }, async () => {
+  it('that is interrupted ends early and leaves nothing', async () => {
     const { deploy, sandboxes } = byHand(swap);
     const controller = new AbortController();
     const interruption = { requested: 'SIGINT' as const, signal: controller.signal };
@@ -99,7 +99,7 @@ describe('the demo', () => {
     expect(sandboxes.flatMap((sandbox) => sandbox.residents())).toEqual([]);
   });
 
-  it('ends with the failure of a deploy that fails, and leaves nothing', { timeout: 30_000 }, async () => {
+  it('ends with the failure of a deploy that fails, and leaves nothing', async () => {
     const sandboxes: Sandbox[] = [];
     const failure = { reason: 'pool-died', slot: 'green', log: '' } as const;
     const deploy: Deploy = async ({ sandbox }) => {
@@ -112,7 +112,7 @@ describe('the demo', () => {
     expect(sandboxes.flatMap((sandbox) => sandbox.residents())).toEqual([]);
   });
 
-  it('does not believe a deploy that moved nobody', { timeout: 60_000 }, async () => {
+  it('does not believe a deploy that moved nobody', async () => {
     let first = true;
     const deploy: Deploy = async ({ sandbox }) => {
       if (first) await sandbox.startPool('blue');

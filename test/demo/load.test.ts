@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { afterEach, describe, expect, it } from 'vitest';
 import { Load, type LoadPlan, type LoadRecord } from '../../src/demo/load.js';
 import { waitUntil } from '../../src/system/clock.js';
+import { PATIENCE } from '../support/limits.js';
 
 /** A server of one line: what it does with the nth request (its head, as text) on a connection. */
 type Answer = (socket: Socket, head: string, nth: number) => void;
@@ -45,7 +46,7 @@ const ok = (socket: Socket, head: string): void => {
 
 async function record(port: number, plan: LoadPlan, count: number): Promise<readonly LoadRecord[]> {
   const load = await Load.start({ port, host: 'demo.test', plan, timeoutMs: 300 });
-  await waitUntil(() => (load.records.length >= count ? true : undefined), { deadline: 5_000 });
+  await waitUntil(() => (load.records.length >= count ? true : undefined), { deadline: PATIENCE });
   return load.stop();
 }
 const ONE: LoadPlan = { slow: { every: 100_000, takes: 0 } };
@@ -161,7 +162,7 @@ it('stop() waits for every request under way, and nothing is sent afterwards', a
     idle: { clients: 3, every: 50, delay: 5 },
   };
   const load = await Load.start({ port, host: 'demo.test', plan });
-  await waitUntil(() => (load.underWay() > 5 ? true : undefined), { deadline: 5_000 });
+  await waitUntil(() => (load.underWay() > 5 ? true : undefined), { deadline: PATIENCE });
   const records = await load.stop();
   expect(load.underWay()).toBe(0);
   expect(records.filter(({ cut, class: kind }) => cut !== null && kind !== 'post')).toEqual([]);
@@ -177,7 +178,7 @@ it('an upload trickles, and its answer says how much arrived', async () => {
   });
   const plan = { upload: { every: 100_000, takes: 400, bytes: 10_000 } };
   const load = await Load.start({ port, host: 'demo.test', plan });
-  await waitUntil(() => (load.records.length > 0 ? true : undefined), { deadline: 5_000 });
+  await waitUntil(() => (load.records.length > 0 ? true : undefined), { deadline: PATIENCE });
   const [upload] = await load.stop();
   expect(upload).toMatchObject({ cut: null });
   expect(upload?.ms).toBeGreaterThan(350);
@@ -190,7 +191,7 @@ it('a run is bounded in requests', async () => {
     plan: { fast: { rate: 1000 } },
     most: 25,
   });
-  await waitUntil(() => (load.records.length >= 25 ? true : undefined), { deadline: 5_000 });
+  await waitUntil(() => (load.records.length >= 25 ? true : undefined), { deadline: PATIENCE });
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(await load.stop()).toHaveLength(25);
 });

@@ -20,6 +20,7 @@ import { Sandbox, type SandboxOptions } from '../../src/demo/sandbox.js';
 import { cuts } from '../../src/demo/summary.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { end, moveOver, swap } from '../support/bare-swap.js';
+import { PATIENCE } from '../support/limits.js';
 
 async function withSandbox(
   options: Pick<SandboxOptions, 'sites' | 'nginxHttp'>,
@@ -53,63 +54,53 @@ const EVERYTHING: LoadPlan = {
 const send = (sandbox: Sandbox, plan: LoadPlan): Promise<Load> =>
   Load.start({ port: sandbox.site().port, host: 'demo.test', plan });
 const until = async (what: () => boolean): Promise<void> => {
-  const seen = await waitUntil(() => (what() ? true : undefined), { deadline: 10_000 });
+  const seen = await waitUntil(() => (what() ? true : undefined), { deadline: PATIENCE });
   expect(seen.kind).toBe('seen');
 };
 
 describe('under load of every class', () => {
-  it.each(['symlink', 'rewrite'] as const)(
-    'a careful swap by %s cuts nothing',
-    { timeout: 60_000 },
-    async (by) => {
-      await withSandbox({ sites: [{ name: 'demo', switch: by }] }, async (sandbox) => {
-        if (by === 'symlink') await moveOver(sandbox);
-        else await sandbox.startPool('blue');
-        const load = await send(sandbox, EVERYTHING);
-        for (let round = 0; round < 2; round += 1) {
-          await until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
-          await swap(sandbox);
-        }
-        const records = await load.stop();
-        expect(cuts(records, by, sandbox.account())).toEqual([]);
-        expect(new Set(records.map((record) => record.class)).size).toBe(7);
-        const answered = records.filter(({ cut }) => cut === null);
-        expect(new Set(answered.map((record) => record.by?.split('/')[0]))).toEqual(
-          new Set(['blue', 'green']),
-        );
-        const finishing = records.filter((record) => record.class === 'finish').map(({ id }) => id);
-        await until(() => sandbox.finished().length >= finishing.length);
-        expect(sandbox.finished().sort()).toEqual(finishing.sort());
-      });
-    },
-  );
+  it.each(['symlink', 'rewrite'] as const)('a careful swap by %s cuts nothing', async (by) => {
+    await withSandbox({ sites: [{ name: 'demo', switch: by }] }, async (sandbox) => {
+      if (by === 'symlink') await moveOver(sandbox);
+      else await sandbox.startPool('blue');
+      const load = await send(sandbox, EVERYTHING);
+      for (let round = 0; round < 2; round += 1) {
+        await until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
+        await swap(sandbox);
+      }
+      const records = await load.stop();
+      expect(cuts(records, by, sandbox.account())).toEqual([]);
+      expect(new Set(records.map((record) => record.class)).size).toBe(7);
+      const answered = records.filter(({ cut }) => cut === null);
+      expect(new Set(answered.map((record) => record.by?.split('/')[0]))).toEqual(new Set(['blue', 'green']));
+      const finishing = records.filter((record) => record.class === 'finish').map(({ id }) => id);
+      await until(() => sandbox.finished().length >= finishing.length);
+      expect(sandbox.finished().sort()).toEqual(finishing.sort());
+    });
+  });
 
-  it(
-    'a pool that is ended with TERM instead of being drained is found out',
-    { timeout: 60_000 },
-    async () => {
-      await withSandbox(symlink, async (sandbox) => {
-        await moveOver(sandbox);
-        const long = { every: 1_000, takes: 3_000 };
-        const load = await send(sandbox, { ...EVERYTHING, slow: long, finish: long });
-        // later requests were answered, so the first slow one has been with the old pool for a while
-        await until(() => load.underWay('slow') > 0 && load.records.length > 20);
-        await end(sandbox, await moveOver(sandbox), 'SIGTERM');
-        const records = await load.stop();
-        expect(cuts(records, 'symlink', sandbox.account()).map((record) => record.class)).toContain('slow');
-        const finishing = (slot: string): string[] =>
-          records
-            .filter(({ class: kind, by }) => kind === 'finish' && by?.startsWith(slot))
-            .map(({ id }) => id);
-        await until(() => finishing('green').every((id) => sandbox.finished().includes(id)));
-        expect(finishing('blue')).not.toEqual([]);
-        expect(sandbox.finished()).not.toEqual(expect.arrayContaining(finishing('blue')));
-      });
-    },
-  );
+  it('a pool that is ended with TERM instead of being drained is found out', async () => {
+    await withSandbox(symlink, async (sandbox) => {
+      await moveOver(sandbox);
+      const long = { every: 1_000, takes: 3_000 };
+      const load = await send(sandbox, { ...EVERYTHING, slow: long, finish: long });
+      // later requests were answered, so the first slow one has been with the old pool for a while
+      await until(() => load.underWay('slow') > 0 && load.records.length > 20);
+      await end(sandbox, await moveOver(sandbox), 'SIGTERM');
+      const records = await load.stop();
+      expect(cuts(records, 'symlink', sandbox.account()).map((record) => record.class)).toContain('slow');
+      const finishing = (slot: string): string[] =>
+        records
+          .filter(({ class: kind, by }) => kind === 'finish' && by?.startsWith(slot))
+          .map(({ id }) => id);
+      await until(() => finishing('green').every((id) => sandbox.finished().includes(id)));
+      expect(finishing('blue')).not.toEqual([]);
+      expect(sandbox.finished()).not.toEqual(expect.arrayContaining(finishing('blue')));
+    });
+  });
 });
 
-it('what is queued behind a full pool is sent and counted', { timeout: 30_000 }, async () => {
+it('what is queued behind a full pool is sent and counted', async () => {
   const sites = [{ name: 'demo', switch: 'symlink', workers: 2 }] as const;
   await withSandbox({ sites }, async (sandbox) => {
     await moveOver(sandbox);
@@ -164,7 +155,7 @@ describe('the files', () => {
   });
 });
 
-it('close() ends orphaned workers and a pool whose pidfile is gone', { timeout: 30_000 }, async () => {
+it('close() ends orphaned workers and a pool whose pidfile is gone', async () => {
   const sites = [{ name: 'demo', switch: 'rewrite', transport: 'tcp' }] as const;
   await withSandbox({ sites }, async (sandbox) => {
     await sandbox.startPool('blue');
@@ -179,7 +170,7 @@ it('close() ends orphaned workers and a pool whose pidfile is gone', { timeout: 
 });
 
 describe.runIf(process.geteuid?.() === 0)('without root', () => {
-  it('everything runs as the caller, and nothing is left', { timeout: 60_000 }, async () => {
+  it('everything runs as the caller, and nothing is left', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'swap-pool-unprivileged-'));
     try {
       chmodSync(dir, 0o755);

@@ -178,7 +178,6 @@ describe.skipIf(!isThere)('a real application, Debian’s DokuWiki,', () => {
         switch: by,
         site: { workers: 8, locationLines: 'fastcgi_param SERVER_PORT $server_port;' },
         prepare: installWiki,
-        timeout: 150_000,
       };
       await withRig(options, async (rig) => {
         await rig.deployed();

@@ -17,13 +17,14 @@ import {
   recordsOf,
   TRAFFIC,
 } from '../support/deaths.js';
+import { PATIENCE } from '../support/limits.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
 
-describe.each(['symlink', 'rewrite'] as const)('by %s', { timeout: 150_000 }, (by) => {
-  const options: RigOptions = { switch: by, site: { workers: 12 }, timeout: 140_000 };
+describe.each(['symlink', 'rewrite'] as const)('by %s', (by) => {
+  const options: RigOptions = { switch: by, site: { workers: 12 } };
 
   const withTraffic = (act: (rig: Rig, load: Load) => Promise<void>): Promise<void> =>
     withRig(options, async (rig) => {
@@ -161,7 +162,7 @@ describe.each(['symlink', 'rewrite'] as const)('by %s', { timeout: 150_000 }, (b
   });
 });
 
-describe('after a death', { timeout: 60_000 }, () => {
+describe('after a death', () => {
   it('a start that does not come to an end is no start that failed: it stays open until it has ended', async () => {
     await withRig({ switch: 'symlink', site: { workers: 6 } }, async (rig) => {
       await rig.deployed();
@@ -179,7 +180,7 @@ describe('after a death', { timeout: 60_000 }, () => {
   });
 });
 
-describe('what others do between a death and its recovery', { timeout: 60_000 }, () => {
+describe('what others do between a death and its recovery', () => {
   it.each([
     ['the edit was made, nginx not told', { when: 'act', record: numberOf('intent switch'), change: 2 }],
     ['nginx was told', { when: 'act', record: numberOf('intent switch'), change: 3 }],
@@ -256,7 +257,7 @@ async function leaveDraining(rig: Rig): Promise<void> {
 
 async function untilAnswering(rig: Rig, slot: Slot): Promise<void> {
   const seen = await waitUntil(async () => ((await rig.answering()) === slot ? true : undefined), {
-    deadline: 10_000,
+    deadline: PATIENCE,
     pace: () => 10,
   });
   expect(seen.kind).toBe('seen');

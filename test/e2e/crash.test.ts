@@ -9,8 +9,8 @@ const NAMES = Object.keys(STEPS) as StepName[];
 const RECORDS = recordsOf(NAMES);
 const numberOf = (record: string): number => RECORDS.indexOf(record) + 1;
 
-describe.each(['symlink', 'rewrite'] as const)('kill -9 of a deploy by %s', { timeout: 120_000 }, (by) => {
-  const options: RigOptions = { switch: by, site: { workers: 12 }, timeout: 110_000 };
+describe.each(['symlink', 'rewrite'] as const)('kill -9 of a deploy by %s', (by) => {
+  const options: RigOptions = { switch: by, site: { workers: 12 } };
 
   it('has the points of the table of steps', async () => {
     await withRig(options, async (rig) => {

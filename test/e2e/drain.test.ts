@@ -7,7 +7,6 @@ import type { Sandbox } from '../../src/demo/sandbox.js';
 import { across, moment } from '../support/moments.js';
 import { withRig, type Rig } from '../support/rig.js';
 
-const MINUTE = { timeout: 70_000 };
 const SITE = { workers: 8 };
 
 /** nginx names one slot alone: its old workers could come back to the pool that is left. */
@@ -51,7 +50,7 @@ async function threeOf(rig: Rig, kind: 'slow' | 'upload', takes: number): Promis
   return load;
 }
 
-it('an old nginx worker that still reads an upload is waited for', MINUTE, async () => {
+it('an old nginx worker that still reads an upload is waited for', async () => {
   await withRig({ site: SITE, prepare: alone }, async (rig) => {
     await rig.deployed();
     await rig.load({ fast: { rate: 40 }, post: { clients: 1, takes: 5 } });
@@ -69,7 +68,7 @@ it('an old nginx worker that still reads an upload is waited for', MINUTE, async
   });
 });
 
-it('with a backup in the upstream nobody waits for another site’s download', MINUTE, async () => {
+it('with a backup in the upstream nobody waits for another site’s download', async () => {
   await withRig({ site: SITE, prepare: big }, async (rig) => {
     await rig.deployed();
     await rig.load({ fast: { rate: 40 }, post: { clients: 1, takes: 5 } });
@@ -83,7 +82,7 @@ it('with a backup in the upstream nobody waits for another site’s download', M
   });
 });
 
-it('without one it is waited for, told, and left to recover at the deadline', MINUTE, async () => {
+it('without one it is waited for, told, and left to recover at the deadline', async () => {
   const prepare = (sandbox: Sandbox): void => {
     alone(sandbox);
     big(sandbox);
@@ -120,7 +119,6 @@ it('without one it is waited for, told, and left to recover at the deadline', MI
 
 it.each(['rewrite', 'symlink'] as const)(
   'by %s a drain that is told to stop cuts at its deadline, and says how many',
-  MINUTE,
   async (by) => {
     const site = {
       ...SITE,

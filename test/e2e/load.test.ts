@@ -49,9 +49,8 @@ async function begun(rig: Rig, plan: LoadPlan): Promise<Load> {
 
 it.each(['rewrite', 'symlink'] as const)(
   'twenty deploys in a row by %s cut nothing, whatever is under way',
-  { timeout: 300_000 },
   async (by) => {
-    await withRig({ switch: by, site: { workers: WORKERS }, timeout: 280_000 }, async (rig) => {
+    await withRig({ switch: by, site: { workers: WORKERS } }, async (rig) => {
       await rig.deployed();
       // bringing it up has reloaded nginx, which was as young as its files
       const { reloads } = rig.sandbox.account();

@@ -41,9 +41,9 @@ async function holdLock(rig: Rig): Promise<{ deploy: Command; letGo: () => Promi
 const failureOf = ({ events }: Run): { reason?: string; lock?: string; holder?: LockHolder | null } =>
   events.find(({ type }) => type === 'failure')?.['failure'] ?? {};
 
-describe('while one deploy drains', { timeout: 120_000 }, () => {
+describe('while one deploy drains', () => {
   it('forty-nine others exit 3, and each says who is at it and since when', async () => {
-    await withRig({ ...SYMLINK, timeout: 110_000 }, async (rig) => {
+    await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
       const load = await rig.load({ fast: { rate: 20 } });
       const serving = await expectClean(rig);

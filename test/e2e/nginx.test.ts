@@ -10,7 +10,6 @@ import type { Command, Run } from '../support/command.js';
 import { SHORT, withRig, type Rig } from '../support/rig.js';
 
 const fs = procfs();
-const MINUTE = { timeout: 70_000 };
 const SITE = { workers: 8 };
 const BRIEF: LoadPlan = {
   fast: { rate: 60 },
@@ -66,7 +65,7 @@ async function meddle(rig: Rig, act: () => void): Promise<Command> {
   return command;
 }
 
-it('a swallowed reload is noticed, and reverted by the files alone', MINUTE, async () => {
+it('a swallowed reload is noticed, and reverted by the files alone', async () => {
   await withRig({ site: SITE }, async (rig) => {
     rig.allow.log.push(/\[emerg\].*(bind\(\) to|still could not bind)/);
     rig.allow.strays.push(/^sites\/taken.conf$/);
@@ -90,7 +89,7 @@ it('a swallowed reload is noticed, and reverted by the files alone', MINUTE, asy
   });
 });
 
-it('a person’s edit during a swallowed reload outlives its revert', MINUTE, async () => {
+it('a person’s edit during a swallowed reload outlives its revert', async () => {
   await withRig({ site: SITE }, async (rig) => {
     rig.allow.log.push(/\[emerg\].*(bind\(\) to|still could not bind)/);
     await rig.deployed();
@@ -111,7 +110,7 @@ it('a person’s edit during a swallowed reload outlives its revert', MINUTE, as
   });
 });
 
-it('a configuration that was broken before is refused, and nothing touched', MINUTE, async () => {
+it('a configuration that was broken before is refused, and nothing touched', async () => {
   await withRig({ site: SITE }, async (rig) => {
     await rig.deployed();
     await rig.load(BRIEF);
@@ -124,7 +123,7 @@ it('a configuration that was broken before is refused, and nothing touched', MIN
   });
 });
 
-it('a configuration that breaks in the middle is not reloaded, and the edit taken back', MINUTE, async () => {
+it('a configuration that breaks in the middle is not reloaded, and the edit taken back', async () => {
   await withRig({ site: SITE }, async (rig) => {
     await rig.deployed();
     await rig.load(BRIEF);
@@ -141,7 +140,7 @@ it('a configuration that breaks in the middle is not reloaded, and the edit take
   });
 });
 
-it('a person’s edit between our reading and our writing is never overwritten', MINUTE, async () => {
+it('a person’s edit between our reading and our writing is never overwritten', async () => {
   await withRig({ site: SITE }, async (rig) => {
     await rig.deployed();
     await rig.load(BRIEF);
@@ -160,7 +159,7 @@ it('a person’s edit between our reading and our writing is never overwritten',
   });
 });
 
-it('during a binary upgrade a deploy is refused, and after it goes through', MINUTE, async () => {
+it('during a binary upgrade a deploy is refused, and after it goes through', async () => {
   await withRig({ site: SITE }, async (rig) => {
     await rig.deployed();
     const load = await rig.load(BRIEF);
@@ -181,8 +180,8 @@ it('during a binary upgrade a deploy is refused, and after it goes through', MIN
   });
 });
 
-it('somebody else’s reloads in the middle of ours fool nobody', { timeout: 130_000 }, async () => {
-  await withRig({ site: SITE, prepare: alone, timeout: 120_000 }, async (rig) => {
+it('somebody else’s reloads in the middle of ours fool nobody', async () => {
+  await withRig({ site: SITE, prepare: alone }, async (rig) => {
     await rig.deployed();
     await rig.load({ fast: { rate: 60 }, post: { clients: 1, takes: 5 } });
     let active: Slot = 'blue';
@@ -207,7 +206,7 @@ it('somebody else’s reloads in the middle of ours fool nobody', { timeout: 130
   });
 });
 
-it('a file edited but not reloaded is put live first, and said so', MINUTE, async () => {
+it('a file edited but not reloaded is put live first, and said so', async () => {
   await withRig({ site: SITE }, async (rig) => {
     await rig.deployed();
     done(await rig.deploy());
@@ -234,42 +233,34 @@ function exchangeByHand(rig: Rig): void {
   writeFileSync(upstream, swapped);
 }
 
-it(
-  'a file that names the dead slot while the other serves is refused, and nothing touched',
-  MINUTE,
-  async () => {
-    await withRig({ site: SITE }, async (rig) => {
-      await rig.deployed();
-      await rig.load(BRIEF);
-      exchangeByHand(rig);
-      const before = everything(rig);
-      const run = await rig.deploy();
-      refused(run, 'disk-differs-from-running');
-      expect(run.stderr).toContain(rig.sandbox.site().upstream);
-      expect(everything(rig)).toEqual(before);
-      exchangeByHand(rig);
-      done(await rig.deploy());
-    });
-  },
-);
+it('a file that names the dead slot while the other serves is refused, and nothing touched', async () => {
+  await withRig({ site: SITE }, async (rig) => {
+    await rig.deployed();
+    await rig.load(BRIEF);
+    exchangeByHand(rig);
+    const before = everything(rig);
+    const run = await rig.deploy();
+    refused(run, 'disk-differs-from-running');
+    expect(run.stderr).toContain(rig.sandbox.site().upstream);
+    expect(everything(rig)).toEqual(before);
+    exchangeByHand(rig);
+    done(await rig.deploy());
+  });
+});
 
-it(
-  'a file that names the other slot, alive, is put live; the slot that served is drained like any',
-  MINUTE,
-  async () => {
-    await withRig({ site: SITE }, async (rig) => {
-      await rig.deployed();
-      await rig.load(SHORT);
-      await rig.sandbox.startPool('green');
-      exchangeByHand(rig);
-      const run = await rig.deploy();
-      expect(run.result, run.stdout).toMatchObject({ outcome: 'done', from: 'green', to: 'blue' });
-      expect(await rig.answering()).toBe('blue');
-    });
-  },
-);
+it('a file that names the other slot, alive, is put live; the slot that served is drained like any', async () => {
+  await withRig({ site: SITE }, async (rig) => {
+    await rig.deployed();
+    await rig.load(SHORT);
+    await rig.sandbox.startPool('green');
+    exchangeByHand(rig);
+    const run = await rig.deploy();
+    expect(run.result, run.stdout).toMatchObject({ outcome: 'done', from: 'green', to: 'blue' });
+    expect(await rig.answering()).toBe('blue');
+  });
+});
 
-it('with nothing alive nginx is made to follow its files, and then serves', MINUTE, async () => {
+it('with nothing alive nginx is made to follow its files, and then serves', async () => {
   await withRig({ site: SITE, prepare: alone }, async (rig) => {
     exchangeByHand(rig);
     done(await rig.deploy());
@@ -277,7 +268,7 @@ it('with nothing alive nginx is made to follow its files, and then serves', MINU
   });
 });
 
-it('two apps in one file deploy at once, and neither edit is lost', { timeout: 100_000 }, async () => {
+it('two apps in one file deploy at once, and neither edit is lost', async () => {
   const sites = ['a', 'b'].map((name) => ({ name, switch: 'rewrite' as const, workers: 4 }));
   // both upstreams in a's file
   const prepare = (sandbox: Sandbox): void => {
@@ -285,7 +276,7 @@ it('two apps in one file deploy at once, and neither edit is lost', { timeout: 1
     appendFileSync(a, readFileSync(b));
     rmSync(b);
   };
-  await withRig({ sites, prepare, timeout: 90_000 }, async (rig) => {
+  await withRig({ sites, prepare }, async (rig) => {
     await rig.deployed();
     for (const name of ['a', 'b'])
       await rig.load({ fast: { rate: 30 }, post: { clients: 1, takes: 5 } }, name);

@@ -24,7 +24,7 @@ async function busy(rig: Rig, slot: Slot, ms: number): Promise<{ readonly done: 
   return { done: asked.then((reply) => reply.ok) };
 }
 
-describe('recover --now ends at once, and says how many requests it cut,', { timeout: 60_000 }, () => {
+describe('recover --now ends at once, and says how many requests it cut,', () => {
   it('a pool that a revert takes down', async () => {
     await withRig({ switch: 'symlink', site: SITE }, async (rig) => {
       await rig.deployed();
@@ -53,7 +53,7 @@ describe('recover --now ends at once, and says how many requests it cut,', { tim
   });
 });
 
-describe('a disk that fails past the pivot', { timeout: 60_000 }, () => {
+describe('a disk that fails past the pivot', () => {
   it('does not lead back to the pool that is being taken down', async () => {
     const site = { ...SITE, yaml: 'drain: { timeout: 500ms }' };
     await withRig({ switch: 'symlink', site }, async (rig) => {

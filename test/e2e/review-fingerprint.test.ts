@@ -13,7 +13,7 @@ const edit = (rig: Rig): void => {
   rig.append('; a word\n', 'pools', 'demo.conf');
 };
 
-describe('a link that was put back to a pool that runs', { timeout: 60_000 }, () => {
+describe('a link that was put back to a pool that runs', () => {
   it.each([
     ['has not, nothing is to be done', false],
     ['has changed, the pool is not the one that it should be', true],
@@ -32,7 +32,7 @@ describe('a link that was put back to a pool that runs', { timeout: 60_000 }, ()
   });
 });
 
-describe('a slot that was taken back while it drained', { timeout: 60_000 }, () => {
+describe('a slot that was taken back while it drained', () => {
   it.each([
     ['has not, nothing is to be done', false],
     ['has changed, it is replaced', true],

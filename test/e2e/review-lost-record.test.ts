@@ -24,40 +24,36 @@ async function deadWithoutEvidence(rig: Rig, record: number, takes: number): Pro
   expect(run.events.map(({ warning }) => reasonOf(warning))).toContain('journal-write-failed');
 }
 
-describe.each(['symlink', 'rewrite'] as const)(
-  'a deploy of whose start no record is left: %s',
-  { timeout: 60_000 },
-  (by) => {
-    it.each([
-      ['evidence switch', 6],
-      ['intent verify', 7],
-    ] as const)('goes on with the pool that is there when it died at %s', async (name, record) => {
-      await withRig(on(by), async (rig) => {
-        await rig.deployed();
-        const load = await rig.load(TRAFFIC);
-        await deadWithoutEvidence(rig, record, 0);
-        expect(rig.journals().at(-1)?.records.map(nameOf).at(-1)).toBe(name);
-        const run = await rig.run(['recover']);
-        expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done', to: 'green' } });
-        await expectClean(rig, 'green');
-        expectNoCut(rig, load);
-      });
+describe.each(['symlink', 'rewrite'] as const)('a deploy of whose start no record is left: %s', (by) => {
+  it.each([
+    ['evidence switch', 6],
+    ['intent verify', 7],
+  ] as const)('goes on with the pool that is there when it died at %s', async (name, record) => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      const load = await rig.load(TRAFFIC);
+      await deadWithoutEvidence(rig, record, 0);
+      expect(rig.journals().at(-1)?.records.map(nameOf).at(-1)).toBe(name);
+      const run = await rig.run(['recover']);
+      expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done', to: 'green' } });
+      await expectClean(rig, 'green');
+      expectNoCut(rig, load);
     });
+  });
 
-    it('takes the pool down that did not prove itself, and no request is cut', async () => {
-      await withRig(on(by), async (rig) => {
-        await rig.deployed();
-        const load = await rig.load(TRAFFIC);
-        await deadWithoutEvidence(rig, 7, 0);
-        rig.breakVerify('green');
-        expect((await rig.run(['recover'])).result).toMatchObject({ outcome: 'reverted', from: 'blue' });
-        await expectClean(rig, 'blue');
-        expectNoCut(rig, load);
-        rig.breakVerify('green', false);
-      });
+  it('takes the pool down that did not prove itself, and no request is cut', async () => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      const load = await rig.load(TRAFFIC);
+      await deadWithoutEvidence(rig, 7, 0);
+      rig.breakVerify('green');
+      expect((await rig.run(['recover'])).result).toMatchObject({ outcome: 'reverted', from: 'blue' });
+      await expectClean(rig, 'blue');
+      expectNoCut(rig, load);
+      rig.breakVerify('green', false);
     });
-  },
-);
+  });
+});
 
 it.each([
   ['nothing', 0],

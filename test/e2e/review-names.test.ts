@@ -10,7 +10,7 @@ const on = (by: SwitchKind): RigOptions => ({ switch: by, site: { workers: 4 } }
 const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
 
-describe('a slot that a person has pointed the proxy back to', { timeout: 60_000 }, () => {
+describe('a slot that a person has pointed the proxy back to', () => {
   for (const by of BOTH) {
     it.each(['evidence verify', 'intent drain', 'intent retire', 'evidence retire'])(
       `stays, and the other one goes, when the deploy died at %s: ${by}`,

@@ -15,7 +15,7 @@ const DEATHS = [
   ['the drain began', { when: 'written', record: numberOf('intent drain') }],
 ] as const;
 
-describe('start after a reboot, before nginx runs', { timeout: 60_000 }, () => {
+describe('start after a reboot, before nginx runs', () => {
   for (const by of BOTH) {
     it.each(DEATHS)(`brings the site up when a deploy had died as %s: ${by}`, async (_, dieAt) => {
       await withRig({ switch: by, site: { workers: 4 } }, async (rig) => {

@@ -8,7 +8,7 @@ const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire
 const dead = (rig: Rig, record: string) =>
   deathAt({ when: 'written', record: DEPLOY.indexOf(record) + 1 }, (dieAt) => rig.deploy([], { dieAt }));
 
-describe('recover', { timeout: 60_000 }, () => {
+describe('recover', () => {
   it('ends with 1 when it undid a deploy, says which and why, and with 0 when there is nothing left', async () => {
     await withRig({ switch: 'symlink', site: { workers: 4 } }, async (rig) => {
       await rig.deployed();

@@ -32,7 +32,7 @@ const workers = (rig: Rig): readonly number[] =>
     .filter(({ command }) => command === 'nginx: worker process')
     .map(({ id }) => id.pid);
 
-describe.each(BOTH)('status, with a broken nginx configuration on disk: %s', { timeout: 60_000 }, (by) => {
+describe.each(BOTH)('status, with a broken nginx configuration on disk: %s', (by) => {
   it.each([
     ['that nginx alone finds broken', 'no_such_directive on;'],
     ['that is no nginx syntax', '}'],

@@ -46,7 +46,7 @@ async function draining(
   };
 }
 
-describe('a deploy that waits for the lock', { timeout: 60_000 }, () => {
+describe('a deploy that waits for the lock', () => {
   it.each([
     [
       'changed: it goes by what stands there when its turn has come',
@@ -100,7 +100,7 @@ describe('a deploy that waits for the lock', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a deploy that first ends the drain of an earlier one', { timeout: 60_000 }, () => {
+describe('a deploy that first ends the drain of an earlier one', () => {
   it('goes by the configuration that stands there when that is done', async () => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();

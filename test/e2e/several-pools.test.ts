@@ -11,7 +11,6 @@ import { withRig, type Rig } from '../support/rig.js';
 
 const fs = procfs();
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
-const MINUTE = { timeout: 70_000 };
 const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 
 /** A second pool `admin` in the FPM file of `demo`, for both of its slots. */
@@ -97,7 +96,7 @@ const refused = (run: Run, slot: Slot): void => {
 const reasons = (run: Run): unknown[] => run.events.map(({ warning }) => reasonOf(warning)).filter(Boolean);
 
 describe.each(BOTH)('another pool of the master (%s)', (by) => {
-  it('is not stopped while nginx names it: what would stop it is refused, untouched', MINUTE, async () => {
+  it('is not stopped while nginx names it: what would stop it is refused, untouched', async () => {
     await withSecond(by, 'admin-blue.sock', async (rig, site) => {
       // what only starts stops nobody, and says what is to come
       const first = await rig.deploy();
@@ -127,7 +126,7 @@ describe.each(BOTH)('another pool of the master (%s)', (by) => {
     });
   });
 
-  it('does not strand a deploy that is past its pivot, and the next one is refused', MINUTE, async () => {
+  it('does not strand a deploy that is past its pivot, and the next one is refused', async () => {
     await withSecond(by, 'demo-blue-status.sock', async (rig, site) => {
       await rig.deployed();
       const record = DEPLOY.indexOf('evidence verify') + 1;
@@ -141,20 +140,16 @@ describe.each(BOTH)('another pool of the master (%s)', (by) => {
     });
   });
 
-  it(
-    'ends with its pool when they have lost their master, and the slot can be used again',
-    MINUTE,
-    async () => {
-      await withSecond(by, 'demo-blue-status.sock', async (rig) => {
-        await rig.deployed();
-        await rig.load({ fast: { rate: 40 } });
-        // once there, the status page of green was asked, and its worker lives
-        for (const lost of ['blue', 'green'] as const) {
-          await rig.signalPool(lost, 'SIGKILL');
-          expect(await rig.deploy()).toMatchObject({ exit: 0, result: { outcome: 'done', from: lost } });
-          expect(await rig.disorder()).toEqual([]);
-        }
-      });
-    },
-  );
+  it('ends with its pool when they have lost their master, and the slot can be used again', async () => {
+    await withSecond(by, 'demo-blue-status.sock', async (rig) => {
+      await rig.deployed();
+      await rig.load({ fast: { rate: 40 } });
+      // once there, the status page of green was asked, and its worker lives
+      for (const lost of ['blue', 'green'] as const) {
+        await rig.signalPool(lost, 'SIGKILL');
+        expect(await rig.deploy()).toMatchObject({ exit: 0, result: { outcome: 'done', from: lost } });
+        expect(await rig.disorder()).toEqual([]);
+      }
+    });
+  });
 });

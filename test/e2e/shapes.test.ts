@@ -7,7 +7,6 @@ import type { Sandbox } from '../../src/demo/sandbox.js';
 import { otherSlot, type Slot } from '../../src/event.js';
 import { withRig, type Rig } from '../support/rig.js';
 
-const TEST = { timeout: 100_000 };
 const LOAD: LoadPlan = {
   fast: { rate: 60 },
   post: { clients: 2, takes: 5 },
@@ -38,7 +37,7 @@ async function backAndForth(
   }
 }
 
-it('connections that nginx keeps to a pool let go of it when the link has moved', TEST, async () => {
+it('connections that nginx keeps to a pool let go of it when the link has moved', async () => {
   const site = { workers: 16, locationLines: 'fastcgi_keep_conn on;' };
   const prepare = (sandbox: Sandbox): void => {
     const { upstream } = sandbox.site();
@@ -46,7 +45,7 @@ it('connections that nginx keeps to a pool let go of it when the link has moved'
     expect(kept).toContain('keepalive');
     writeFileSync(upstream, kept);
   };
-  await withRig({ switch: 'symlink', site, prepare, timeout: 90_000 }, async (rig) => {
+  await withRig({ switch: 'symlink', site, prepare }, async (rig) => {
     rig.allow.reloads = true;
     await rig.deployed();
     await rig.load(LOAD);
@@ -54,15 +53,15 @@ it('connections that nginx keeps to a pool let go of it when the link has moved'
   });
 });
 
-it('pools on TCP are exchanged, and old nginx workers waited for', TEST, async () => {
-  await withRig({ site: { workers: 12, transport: 'tcp' }, timeout: 90_000 }, async (rig) => {
+it('pools on TCP are exchanged, and old nginx workers waited for', async () => {
+  await withRig({ site: { workers: 12, transport: 'tcp' } }, async (rig) => {
     await rig.deployed();
     await rig.load(LOAD);
     await backAndForth(rig, 4);
   });
 });
 
-it('every place is exchanged: quoted, in several files, behind a link, which stays one', TEST, async () => {
+it('every place is exchanged: quoted, in several files, behind a link, which stays one', async () => {
   const port = await freePort();
   const prepare = (sandbox: Sandbox): void => {
     const { address, upstream } = sandbox.site();
@@ -82,7 +81,7 @@ it('every place is exchanged: quoted, in several files, behind a link, which sta
     writeFileSync(sandbox.path('available', 'shop'), shop);
     symlinkSync('../available/shop', sandbox.path('sites', 'shop.conf'));
   };
-  await withRig({ site: { workers: 12 }, prepare, timeout: 90_000 }, async (rig) => {
+  await withRig({ site: { workers: 12 }, prepare }, async (rig) => {
     await rig.deployed();
     await rig.load(LOAD);
     const { address } = rig.site();

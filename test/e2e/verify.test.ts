@@ -151,78 +151,64 @@ const rigged = (by: SwitchKind, { site, prepare }: Partial<Broken>): RigOptions 
 });
 
 describe.each(SWITCHES)('by %s', (by) => {
-  it.each(Object.entries(BROKEN))(
-    'a standby %s never gets traffic',
-    { timeout: 60_000 },
-    async (_, broken) => {
-      await withRig(rigged(by, broken), (rig) => expectReverted(rig, broken));
-    },
-  );
+  it.each(Object.entries(BROKEN))('a standby %s never gets traffic', async (_, broken) => {
+    await withRig(rigged(by, broken), (rig) => expectReverted(rig, broken));
+  });
 
-  it(
-    'a verification that fails cuts nothing, also of what had begun on the new pool',
-    { timeout: 90_000 },
-    async () => {
-      // three wrong answers, 700 ms each: long enough for requests to begin that nobody may cut
-      const prepare = (sandbox: Sandbox): void => {
-        edit(sandbox.path('www', 'verify.php'), ["reply.php';", "reply.php';\nwork(700);"]);
-      };
-      await withRig({ ...rigged(by, { prepare, site: { workers: 24 } }), timeout: 80_000 }, async (rig) => {
-        await rig.deployed();
-        rig.breakVerify('green');
-        const master = rig.sandbox.poolMaster('blue');
-        await rig.load({ fast: { rate: 60 }, post: { clients: 2, takes: 5 } });
-        const command = rig.spawnDeploy();
-        await command.untilStep('verify');
-        const long = await rig.load({
-          slow: { every: 200, takes: 8_000 },
-          upload: { every: 200, takes: 4_000, bytes: 100_000 },
-          finish: { every: 200, takes: 3_000 },
-        });
-        await command.until((line) => line['step'] === 'switch' && line['revert'] === true);
-        const records = await long.stop();
-        const run = await command.end;
-        expect(run.result, run.stdout).toMatchObject({
-          outcome: 'reverted',
-          exit: 1,
-          failure: { reason: 'verify-failed' },
-          drain: { cut: 0 },
-        });
-        // they ended on the pool that was on its way out, after it had lost the site
-        const reverted = moment(run, 'step-done', 'switch', true);
-        const there = across(records, 'slow', reverted, reverted).filter(({ by }) =>
-          by?.startsWith('green/'),
-        );
-        expect(there.length).toBeGreaterThan(2);
-        expect(moment(run, 'step-done', 'start', true)).toBeGreaterThan(
-          Math.max(...there.map(({ start, ms }) => start + ms)),
-        );
-        expect(rig.sandbox.poolMaster('blue')).toBe(master);
-        expect(await rig.answering()).toBe('blue');
+  it('a verification that fails cuts nothing, also of what had begun on the new pool', async () => {
+    // three wrong answers, 700 ms each: long enough for requests to begin that nobody may cut
+    const prepare = (sandbox: Sandbox): void => {
+      edit(sandbox.path('www', 'verify.php'), ["reply.php';", "reply.php';\nwork(700);"]);
+    };
+    await withRig(rigged(by, { prepare, site: { workers: 24 } }), async (rig) => {
+      await rig.deployed();
+      rig.breakVerify('green');
+      const master = rig.sandbox.poolMaster('blue');
+      await rig.load({ fast: { rate: 60 }, post: { clients: 2, takes: 5 } });
+      const command = rig.spawnDeploy();
+      await command.untilStep('verify');
+      const long = await rig.load({
+        slow: { every: 200, takes: 8_000 },
+        upload: { every: 200, takes: 4_000, bytes: 100_000 },
+        finish: { every: 200, takes: 3_000 },
       });
-    },
-  );
+      await command.until((line) => line['step'] === 'switch' && line['revert'] === true);
+      const records = await long.stop();
+      const run = await command.end;
+      expect(run.result, run.stdout).toMatchObject({
+        outcome: 'reverted',
+        exit: 1,
+        failure: { reason: 'verify-failed' },
+        drain: { cut: 0 },
+      });
+      // they ended on the pool that was on its way out, after it had lost the site
+      const reverted = moment(run, 'step-done', 'switch', true);
+      const there = across(records, 'slow', reverted, reverted).filter(({ by }) => by?.startsWith('green/'));
+      expect(there.length).toBeGreaterThan(2);
+      expect(moment(run, 'step-done', 'start', true)).toBeGreaterThan(
+        Math.max(...there.map(({ start, ms }) => start + ms)),
+      );
+      expect(rig.sandbox.poolMaster('blue')).toBe(master);
+      expect(await rig.answering()).toBe('blue');
+    });
+  });
 });
 
 const asRoot = process.geteuid?.() === 0;
 
-it.runIf(asRoot)(
-  'a socket that nginx’s workers may not open fails the probe',
-  { timeout: 60_000 },
-  async () => {
-    const broken: Broken = {
-      prepare: (sandbox) => {
-        greenWith(sandbox, [/^listen\.owner = .*$/m, 'listen.owner = root'], [/^listen\.group = .*$/m, '']);
-      },
-      reason: 'probe-failed',
-      says: /cannot be reached by \S+, the user of nginx's workers: permission denied/,
-      log: READY,
-    };
-    await withRig(rigged('rewrite', broken), (rig) => expectReverted(rig, broken));
-  },
-);
+it.runIf(asRoot)('a socket that nginx’s workers may not open fails the probe', async () => {
+  const broken: Broken = {
+    prepare: (sandbox) => {
+      greenWith(sandbox, [/^listen\.owner = .*$/m, 'listen.owner = root'], [/^listen\.group = .*$/m, '']);
+    },
+    reason: 'probe-failed',
+    says: /cannot be reached by \S+, the user of nginx's workers: permission denied/,
+    log: READY,
+  };
+  await withRig(rigged('rewrite', broken), (rig) => expectReverted(rig, broken));
+});
 
-it('a pool that never binds its address is not waited for for ever', { timeout: 60_000 }, async () => {
+it('a pool that never binds its address is not waited for for ever', async () => {
   const broken: Broken = {
     prepare: (sandbox) => {
       const fpm = /binary: "(\S+php-fpm\S*)"/.exec(readFileSync(sandbox.site().config, 'utf8'))?.[1] ?? '';
@@ -239,7 +225,7 @@ it('a pool that never binds its address is not waited for for ever', { timeout: 
   await withRig(rigged('rewrite', broken), (rig) => expectReverted(rig, broken));
 });
 
-it('a long backlog is waited for, and no reason to go back', { timeout: 60_000 }, async () => {
+it('a long backlog is waited for, and no reason to go back', async () => {
   const prepare = impatient;
   await withRig(rigged('symlink', { prepare, site: { workers: 4 } }), async (rig) => {
     await rig.deployed();

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pageParams, request } from '../../src/fastcgi/client.js';
 import { waitUntil } from '../../src/system/clock.js';
+import { PATIENCE } from '../support/limits.js';
 
 export interface Fpm {
   /** Open to everybody; scripts lie here, sockets are POOL.sock in it. */
@@ -52,7 +53,7 @@ export async function startFpm(pools: Readonly<Record<string, string>>): Promise
       );
       return (await Promise.all(tries)).every((reply) => reply.ok) ? 'ready' : undefined;
     },
-    { deadline: 5000 },
+    { deadline: PATIENCE },
   );
   if (ready.kind !== 'seen' || ready.value !== 'ready') {
     const said = readFileSync(log, 'utf8');

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lex } from '../../src/nginx/lexer.js';
 import { binary, bytesOf, decode, rawIndex, spell } from '../../src/nginx/spelling.js';
+import { growth } from '../support/growth.js';
 import { anyBytes, configText } from './generate.js';
 
 const values = (text: string): readonly string[] => lex(bytesOf(text)).tokens.map((token) => token.value);
@@ -148,13 +149,10 @@ describe('laws', () => {
   });
 
   it('takes-linear-time', () => {
-    const many = (unit: string): number => {
-      const started = performance.now();
-      lex(bytesOf(unit.repeat(200_000)));
-      return performance.now() - started;
-    };
+    const many = (unit: string) => (size: number) => lex(bytesOf(unit.repeat(size)));
     for (const unit of ['a;', '"', '\\', '{', 'a{', '${', '#', '}', 'a "b" ', '\n']) {
-      expect(many(unit)).toBeLessThan(2000);
+      // eight times the bytes: about 8, were it quadratic 64
+      expect(growth(many(unit), 20_000, 160_000), unit).toBeLessThan(32);
     }
   });
 });

@@ -5,7 +5,8 @@ import { createFinder } from '../../src/nginx/master.js';
 import type { NginxKeys } from '../../src/nginx/master.js';
 import { parseCompiled } from '../../src/nginx/installation.js';
 import type { Procfs } from '../../src/system/proc.js';
-import { procfs } from '../../src/system/proc.js';
+import { pids, procfs, title } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 import { NGINX, Rig, until } from './rig.js';
 
 const root = process.geteuid?.() === 0;
@@ -21,7 +22,7 @@ afterEach(async () => {
 });
 
 const locate = (keys: NginxKeys, fs: Procfs = procfs()) =>
-  createFinder({ fs, keys, root, timeout: 5000 }).locate();
+  createFinder({ fs, keys, root, timeout: PATIENCE }).locate();
 const found = async (keys: NginxKeys, fs?: Procfs) => {
   const nginx = await locate(keys, fs);
   if (!nginx.ok) throw new Error(nginx.failure.reason);
@@ -57,7 +58,7 @@ describe('the master', () => {
 
   it('a pidfile of somebody else’s program means that nginx does not run', async () => {
     const config = rig.write('nginx.conf', simple(rig));
-    const pidfile = rig.write('stale.pid', `${String(rig.run('/bin/sleep', ['60']))}\n`);
+    const pidfile = rig.write('stale.pid', `${String(rig.run('/bin/sleep', ['600']))}\n`);
     expect(await pidFound({ config, pidfile })).toBeNull();
   });
 
@@ -149,16 +150,15 @@ describe('the master', () => {
           '--kill-child',
           '/bin/sh',
           '-c',
-          `${NGINX} -c ${conf}; exec sleep 60`,
+          `${NGINX} -c ${conf}; exec sleep 600`,
         ]);
         expect(shell).toBeGreaterThan(1);
         rig.pid('nginx.pid');
       } else {
         rig.launch(['/usr/bin/unshare', ...flags, NGINX, '-c', conf]);
       }
-      await until(
-        () => spawnSync('/usr/bin/pgrep', ['-f', `nginx: master process ${NGINX} -c ${conf}`]).status === 0,
-      );
+      const named = `nginx: master process ${NGINX} -c ${conf}`;
+      await until(() => pids(procfs()).some((pid) => title(procfs(), pid).startsWith(named)));
       expect([flags, await pidFound({ config: conf })]).toEqual([flags, null]);
       await rig.end();
       rig = await Rig.make();

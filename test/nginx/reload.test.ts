@@ -6,6 +6,7 @@ import { areOneBatch, generationsOf } from '../../src/nginx/generations.js';
 import { logSince, logSize, reload, waitIdle } from '../../src/nginx/reload.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { blocked, identify, isAlive, procfs } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 import { withoutSyscall } from '../support/no-syscall.js';
 import { Rig } from './rig.js';
 
@@ -23,7 +24,7 @@ const idOf = (pid: number): ProcessId => {
   if (id === null) throw new Error(`${String(pid)} is gone`);
   return id;
 };
-const of = (master: ProcessId, timeout = 10_000) => ({ fs, master, expected: 2, errorLog: null, timeout });
+const of = (master: ProcessId, timeout = PATIENCE) => ({ fs, master, expected: 2, errorLog: null, timeout });
 
 describe('a reload', () => {
   it('is proven by workers that are all new, with those of before among the older or gone', async () => {
@@ -44,7 +45,7 @@ describe('a reload', () => {
   });
 
   it('of a process that is gone, or that was replaced under its pid, signals nobody', async () => {
-    const sleeper = idOf(rig.run('/bin/sleep', ['60']));
+    const sleeper = idOf(rig.run('/bin/sleep', ['600']));
     const other = { ...sleeper, start: sleeper.start - 1 };
     expect(await reload(of(other))).toMatchObject({
       ok: false,
@@ -55,7 +56,7 @@ describe('a reload', () => {
 
   it('is told from rest by wchan, where /proc/PID/syscall may not be read', async () => {
     const master = idOf(rig.start(rig.conf(rig.server('return 200 x;'))));
-    const other = idOf(rig.run('/bin/sleep', ['60']));
+    const other = idOf(rig.run('/bin/sleep', ['600']));
     await withoutSyscall([master.pid, other.pid], async (denied) => {
       expect(blocked(denied, master.pid)).toMatchObject({ kind: 'function' });
       expect(await waitIdle({ ...of(master), fs: denied })).toMatchObject({ ok: true });
@@ -68,7 +69,7 @@ describe('a reload', () => {
 
   it('a master that is not idle in time is unproven, and was not signalled', async () => {
     // sleep(1) waits elsewhere than a master does
-    const busy = idOf(rig.run('/bin/sleep', ['60']));
+    const busy = idOf(rig.run('/bin/sleep', ['600']));
     expect(await waitIdle(of(busy, 50))).toMatchObject({
       ok: false,
       failure: { reason: 'reload-unproven', ms: 50 },

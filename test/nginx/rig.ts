@@ -22,6 +22,7 @@ import { join } from 'node:path';
 import { freePort } from '../../src/demo/machine.js';
 import type { Slot } from '../../src/event.js';
 import { children, pids, procfs, title } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 import type { Procfs } from '../../src/system/proc.js';
 
 export const NGINX = '/usr/sbin/nginx';
@@ -103,7 +104,7 @@ ${http}
     if (ran.status !== 0) throw new Error(`nginx: ${ran.stderr}`);
     const pid = this.pid('nginx.pid');
     // the pidfile is there before the title is, and the title before the workers
-    for (const end = Date.now() + 5000; !isUp(pid);) {
+    for (const end = Date.now() + PATIENCE; !isUp(pid);) {
       if (Date.now() > end) throw new Error('nginx does not come up');
       spawnSync('/bin/true');
     }
@@ -126,7 +127,7 @@ ${http}
   /** nginx writes its pidfile after the start has returned, so this waits for it. */
   pid(name: string): number {
     const path = this.path(name);
-    for (const end = Date.now() + 5000; Date.now() < end;) {
+    for (const end = Date.now() + PATIENCE; Date.now() < end;) {
       if (existsSync(path) && readFileSync(path, 'utf8').trim() !== '')
         return Number(readFileSync(path, 'utf8'));
       spawnSync('/bin/true');
@@ -254,12 +255,12 @@ function record(type: number, body: Buffer): Buffer {
   return Buffer.concat([Buffer.from([1, type, 0, 1, body.length >> 8, body.length & 255, 0, 0]), body]);
 }
 
-/** Resolves when `seen` gives true; throws after 10 s. */
+/** Resolves when `seen` gives true; throws when it never does. */
 export async function until(
   seen: () => boolean | Promise<boolean>,
   what = 'what was awaited',
 ): Promise<void> {
-  for (const end = Date.now() + 10_000; ;) {
+  for (const end = Date.now() + PATIENCE; ;) {
     if (await seen()) return;
     if (Date.now() > end) throw new Error(`${what} did not come`);
     await new Promise((resolve) => setTimeout(resolve, 5));

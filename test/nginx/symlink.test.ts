@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { createServer } from 'node:net';
@@ -10,6 +11,7 @@ import type { ProcessId, Result } from '../../src/event.js';
 import { createSymlink } from '../../src/nginx/symlink.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { identify, procfs } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 import { Rig, until } from './rig.js';
 
 let rig: Rig;
@@ -27,7 +29,7 @@ const root = process.geteuid?.() === 0;
 const proxy = (): ProxySwitch =>
   createSymlink({
     procfs: fs,
-    nginx: { config: rig.path('nginx.conf'), only: [], reloadTimeout: 20_000 },
+    nginx: { config: rig.path('nginx.conf'), only: [], reloadTimeout: PATIENCE },
     addresses: {
       blue: { kind: 'unix', path: rig.sockets.blue },
       green: { kind: 'unix', path: rig.sockets.green },
@@ -156,10 +158,12 @@ describe('kept connections', () => {
       port: rig.port,
       method: 'POST',
       agent,
-      headers: { 'content-length': 10 },
+      headers: { 'content-length': 10, expect: '100-continue' },
     });
     slow.on('error', () => undefined);
-    await new Promise((resolve) => slow.write('12', resolve));
+    slow.flushHeaders();
+    // it has been read when nginx asks for the rest
+    await once(slow, 'continue');
     const there = value(await sw.point('green'));
     for (let round = 0; round < 10; round += 1) expect(await rig.get()).toBe('green');
     expect(there.older).toHaveLength(1);

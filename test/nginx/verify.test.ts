@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../src/demo/machine.js';
 import { createVerify } from '../../src/nginx/verify.js';
+import { PATIENCE } from '../support/limits.js';
 
 const open: (Server | PlainServer)[] = [];
 afterEach(() => {
@@ -30,7 +31,7 @@ const ask = (port: number, options: Partial<Parameters<typeof createVerify>[0]> 
   createVerify({
     url: `http://127.0.0.1:${String(port)}/health.php`,
     expect: {},
-    timeout: 2000,
+    timeout: PATIENCE,
     ...options,
   }).request('n1');
 

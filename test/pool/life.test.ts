@@ -3,7 +3,8 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { PoolLife, PoolLoad } from '../../src/drivers.js';
-import { children, identify, isAlive } from '../../src/system/proc.js';
+import { children, isAlive } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 import { FPM, Rig, fs, isRoot, mkdir, reason, value, withRig } from './rig.js';
 
 const DYNAMIC =
@@ -105,7 +106,7 @@ describe('a slot is what its socket says', () => {
       });
       expect(reason(await rig.pool.start('blue'))).toBe('slot-alive');
       // a worker closes its end some time after its answer has been read
-      await rig.until(() => load(rig, life).connections.accepted === 0);
+      await served(rig, life, 0);
       // their master is nobody's: the recorded life of before still counts them
       expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
       if (view.life === null) throw new Error('no life');
@@ -123,9 +124,11 @@ describe('a slot is what its socket says', () => {
       const life = await rig.start();
       process.kill(life.master?.pid ?? 0, signal);
       await rig.until(() => life.master !== null && !isAlive(fs, life.master));
-      await rig.until(() => value(rig.pool.observe('blue')).idle === 2);
+      await rig.until(() => {
+        const { state, idle, pidfile } = value(rig.pool.observe('blue'));
+        return state === 'running' && idle === 2 && pidfile === 'ok';
+      });
       const view = value(rig.pool.observe('blue'));
-      expect(view).toMatchObject({ state: 'running', pidfile: 'ok' });
       expect(view.life?.master).not.toEqual(life.master);
       // the life that was recorded goes on in it
       expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
@@ -152,6 +155,7 @@ print "up\n";
       const reaper = spawn('perl', ['-e', perl], { stdio: ['pipe', 'pipe', 'inherit'] });
       try {
         await new Promise((resolve) => reaper.stdout.once('data', resolve));
+        await rig.until(() => value(rig.pool.observe('blue')).idle === 2);
         const life = value(rig.pool.observe('blue')).life;
         process.kill(life?.master?.pid ?? 0, 'SIGKILL');
         await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
@@ -207,7 +211,7 @@ print "up\n";
       const life = await rig.start();
       for (const { pid } of [life.master, ...life.workers].flatMap((id) => id ?? []))
         process.kill(pid, 'SIGKILL');
-      await rig.until(() => value(rig.pool.observe('blue')).life === null);
+      await rig.until(() => value(rig.pool.observe('blue')).state === 'stale-pidfile');
       expect(value(rig.pool.observe('blue'))).toMatchObject({
         state: 'stale-pidfile',
         pidfile: 'dead',
@@ -233,7 +237,7 @@ print "up\n";
         value(await rig.pool.stop('blue', life, () => undefined));
         expect(value(rig.pool.observe('blue'))).toMatchObject({
           state: 'foreign',
-          holder: { pid: left, command: 'sleep 30' },
+          holder: { pid: left, command: 'sleep 600' },
         });
         expect(reason(rig.pool.mayStart('blue'))).toBe('slot-foreign');
       } finally {
@@ -334,7 +338,7 @@ describe('a drain sees every request that is under way', () => {
         if (first?.kind !== 'unix') throw new Error('no such pool');
         const { request, scriptParams } = await import('../../src/fastcgi/client.js');
         const params = scriptParams({ file: rig.path('held.php'), uri: '/held.php' });
-        const asked = request({ address: first.path, params, timeoutMs: 5000 });
+        const asked = request({ address: first.path, params, timeoutMs: PATIENCE });
         await served(rig, life, 1);
         expect(load(rig, life).connections).toEqual({ accepted: 1, queued: 0 });
         rig.release();
@@ -363,7 +367,7 @@ pm.max_children = 1`,
         for (const recorded of ['with its master', 'without it']) {
           const before = value(await rig.pool.start('blue'));
           // its workers are born when they are asked first, and without a master nobody ends them
-          await request({ address: status.path, params, timeoutMs: 5000 });
+          await request({ address: status.path, params, timeoutMs: PATIENCE });
           process.kill(before.master?.pid ?? 0, 'SIGKILL');
           await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
           const orphaned = value(rig.pool.observe('blue')).life;
@@ -383,7 +387,7 @@ pm.max_children = 1`,
       const life = await rig.start();
       value(await rig.pool.stop('blue', life, () => undefined));
       expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: false });
-      expect(identify(fs, life.master?.pid ?? 0)).toBeNull();
+      expect(life.master !== null && isAlive(fs, life.master)).toBe(false);
     }));
 
   it('nobody-of-a-pool-that-was-started-in-its-slot-since', () =>

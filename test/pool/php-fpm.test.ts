@@ -42,7 +42,7 @@ describe('FPM is asked what its configuration means', () => {
           pingResponse: 'hi',
           pidfile: rig.path('blue.pid'),
           errorLog: rig.path('fpm.log'),
-          controlTimeout: 5000,
+          controlTimeout: 60_000,
           pm: 'dynamic',
           startWorkers: 3,
           maxChildren: 7,

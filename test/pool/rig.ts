@@ -13,6 +13,7 @@ import type { Pools } from '../../src/pool/driver.js';
 import type { AppConfig, FpmConfig, FpmSlot, ProbeSettings } from '../../src/pool/slots.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { children, pids, procfs, title } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 
 export const FPM = '/usr/sbin/php-fpm8.2';
 export const fs = procfs();
@@ -56,10 +57,10 @@ export class Rig {
         expect: { status: 200 },
         successes: 2,
         interval: 20,
-        timeout: 2000,
+        timeout: 60_000,
         ...options.probe,
       },
-      stop: { timeout: options.stop ?? 5000 },
+      stop: { timeout: options.stop ?? 60_000 },
       watch: [],
     };
   }
@@ -77,7 +78,7 @@ export class Rig {
 
   /** A driver as another run of the program would make it: it remembers nothing. */
   create(config: AppConfig = this.config): Promise<Result<Pools>> {
-    const { startTimeout = 5000 } = this.options;
+    const { startTimeout = 60_000 } = this.options;
     return createPool({ fs, config, folder: this.path('state'), root: isRoot, startTimeout });
   }
 
@@ -99,7 +100,7 @@ export class Rig {
       '[global]',
       ...(pidfile === '' ? [] : [`pid = ${dir(pidfile ?? 'DIR/${SWAP_POOL_SLOT}.pid')}`]),
       `error_log = ${this.folder}/fpm.log`,
-      'process_control_timeout = 5s',
+      'process_control_timeout = 60s',
       dir(global),
       `[${this.name}]`,
       ...(isRoot ? ['user = www-data', 'group = www-data'] : []),
@@ -113,7 +114,10 @@ export class Rig {
   }
 
   async start(slot: Slot = 'blue'): Promise<PoolLife> {
-    return value(await this.pool.start(slot));
+    const life = value(await this.pool.start(slot));
+    const { startWorkers } = fpmSlot(this, slot);
+    await this.until(() => value(this.pool.observe(slot)).idle >= startWorkers);
+    return life;
   }
 
   /** Starts the slot's FPM as somebody else would, and waits until it listens. Gives back its status. */
@@ -122,18 +126,22 @@ export class Rig {
       .status;
   }
 
-  ask(script: keyof typeof SCRIPTS, query = '', slot: Slot = 'blue', timeoutMs = 10_000): Promise<Reply> {
+  ask(script: keyof typeof SCRIPTS, query = '', slot: Slot = 'blue', timeoutMs = PATIENCE): Promise<Reply> {
     const uri = `/${script}.php${query === '' ? '' : `?${query}`}`;
     const params = scriptParams({ file: this.path(`${script}.php`), uri });
     return request({ address: this.pool.address(slot), params, timeoutMs });
   }
 
-  /** Lets every `held` script end. */
+  /** Lets every `held` script end, until hold(). */
   release(): void {
     this.write('release', '');
   }
 
-  async until(seen: () => boolean, ms = 8000): Promise<void> {
+  hold(): void {
+    rmSync(this.path('release'), { force: true });
+  }
+
+  async until(seen: () => boolean, ms = PATIENCE): Promise<void> {
     const waited = await waitUntil(() => (seen() ? true : undefined), { deadline: ms });
     if (waited.kind !== 'seen') throw new Error(`not seen within ${String(ms)} ms: ${seen.toString()}`);
   }
@@ -157,7 +165,7 @@ export class Rig {
           // gone meanwhile
         }
       }
-      await waitUntil(() => (this.processes().length === 0 ? true : undefined), { deadline: 1000 });
+      await waitUntil(() => (this.processes().length === 0 ? true : undefined), { deadline: PATIENCE });
     }
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -230,7 +238,7 @@ export const mkdir = (path: string, mode = 0o755): string => {
 };
 
 const HELD =
-  '$until = microtime(true) + 30; while (!file_exists(__DIR__ . "/release") && microtime(true) < $until) {}';
+  '$until = microtime(true) + 600; while (!file_exists(__DIR__ . "/release") && microtime(true) < $until) usleep(2000);';
 
 /** They loop on the clock: QUIT cuts sleep() short, and a fixture that sleeps makes a broken drain look good. */
 const SCRIPTS = {
@@ -244,5 +252,5 @@ const SCRIPTS = {
   env: '<?php echo json_encode(["env" => getenv(), "cwd" => getcwd(), "umask" => umask()]);',
   fatal: '<?php echo "half a page"; flush(); undefined_function();',
   five: '<?php http_response_code(500); echo "sorry";',
-  background: '<?php exec("sleep 30 > /dev/null 2>&1 & echo $!", $out); echo $out[0];',
+  background: '<?php exec("sleep 600 > /dev/null 2>&1 & echo $!", $out); echo $out[0];',
 } as const;

@@ -192,12 +192,12 @@ exit 70
     }));
 
   it('when it binds another socket than it said', () =>
-    withRig({ startTimeout: 600 }, async (rig) => {
+    withRig({ startTimeout: 3000 }, async (rig) => {
       rig.write('fpm.conf', rig.fpmConfig({ listen: 'DIR/other-${SWAP_POOL_SLOT}.sock' }));
       expect(await rig.pool.start('blue')).toMatchObject({
         failure: {
           reason: 'start-timeout',
-          ms: 600,
+          ms: 3000,
           log: expect.stringContaining('ready to handle') as unknown,
         },
       });
@@ -207,7 +207,7 @@ exit 70
   it('when it dies right after it said that it runs', () =>
     withRig({}, async (rig) => {
       // a zombie has no title any more
-      const kill = `pids="$(cat ${rig.path('blue.pid')}) $(pgrep -f "php-fpm: pool ${rig.name}")"
+      const kill = `pids="$(cat ${rig.path('blue.pid')}) $(grep -ls "php-fpm: poo[l] ${rig.name}" /proc/[0-9]*/cmdline | cut -d/ -f3)"
 kill -9 $pids
 for pid in $pids; do while grep -q php /proc/$pid/cmdline; do :; done; done 2>/dev/null`;
       const dying = rig.write(
@@ -249,9 +249,10 @@ describe('a start whose end nobody saw', () => {
       expect(value(await rig.pool.settle('blue', began)).state).toBe('stopped');
       expect(wallClock() - began).toBeGreaterThanOrEqual(990);
       // long ago: nothing to wait for
+      const first = wallClock() - began;
       const again = wallClock();
       expect(value(await rig.pool.settle('blue', began - 60_000)).state).toBe('stopped');
-      expect(wallClock() - again).toBeLessThan(500);
+      expect(wallClock() - again).toBeLessThan(first);
     }));
 
   it('is-seen-while-FPM-has-no-title-yet', () =>
@@ -260,9 +261,9 @@ describe('a start whose end nobody saw', () => {
       const command = rig.pool.startCommand('blue');
       expect(isStarting(fs, blue, command)).toBe(false);
       const [program = '', ...rest] = command.slice(-4);
-      const fpm = spawn('/usr/bin/sleep', ['30'], { argv0: program, stdio: 'ignore' });
+      const fpm = spawn('/usr/bin/sleep', ['600'], { argv0: program, stdio: 'ignore' });
       expect(isStarting(fs, blue, command)).toBe(false);
-      const raw = spawn('/bin/bash', ['-c', 'read -t 30 x < <(sleep 30)', ...[program, ...rest]], {
+      const raw = spawn('/bin/bash', ['-c', 'read -t 600 x < <(sleep 600)', ...[program, ...rest]], {
         stdio: 'ignore',
       });
       await rig.until(() => isStarting(fs, blue, command));

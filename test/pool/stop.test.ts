@@ -5,7 +5,6 @@ import type { PoolLife } from '../../src/drivers.js';
 import type { Warning } from '../../src/event.js';
 import { retiredName } from '../../src/pool/socket-file.js';
 import { stopLife } from '../../src/pool/stop.js';
-import { now } from '../../src/system/clock.js';
 import { isAlive } from '../../src/system/proc.js';
 import { elsewhere, fs, isRoot, reason, value, withRig } from './rig.js';
 import type { Rig } from './rig.js';
@@ -60,9 +59,9 @@ describe('a stop', () => {
     }));
 
   it('escalates-to-TERM-and-says-so', () =>
-    withRig({ stop: 400, global: 'process_control_timeout = 60s' }, async (rig) => {
+    withRig({ stop: 2000, global: 'process_control_timeout = 300s' }, async (rig) => {
       const life = await rig.start();
-      const asked = rig.ask('busy', 't=30');
+      const asked = rig.ask('held');
       await rig.until(() => value(rig.pool.observe('blue')).connections.accepted === 1);
       const { signal, told } = await stopping(rig, life);
       expect(signal).toBe('SIGTERM');
@@ -72,21 +71,19 @@ describe('a stop', () => {
     }));
 
   it.each(['0', '60s'])('ends-a-worker-that-ignores-everything-with-process_control_timeout-%s', (timeout) =>
-    withRig({ stop: 300, global: `process_control_timeout = ${timeout}` }, async (rig) => {
+    withRig({ stop: 1500, global: `process_control_timeout = ${timeout}` }, async (rig) => {
       const life = await rig.start();
       const [deaf] = life.workers;
       process.kill(deaf?.pid ?? 0, 'SIGSTOP');
-      const began = now();
       const { signal } = await stopping(rig, life);
       // FPM may be first: with its own KILL, or with its end (the kernel then wakes and hangs up the group)
       if (timeout !== '0') expect(['SIGTERM', 'SIGKILL']).toContain(signal);
-      expect(now() - began).toBeLessThan(3000);
       clean(rig);
     }),
   );
 
   it('ends-a-master-that-is-stopped-and-leaves-no-orphan', () =>
-    withRig({ stop: 200 }, async (rig) => {
+    withRig({ stop: 1500 }, async (rig) => {
       const life = await rig.start();
       process.kill(life.master?.pid ?? 0, 'SIGSTOP');
       const { signal, told } = await stopping(rig, life);
@@ -100,9 +97,9 @@ describe('a stop', () => {
     }));
 
   it('ends-workers-that-were-born-after-the-record', () =>
-    withRig({ stop: 200, pool: 'pm = ondemand\npm.max_children = 2' }, async (rig) => {
+    withRig({ stop: 1500, pool: 'pm = ondemand\npm.max_children = 2' }, async (rig) => {
       const life = await rig.start();
-      const asked = rig.ask('busy', 't=20');
+      const asked = rig.ask('held');
       await rig.until(() => value(rig.pool.observe('blue')).connections.accepted === 1);
       process.kill(life.master?.pid ?? 0, 'SIGKILL');
       expect((await stopping(rig, life)).signal).not.toBeNull();

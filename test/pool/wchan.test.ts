@@ -42,14 +42,16 @@ describe.each(['a unix socket', 'TCP'])('without /proc/PID/syscall, on %s', (lis
         life: { master: life.master },
       });
       for (const [script, connections] of [
-        ['busy', 1],
-        ['finish', 0],
+        ['held', 1],
+        ['heldAfterwards', 0],
       ] as const) {
-        const asked = rig.ask(script, 't=1');
+        rig.hold();
+        const asked = rig.ask(script);
         await rig.until(() => {
           const load = value(pool.load('blue', life));
           return load.working === 1 && load.connections.accepted === connections;
         });
+        rig.release();
         expect(await asked).toMatchObject({ ok: true });
         await rig.until(() => value(pool.load('blue', life)).working === 0);
       }

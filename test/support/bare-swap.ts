@@ -9,6 +9,7 @@ import { waitUntil } from '../../src/system/clock.js';
 import { readLink, replaceLink } from '../../src/system/files.js';
 import { children, identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
+import { PATIENCE } from './limits.js';
 
 const fs = procfs();
 const pathOf = (sandbox: Sandbox, slot: Slot): string => sandbox.site().address[slot].replace(/^unix:/, '');
@@ -58,7 +59,7 @@ async function exchange(sandbox: Sandbox): Promise<void> {
   const old = children(fs, master).map((pid) => identify(fs, pid));
   process.kill(master, 'SIGHUP');
   const gone = await waitUntil(() => (old.some((id) => id !== null && isAlive(fs, id)) ? undefined : true), {
-    deadline: 20_000,
+    deadline: PATIENCE,
   });
   if (gone.kind !== 'seen') throw new Error('old nginx workers do not end');
 }
@@ -72,7 +73,7 @@ export async function drained(sandbox: Sandbox, slot: Slot): Promise<void> {
       zeros = connections.accepted + connections.queued === 0 ? zeros + 1 : 0;
       return zeros === 3 ? true : undefined;
     },
-    { deadline: 20_000 },
+    { deadline: PATIENCE },
   );
   if (seen.kind !== 'seen') throw new Error(`${slot} does not drain`);
 }
@@ -83,6 +84,6 @@ export async function end(sandbox: Sandbox, slot: Slot, signal: NodeJS.Signals):
   const id = pid === null ? null : identify(fs, pid);
   if (id === null) throw new Error(`${slot} does not run`);
   signalProcess(fs, id, signal);
-  const gone = await waitUntil(() => (isAlive(fs, id) ? undefined : true), { deadline: 15_000 });
+  const gone = await waitUntil(() => (isAlive(fs, id) ? undefined : true), { deadline: PATIENCE });
   if (gone.kind !== 'seen') throw new Error(`${slot} does not end`);
 }

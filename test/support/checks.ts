@@ -11,6 +11,7 @@ import { SLOTS, type Slot, type SwitchKind } from '../../src/event.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { procfs, readStat, title } from '../../src/system/proc.js';
 import { socketsAt, type Address } from '../../src/system/sockets.js';
+import { PATIENCE } from './limits.js';
 
 const fs = procfs();
 
@@ -44,7 +45,7 @@ export const nothingAllowed = (): Allowance => ({
   orphans: false,
   strays: [],
   processes: [],
-  patience: 10_000,
+  patience: PATIENCE,
 });
 
 /** 0 requests cut, and all work after fastcgi_finish_request came to its end. */

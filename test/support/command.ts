@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { resolve } from 'node:path';
 import { waitUntil } from '../../src/system/clock.js';
+import { PATIENCE } from './limits.js';
 
 /** The bundle; RIG_PROGRAM names another one, as an installed package's. */
 export const PROGRAM = resolve(process.env['RIG_PROGRAM'] ?? 'dist/swap-pool.cjs');
@@ -107,7 +108,7 @@ export class Command {
   }
 
   /** Waits for a line; throws when the program ends or the deadline passes without it. */
-  async until(what: (line: Line) => boolean, deadline = 20_000): Promise<Line> {
+  async until(what: (line: Line) => boolean, deadline = PATIENCE): Promise<Line> {
     const seen = await waitUntil(() => this.events().find(what) ?? (this.ended ? null : undefined), {
       deadline,
       pace: () => 2,

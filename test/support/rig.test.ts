@@ -25,7 +25,7 @@ async function findings(act: (rig: Rig) => Promise<void> | void, options = SYMLI
   }
 }
 
-describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
+describe('at the end of a test the rig finds', () => {
   it('nothing, when a swap went well under load', async () => {
     const found = await findings(async (rig) => {
       const load = await rig.load(SHORT);
@@ -143,7 +143,7 @@ describe('at the end of a test the rig finds', { timeout: 30_000 }, () => {
   });
 });
 
-describe('withRig', { timeout: 30_000 }, () => {
+describe('withRig', () => {
   it('fails a test that has nothing but a finding', async () => {
     const failing = withRig(SYMLINK, (rig) => {
       rig.append('', 'sites', '.x.swap-pool-1');
@@ -171,7 +171,7 @@ describe('withRig', { timeout: 30_000 }, () => {
   });
 });
 
-it('a link that is moved and a pool over TCP are seen by their sockets', { timeout: 30_000 }, async () => {
+it('a link that is moved and a pool over TCP are seen by their sockets', async () => {
   await withRig({ site: { transport: 'tcp', workers: 2 } }, async (rig) => {
     expect(rig.isListening('blue')).toBe(false);
     await rig.sandbox.startPool('blue');

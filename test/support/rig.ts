@@ -32,6 +32,7 @@ import {
   type JournalFile,
 } from './checks.js';
 import { Command, type CommandOptions, type Run } from './command.js';
+import { HUNG, PATIENCE } from './limits.js';
 
 export interface RigOptions extends Partial<Pick<SandboxOptions, 'nginxMain' | 'nginxHttp' | 'prepare'>> {
   /** Of the one site `demo`; more sites, or another name, with `sites`. */
@@ -42,7 +43,7 @@ export interface RigOptions extends Partial<Pick<SandboxOptions, 'nginxMain' | '
   readonly others?: readonly string[];
   /** The binary to start nginx from; the machine's own. */
   readonly nginx?: string;
-  /** The whole test has so many ms; one minute. */
+  /** The whole test has so many ms. */
   readonly timeout?: number;
 }
 
@@ -59,7 +60,7 @@ export const SHORT: LoadPlan = {
 export async function withRig(options: RigOptions, act: (rig: Rig) => Promise<void>): Promise<void> {
   const rig = await Rig.open(options);
   try {
-    await bounded(act(rig), options.timeout ?? 60_000);
+    await bounded(act(rig), options.timeout ?? HUNG);
     const problems = await rig.finish();
     if (problems.length > 0) throw new Error(`at the end of the test:\n  ${problems.join('\n  ')}`);
   } catch (error) {
@@ -150,7 +151,7 @@ export class Rig {
     return load;
   }
 
-  async until(what: () => boolean, deadline = 20_000): Promise<void> {
+  async until(what: () => boolean, deadline = PATIENCE): Promise<void> {
     const seen = await waitUntil(() => (what() ? true : undefined), { deadline, pace: () => 5 });
     if (seen.kind !== 'seen') throw new Error(`not seen: ${what.toString()}`);
   }

@@ -10,6 +10,7 @@ import { ordinaryUser, temporaryFolder } from '../../src/demo/machine.js';
 import { findPrograms } from '../../src/demo/programs.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { identify, isAlive, procfs, title } from '../../src/system/proc.js';
+import { PATIENCE } from './limits.js';
 
 const fs = procfs();
 
@@ -29,7 +30,7 @@ async function stranger(
   const child = spawn(file, words, { cwd: '/', stdio: 'ignore', env: { PATH: '/usr/bin:/bin' } });
   await once(child, 'spawn');
   const pid = child.pid ?? -1;
-  const up = await waitUntil(() => (ready(pid) ? true : undefined), { deadline: 10_000 });
+  const up = await waitUntil(() => (ready(pid) ? true : undefined), { deadline: PATIENCE });
   if (up.kind !== 'seen') throw new Error(`${file} does not come up`);
   const id = identify(fs, pid);
   if (id === null) throw new Error(`${file} has ended`);
