@@ -18,7 +18,7 @@ import {
   TRAFFIC,
 } from '../support/deaths.js';
 import { PATIENCE } from '../support/limits.js';
-import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+import { withRig, type Held, type Rig, type RigOptions } from '../support/rig.js';
 
 const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
@@ -34,23 +34,24 @@ describe.each(['symlink', 'rewrite'] as const)('by %s', (by) => {
       await act(rig, load);
     });
 
-  it('kill -9 of a deploy that takes itself back cuts nothing, and is mended', async () => {
-    const undone = [
-      ...DEPLOY.slice(0, numberOf('intent verify')),
-      ...['intent revert switch', 'evidence revert switch', 'intent revert start', 'evidence revert start'],
-    ];
-    await withTraffic(async (rig, load) => {
-      let serving = await expectClean(rig);
-      let turn = by === 'symlink' ? 0 : 1;
-      const dieUndoing = (dieAt: DeathPoint): Promise<Run> => {
-        rig.breakVerify(serving, false);
-        rig.breakVerify(otherSlot(serving));
-        return rig.deploy([], { dieAt });
-      };
-      for (let record = numberOf('intent verify') + 1; record <= undone.length; record += 1) {
+  const UNDONE = [
+    ...DEPLOY.slice(0, numberOf('intent verify')),
+    ...['intent revert switch', 'evidence revert switch', 'intent revert start', 'evidence revert start'],
+  ];
+  it.each(UNDONE.map((name, index) => [name, index + 1] as const).slice(numberOf('intent verify')))(
+    'kill -9 after %s of a deploy that takes itself back cuts nothing, and is mended',
+    async (name, record) => {
+      await withTraffic(async (rig, load) => {
+        let serving = await expectClean(rig);
+        let turn = by === 'symlink' ? record : record + 1;
+        const dieUndoing = (dieAt: DeathPoint): Promise<Run> => {
+          rig.breakVerify(serving, false);
+          rig.breakVerify(otherSlot(serving));
+          return rig.deploy([], { dieAt });
+        };
         for await (const { words } of deaths(record, dieUndoing)) {
-          const point = `died after ${undone[record - 1] ?? ''}: ${words ?? 'it lived'}`;
-          expect(rig.journals().at(-1)?.records.map(nameOf), point).toEqual(undone.slice(0, record));
+          const point = `died after ${name}: ${words ?? 'it lived'}`;
+          expect(rig.journals().at(-1)?.records.map(nameOf), point).toEqual(UNDONE.slice(0, record));
           turn += 1;
           const standby = otherSlot(serving);
           if (turn % 2 === 0) {
@@ -63,9 +64,9 @@ describe.each(['symlink', 'rewrite'] as const)('by %s', (by) => {
           }
           expectNoCut(rig, load, point);
         }
-      }
-    });
-  });
+      });
+    },
+  );
 
   it.each([
     ['nothing had been done', 'opened', 'written'],
@@ -119,32 +120,33 @@ describe.each(['symlink', 'rewrite'] as const)('by %s', (by) => {
   const ROLLBACK = recordsOf(['probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
   it('a rollback goes on where one has died: the slot that still drains is taken back as it runs', async () => {
     await withTraffic(async (rig, load) => {
-      await rig.load({ slow: { every: 300, takes: 1000 } });
       const serving = await expectClean(rig);
       const pool = rig.sandbox.poolMaster(serving);
-      await leaveDraining(rig);
+      const held = await leaveDraining(rig);
       const record = ROLLBACK.indexOf('intent switch') + 1;
       await deathAt({ when: 'written', record }, (dieAt) => rig.run(['rollback', 'demo'], { dieAt }));
       const again = await rig.run(['rollback', 'demo']);
       expect(again, again.stderr).toMatchObject({ exit: 0, result: { to: serving } });
       expect(rig.sandbox.poolMaster(serving)).toBe(pool);
+      expect(await held.release()).toEqual([held.id]);
       await expectClean(rig, serving);
       expectNoCut(rig, load);
     });
   });
 
-  it('kill -9 of a rollback onto a slot that still drains cuts nothing, and is mended', async () => {
-    await withTraffic(async (rig, load) => {
-      // so that there is always something to drain
-      await rig.load({ slow: { every: 300, takes: 1000 } });
-      let serving = await expectClean(rig);
-      let turn = by === 'symlink' ? 0 : 1;
-      // the record that closes the deploy which drained stands between the pivot and the drain
-      const last = ROLLBACK.indexOf('evidence verify') + 2;
-      for (let record = 1; record <= last; record += 1) {
-        const rollback = async (dieAt: DeathPoint) => {
-          await leaveDraining(rig);
-          return rig.run(['rollback', 'demo'], { dieAt });
+  // the record that closes the deploy which drained stands between the pivot and the drain
+  const LAST = ROLLBACK.indexOf('evidence verify') + 2;
+  it.each(Array.from({ length: LAST }, (_, index) => index + 1))(
+    'kill -9 after record %i of a rollback onto a slot that still drains cuts nothing, and is mended',
+    async (record) => {
+      await withTraffic(async (rig, load) => {
+        let serving = await expectClean(rig);
+        let turn = by === 'symlink' ? record : record + 1;
+        const rollback = async (dieAt: DeathPoint): Promise<Run> => {
+          const held = await leaveDraining(rig);
+          const run = await rig.run(['rollback', 'demo'], { dieAt });
+          expect(await held.release()).toEqual([held.id]);
+          return run;
         };
         for await (const { words } of deaths(record, rollback)) {
           const point = `died after ${ROLLBACK[record - 1] ?? ''} (${record}): ${words ?? 'it lived'}`;
@@ -157,9 +159,9 @@ describe.each(['symlink', 'rewrite'] as const)('by %s', (by) => {
           serving = await expectClean(rig, String(way === 'deploy' ? mended.result['to'] : served));
           expectNoCut(rig, load, point);
         }
-      }
-    });
-  });
+      });
+    },
+  );
 });
 
 describe('after a death', () => {
@@ -247,12 +249,14 @@ function thaw(rig: Rig): void {
 }
 
 /** A deploy that is asked to stop while the old pool drains: the new one serves, the old one is kept. */
-async function leaveDraining(rig: Rig): Promise<void> {
+async function leaveDraining(rig: Rig): Promise<Held> {
+  const held = await rig.hold();
   const deploy = rig.spawnDeploy();
   await deploy.untilStep('drain');
   deploy.kill('SIGTERM');
   const { exit, stderr } = await deploy.end;
   expect(exit, stderr).toBe(5);
+  return held;
 }
 
 async function untilAnswering(rig: Rig, slot: Slot): Promise<void> {

@@ -38,7 +38,7 @@ describe('at the end of a test the rig finds', () => {
 
   it('requests that were cut', async () => {
     const found = await findings(async (rig) => {
-      const load = await rig.load({ ...SHORT, slow: { every: 1_000, takes: 3_000 } });
+      const load = await rig.load({ ...SHORT, slow: { every: 60_000, takes: 50_000 } });
       await rig.until(() => load.underWay('slow') > 0 && load.records.length > 20);
       await moveOver(rig.sandbox);
       await rig.signalPool('blue', 'SIGTERM');
@@ -49,7 +49,7 @@ describe('at the end of a test the rig finds', () => {
 
   it('work that was cut after its request was answered', async () => {
     const found = await findings(async (rig) => {
-      const load = await rig.load({ finish: { every: 60_000, takes: 2_000 } });
+      const load = await rig.load({ finish: { every: 60_000, takes: 50_000 } });
       await rig.until(() => load.records.length === 1);
       await moveOver(rig.sandbox);
       await drained(rig.sandbox, 'blue');

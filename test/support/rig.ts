@@ -8,7 +8,7 @@
  *       expect(await rig.deploy()).toMatchObject({ exit: 0 });
  *     });
  */
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { resolve } from 'node:path';
 import { Load, type LoadPlan } from '../../src/demo/load.js';
@@ -78,6 +78,7 @@ export class Rig {
   private readonly loads: { readonly load: Load; readonly site: Site }[] = [];
   private readonly commands: Command[] = [];
   private readonly fs = procfs();
+  private holds = 0;
   private readonly before: readonly string[];
 
   private constructor(readonly sandbox: Sandbox) {
@@ -98,6 +99,7 @@ export class Rig {
       ...(prepare === undefined ? {} : { prepare }),
     });
     if (!opened.ok) throw new Error(JSON.stringify(opened.failure));
+    writeFileSync(opened.value.path('www', 'held.php'), HELD);
     return new Rig(opened.value);
   }
 
@@ -109,7 +111,10 @@ export class Rig {
 
   /** Starts a command of swap-pool, its app included in `args`. */
   spawn(args: readonly string[], options: CommandOptions = {}): Command {
-    const command = new Command(args, { ...options, env: { ...this.sandbox.env, ...options.env } });
+    const command = new Command(args, {
+      ...options,
+      env: { ...this.sandbox.env, TMPDIR: this.sandbox.path('temp'), ...options.env },
+    });
     this.commands.push(command);
     return command;
   }
@@ -146,9 +151,42 @@ export class Rig {
     const site = this.site(of);
     const host = `${site.name}.test`;
     const name = this.loads.length === 0 ? {} : { name: String(this.loads.length + 1) };
-    const load = await Load.start({ port: site.port, host, plan, ...name });
+    const load = await Load.start({
+      port: site.port,
+      host,
+      plan,
+      timeoutMs: PATIENCE,
+      longestMs: HUNG,
+      ...name,
+    });
     this.loads.push({ load, site });
     return load;
+  }
+
+  /**
+   * Sends requests that workers hold until they are let go of: what is to be true meanwhile needs no span of time.
+   * Waits until `entered` of them (all, unless said) are being worked on; more than there are workers are queued.
+   */
+  async hold(count = 1, entered = count): Promise<Held> {
+    this.holds += 1;
+    const id = `held-${this.holds}`;
+    const at = (name: string): string => this.sandbox.path('work', `${id}-${name}`);
+    const ask = async (): Promise<string> => {
+      const response = await fetch(`http://127.0.0.1:${this.site().port}/held.php?id=${id}`, {
+        headers: { connection: 'close' },
+      });
+      return response.status === 200 ? (await response.text()).trim() : String(response.status);
+    };
+    const answers = Promise.all(Array.from({ length: count }, () => ask().catch(String)));
+    await this.until(() => existsSync(at('entered')) && statSync(at('entered')).size >= entered);
+    return {
+      id,
+      answers,
+      release: () => {
+        writeFileSync(at('released'), '');
+        return answers;
+      },
+    };
   }
 
   async until(what: () => boolean, deadline = PATIENCE): Promise<void> {
@@ -298,6 +336,29 @@ export class Rig {
     else writeFileSync(path, text);
   }
 }
+
+/** Requests that are held. */
+export interface Held {
+  readonly id: string;
+  /** What each was answered: its id, or a status or an error that tells why not. */
+  readonly answers: Promise<readonly string[]>;
+  /** Lets them end; gives the answers. */
+  readonly release: () => Promise<readonly string[]>;
+}
+
+/** Loops on the clock, as a QUIT cuts usleep() short; says something now and then, or nginx would give it up. */
+const HELD = `<?php
+$at = dirname(__DIR__) . '/work/' . $_GET['id'];
+header('X-Pool: ' . getenv('SWAP_POOL_SLOT') . '/' . getmypid());
+file_put_contents("$at-entered", '.', FILE_APPEND | LOCK_EX);
+for ($end = hrtime(true) + 900e9, $next = 0; !file_exists("$at-released") && hrtime(true) < $end; usleep(2000)) {
+    if (hrtime(true) < $next) continue;
+    echo ' ';
+    flush();
+    $next = hrtime(true) + 10e9;
+}
+echo $_GET['id'];
+`;
 
 const deployArgs = (first: string, args: readonly string[]): string[] =>
   args[0] === undefined || args[0].startsWith('-') ? ['deploy', first, ...args] : ['deploy', ...args];
