@@ -67,6 +67,11 @@ export type Transition = 'leaving' | 'starting';
 export interface PoolLoad {
   readonly connections: Connections;
   readonly working: number;
+  /**
+   * An upper bound of the requests that a signal now would end: whatever is queued, whatever is accepted, and
+   * each worker at work that holds none of those connections (its answer is out, its script goes on).
+   */
+  readonly requests: number;
   /** False once every process of the life is gone. */
   readonly alive: boolean;
 }

@@ -775,6 +775,7 @@ export interface HistoryEntry {
   /** null: open, that is running now or interrupted by a crash. */
   readonly outcome: Outcome | null;
   readonly ms: Timings;
+  /** At most so many requests were cut; 0 is exact. */
   readonly cut: number;
   readonly reason: FailureReason | null;
 }
@@ -782,7 +783,7 @@ export interface HistoryEntry {
 /** Milliseconds by step, and `total`. A step that was not taken has no key. */
 export type Timings = Readonly<Partial<Record<StepName | 'total', number>>>;
 
-/** The last line of every command, failed or not. */
+/** The last line of every command, failed or not. `cut` is an upper bound, 0 is exact. */
 export interface CommandResult {
   readonly command: CommandName | null;
   /** `pool` only. */

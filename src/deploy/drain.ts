@@ -42,7 +42,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   const { drivers, slot, life, older, emit, unanswered = 0 } = draining;
   const began = now();
   let first = null as Connections | null;
-  let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, alive: true };
+  let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, requests: 0, alive: true };
   let retiring = 0;
   let told = false;
   let shown = -PROGRESS_EVERY;
@@ -116,8 +116,7 @@ const isIdle = ({ alive, connections, working }: PoolLoad, unanswered: number): 
   !alive || (connections.accepted + connections.queued <= unanswered && working <= unanswered);
 
 /** An upper bound of the requests that a signal now would end. */
-export const atRisk = (load: PoolLoad): number =>
-  load.alive ? load.connections.accepted + load.connections.queued + load.working : 0;
+export const atRisk = (load: PoolLoad): number => (load.alive ? load.requests : 0);
 
 export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, retiring: number): Failure {
   return {

@@ -278,7 +278,7 @@ async function takeDown(
       const last = drivers.pool.load(slot, life);
       const cut = last.ok ? atRisk(last.value) : 0;
       deploy.cut += cut;
-      emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
+      if (cut > 0) emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
     }
   }
   const stopped = await stopAndSweep(deploy, slot, life);

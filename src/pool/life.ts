@@ -3,14 +3,14 @@
  * slots' masters may carry the same title; the kernel knows which of them holds the socket.
  */
 import { fail, ok } from '../event.js';
-import type { Connections, ProcessId, Result, Suspect } from '../event.js';
+import type { ProcessId, Result, Suspect } from '../event.js';
 import type { PoolLife, PoolLoad } from '../drivers.js';
 import { errorCode } from '../system/files.js';
 import { children, identify, isAlive, pids, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { socketsAt } from '../system/sockets.js';
 import type { Address, SocketView } from '../system/sockets.js';
-import { fpmProcess, holders, looksLikeFpm, runsConfig, suspect } from './processes.js';
+import { fpmProcess, holders, holds, looksLikeFpm, runsConfig, suspect } from './processes.js';
 import { membersOf, serversOf } from './servers.js';
 import { spell } from './slots.js';
 import type { FpmSlot, PoolSlot } from './slots.js';
@@ -30,6 +30,8 @@ export interface Staff {
   readonly workers: readonly ProcessId[];
   readonly working: number;
   readonly idle: number;
+  /** Those of `workers` that are at work. */
+  readonly busy: readonly ProcessId[];
 }
 
 /** The sockets of an address; `unobservable` when the kernel's tables cannot be read. */
@@ -104,7 +106,7 @@ export function staff(
 ): Result<Staff> {
   const stateOf = kind === 'php-fpm' ? fpmWorkerState : serverState;
   const workers: ProcessId[] = [];
-  let working = 0;
+  const busy: ProcessId[] = [];
   let idle = 0;
   for (const id of candidates) {
     const state = stateOf(fs, id, inodes);
@@ -115,9 +117,9 @@ export function staff(
     if (state === 'none') continue;
     workers.push(id);
     if (state === 'idle') idle += 1;
-    else working += 1;
+    else busy.push(id);
   }
-  return ok({ workers, working, idle });
+  return ok({ workers, working: busy.length, idle, busy });
 }
 
 /** The children of a living master: its workers, those of other pools and of the status page included. */
@@ -190,16 +192,16 @@ export const statusListeners = (fs: Procfs, slot: PoolSlot): readonly number[] =
 /** The listeners and connections of every pool of the slot's master, taken together. */
 export function connectionsOf(fs: Procfs, slot: PoolSlot): Result<SocketView> {
   const listeners: number[] = [];
-  let accepted = 0;
+  const held: number[] = [];
   let queued = 0;
   for (const address of [slot.address, ...slot.others]) {
     const seen = look(fs, address);
     if (!seen.ok) return seen;
     listeners.push(...seen.value.listeners);
-    accepted += seen.value.connections.accepted;
+    held.push(...seen.value.held);
     queued += seen.value.connections.queued;
   }
-  return ok({ listeners, connections: { accepted, queued } });
+  return ok({ listeners, connections: { accepted: held.length, queued }, held });
 }
 
 /**
@@ -221,14 +223,32 @@ export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<PoolL
     seen = staff(fs, slot, people, inodes);
     if (!seen.ok) return seen;
   }
-  let connections: Connections = first.value.connections;
-  if (connections.accepted + connections.queued === 0) {
+  let sockets = first.value;
+  if (sockets.connections.accepted + sockets.connections.queued === 0) {
     const second = connectionsOf(fs, slot);
     if (!second.ok) return second;
-    connections = second.value.connections;
+    sockets = second.value;
   }
   const alive = people.length > 0 || master !== null;
-  return ok({ connections, working: seen.value.working, alive });
+  const { connections } = sockets;
+  const requests = requestsOf(fs, sockets, seen.value.busy);
+  return ok({ connections, working: seen.value.working, requests, alive });
+}
+
+/**
+ * How many requests there are at most. Each that is not over is queued, or on an accepted connection, or was
+ * answered and is worked on without one (fastcgi_finish_request); an FPM worker has one at a time. So a worker
+ * counts only where it holds none of the connections that are counted already. As the connections were read
+ * before the workers, one that moves on in between counts once more, never less.
+ */
+function requestsOf(
+  fs: Procfs,
+  { connections, held }: Pick<SocketView, 'connections' | 'held'>,
+  busy: readonly ProcessId[],
+): number {
+  const counted = new Set(held);
+  const apart = busy.filter(({ pid }) => !holds(fs, pid, counted));
+  return connections.queued + connections.accepted + apart.length;
 }
 
 const isPoolOf = ({ poolNames }: FpmSlot, pool: string | null): boolean =>

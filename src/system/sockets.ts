@@ -18,6 +18,8 @@ export interface SocketView {
   /** Inodes of the sockets that listen there. Several processes can have bound one path, one after the other. */
   readonly listeners: readonly number[];
   readonly connections: Connections;
+  /** Inodes of the accepted connections: who has one of them open holds a request, or waits for the next. */
+  readonly held: readonly number[];
 }
 
 /**
@@ -85,7 +87,7 @@ function unixAt(fs: Procfs, path: string, netOf: number | 'self'): SocketView {
   const text = readKernelFile(`${fs.root}/${netOf}/net/unix`);
   const name = Buffer.from(basename(path)).toString('latin1');
   const listeners: number[] = [];
-  let accepted = 0;
+  const held: number[] = [];
   let queued = 0;
   // search for the name first: on a crowded host all but a few of thousands of lines are others'
   for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
@@ -98,9 +100,9 @@ function unixAt(fs: Procfs, path: string, netOf: number | 'self'): SocketView {
     if (!isPath(Buffer.from(bound, 'latin1').toString(), path)) continue;
     if ((Number.parseInt(flags, 16) & ACCEPTS) !== 0) listeners.push(Number(inode));
     else if (Number.parseInt(state, 16) === CONNECTING && inode === '0') queued += 1;
-    else if (Number.parseInt(state, 16) === CONNECTED) accepted += 1;
+    else if (Number.parseInt(state, 16) === CONNECTED) held.push(Number(inode));
   }
-  return { listeners, connections: { accepted, queued } };
+  return { listeners, connections: { accepted: held.length, queued }, held };
 }
 
 const isPath = (bound: string, path: string): boolean =>
@@ -119,7 +121,7 @@ function tcpAt(
 ): SocketView {
   const wanted = isWildcard(host) ? null : hexHosts(host);
   const listeners: number[] = [];
-  let accepted = 0;
+  const held: number[] = [];
   let queued = 0;
   for (const table of ['tcp', 'tcp6'] as const) {
     const text = tcpTable(fs, table, netOf);
@@ -142,11 +144,11 @@ function tcpAt(
       if (code === LISTEN) listeners.push(inode);
       else if (code === ESTABLISHED || code === SYN_RECV || code === CLOSE_WAIT) {
         if (inode === 0) queued += 1;
-        else accepted += 1;
+        else held.push(inode);
       }
     }
   }
-  return { listeners, connections: { accepted, queued } };
+  return { listeners, connections: { accepted: held.length, queued }, held };
 }
 
 function tcpTable(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): string {

@@ -787,7 +787,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         hint:
           warning.asked === true
             ? `${run('deploy', app)} moves a site to the other slot first, and cuts none.`
-            : 'With `drain.on-timeout: keep` the old pool goes on until `recover` ends it; a longer `drain.timeout` waits longer.',
+            : 'With `drain.on-timeout: keep` the old pool goes on until `recover` ends it; a longer `drain.timeout` waits longer. Where an upstream has a `backup`, nginx may have run some of them once more on the other pool.',
       };
     case 'reload-cuts':
       return {
@@ -886,7 +886,7 @@ export function resultLine(result: CommandResult, app: string | null = null): st
     return verbLine(result.verb, ended, result.nginx?.pid ?? null);
   }
   const took = result.ms?.total === undefined ? '' : ` in ${closingTime(result.ms.total)}`;
-  const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
+  const cut = drain === undefined ? '' : `, ${cutText(drain.cut)} cut`;
   switch (ended) {
     case 'done':
       if (result.init !== undefined) {
@@ -1030,6 +1030,9 @@ export function loadText(load: {
   if (load.retiring > 0) parts.push(count(load.retiring, 'old nginx worker'));
   return parts.join(', ');
 }
+
+/** The count is an upper bound, and 0 is exact: `0 requests`, `at most 3 requests`. */
+const cutText = (cut: number): string => `${cut === 0 ? '' : 'at most '}${count(cut, 'request')}`;
 
 /** `pid 4121 (deploy shop, by root) since 2026-11-21 20:43:01Z`. */
 export function holderText(holder: LockHolder | null): string {

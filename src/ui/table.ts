@@ -111,7 +111,7 @@ export function historyLines(entries: readonly HistoryEntry[], style: Style): re
     `${entry.from ?? '-'} -> ${entry.to}`,
     outcomeText(entry, style),
     entry.ms.total === undefined ? '-' : duration(entry.ms.total),
-    entry.cut === 0 ? '0' : style.red(thousands(entry.cut)),
+    entry.cut === 0 ? '0' : style.red(`at most ${thousands(entry.cut)}`),
   ]);
   return align([head.map(style.dim), ...rows], [head.length - 2, head.length - 1]);
 }

@@ -98,7 +98,7 @@ it(
       expect(asked.stderr).toContain('--yes');
       expect(isAlive(fs, old)).toBe(true);
 
-      const slow = await rig.hold();
+      const slow = await rig.holdUpload();
       const retired = workers(old);
       const run = await rig.run(['nginx', 'stop', '--yes']);
       expect(run.result, run.stdout).toMatchObject({ exit: 1, failure: { reason: 'nginx-busy' } });
@@ -118,7 +118,7 @@ it(
 
       await rig.sandbox.startNginx();
       const again = master(rig);
-      const last = await rig.hold();
+      const last = await rig.holdUpload();
       const command = rig.spawn(['nginx', 'stop', '--yes']);
       await command.until(({ type }) => type === 'notice');
       expect(await last.finish()).toBe(200);
@@ -175,7 +175,7 @@ it('reopen-logs: every process writes to the new file, those included that only 
     await rig.deployed();
     await rig.load(BRIEF);
     const of = master(rig);
-    const slow = await rig.hold();
+    const slow = await rig.holdUpload();
     expect((await rig.run(['nginx', 'reload'])).result).toMatchObject({ outcome: 'done' });
     const log = rig.sandbox.path('log', 'access.log');
     renameSync(log, `${log}.1`);
@@ -219,7 +219,7 @@ it('status: LSB codes, generations with what they hold, no lock needed', MINUTE,
     await rig.deployed();
     const of = master(rig);
     const before = workers(of).map(({ pid }) => pid);
-    const slow = await rig.hold();
+    const slow = await rig.holdUpload();
     const command = rig.spawn(['nginx', 'reload']);
     expect((await command.end).exit).toBe(0);
     const run = await rig.run(['nginx', 'status']);
@@ -298,7 +298,7 @@ it(
   async () => {
     await withRig({ site: site('drain: { timeout: 20s }', 'reload-timeout: 700ms') }, async (rig) => {
       await rig.deployed();
-      const slow = await rig.hold();
+      const slow = await rig.holdUpload();
       const stop = rig.spawn(['nginx', 'stop', '--yes']);
       await stop.until(({ type }) => type === 'notice');
       const run = await rig.run(['nginx', 'reopen-logs']);

@@ -85,7 +85,7 @@ it(
         },
       ]) {
         const old = master(rig);
-        const slow = await rig.hold();
+        const slow = await rig.holdUpload();
         renew();
         const command = rig.spawn(['nginx', 'upgrade']);
         await command.until(
@@ -169,7 +169,7 @@ it(
       const load = await rig.load(BRIEF);
       const old = master(rig);
       const before = serving(old);
-      const slow = await rig.hold();
+      const slow = await rig.holdUpload();
       binary.renew();
       const run = await upgrade(rig);
       expectBack(run, 'leave');
@@ -195,7 +195,7 @@ it(
       const load = await rig.load(BRIEF);
       const old = master(rig);
       for (const how of ['interrupted', 'died'] as const) {
-        const slow = await rig.hold();
+        const slow = await rig.holdUpload();
         binary.renew();
         const command = rig.spawn(['nginx', 'upgrade']);
         await command.until(
@@ -236,7 +236,7 @@ it(
       await rig.deployed();
       const load = await rig.load(BRIEF);
       const old = master(rig);
-      const slow = await rig.hold();
+      const slow = await rig.holdUpload();
       binary.renew();
       const command = rig.spawn(['nginx', 'upgrade']);
       await command.until(signalled('SIGWINCH', 'old-nginx'));
@@ -360,7 +360,7 @@ it('kill -9 on the way back: recover ends it', { timeout: 180_000 }, async () =>
     const words: string[] = [];
     // from WINCH on: those before were tried above
     for (let change = 6; ; change += 1) {
-      const slow = await rig.hold();
+      const slow = await rig.holdUpload();
       binary.renew();
       const death = await deathAt({ when: 'act', record: 0, change }, (dieAt) =>
         rig.run(['nginx', 'upgrade'], { dieAt }),

@@ -108,7 +108,7 @@ describe('a slot is what its socket says', () => {
       // a worker closes its end some time after its answer has been read
       await served(rig, life, 0);
       // their master is nobody's: the recorded life of before still counts them
-      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: true });
       if (view.life === null) throw new Error('no life');
       const stopped = await rig.pool.stop('blue', view.life, () => undefined);
       expect(stopped).toEqual({ ok: true, value: { signal: 'SIGQUIT' } });
@@ -131,7 +131,7 @@ describe('a slot is what its socket says', () => {
       const view = value(rig.pool.observe('blue'));
       expect(view.life?.master).not.toEqual(life.master);
       // the life that was recorded goes on in it
-      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: true });
       expect(value(await rig.pool.stop('blue', life, () => undefined))).toEqual({ signal: 'SIGQUIT' });
       expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'stopped', warnings: [] });
       expect(rig.processes()).toEqual([]);
@@ -275,19 +275,24 @@ describe('a drain sees every request that is under way', () => {
       { pool: 'pm.status_path = /st\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock' },
       async (rig) => {
         const life = await rig.start();
-        expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+        expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: true });
         const asked = [1, 2, 3, 4].map(() => rig.ask('held'));
         await rig.until(
           () => load(rig, life).connections.accepted === 2 && load(rig, life).connections.queued === 2,
         );
-        expect(load(rig, life)).toEqual({ connections: { accepted: 2, queued: 2 }, working: 2, alive: true });
+        expect(load(rig, life)).toEqual({
+          connections: { accepted: 2, queued: 2 },
+          working: 2,
+          requests: 4,
+          alive: true,
+        });
         // workers of the status page are none of the pool's
         await rig.pool.activity('blue', life);
         expect(value(rig.pool.observe('blue'))).toMatchObject({ working: 2, idle: 0 });
         rig.release();
         expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
         await rig.until(() => load(rig, life).working === 0 && load(rig, life).connections.accepted === 0);
-        expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+        expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: true });
       },
     ));
 
@@ -296,9 +301,25 @@ describe('a drain sees every request that is under way', () => {
       const life = await rig.start();
       expect(await rig.ask('heldAfterwards')).toMatchObject({ ok: true });
       await rig.until(() => load(rig, life).connections.accepted === 0);
-      expect(load(rig, life)).toEqual({ connections: NONE, working: 1, alive: true });
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 1, requests: 1, alive: true });
       rig.release();
       await rig.until(() => load(rig, life).working === 0);
+    }));
+
+  it('a request is counted once: on its connection, in the queue, or at work after its answer', () =>
+    withRig({ pool: 'pm = static\npm.max_children = 3' }, async (rig) => {
+      const life = await rig.start();
+      expect(await rig.ask('heldAfterwards')).toMatchObject({ ok: true });
+      await rig.until(() => load(rig, life).connections.accepted === 0);
+      const asked = [1, 2, 3].map(() => rig.ask('held'));
+      await rig.until(() => {
+        const { connections, working } = load(rig, life);
+        return connections.accepted === 2 && connections.queued === 1 && working === 3;
+      });
+      expect(load(rig, life)).toMatchObject({ connections: { accepted: 2, queued: 1 }, requests: 4 });
+      rig.release();
+      expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
+      await rig.until(() => load(rig, life).requests === 0);
     }));
 
   it('workers-born-after-the-record', () =>
@@ -373,7 +394,7 @@ pm.max_children = 1`,
           const orphaned = value(rig.pool.observe('blue')).life;
           const life = recorded === 'without it' ? orphaned : before;
           if (life === null) throw new Error('no life');
-          expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: true });
+          expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: true });
           value(await rig.pool.stop('blue', life, () => undefined));
           expect(rig.processes(), recorded).toEqual([]);
           expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'stopped', pidfile: 'missing' });
@@ -386,7 +407,7 @@ pm.max_children = 1`,
     withRig({}, async (rig) => {
       const life = await rig.start();
       value(await rig.pool.stop('blue', life, () => undefined));
-      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, alive: false });
+      expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: false });
       expect(life.master !== null && isAlive(fs, life.master)).toBe(false);
     }));
 
@@ -397,7 +418,7 @@ pm.max_children = 1`,
       const later = await rig.start();
       const before = { boot: 'before', pid: 1, start: 1 };
       for (const gone of [life, { ...life, master: null }, { master: before, workers: [before] }]) {
-        expect(load(rig, gone)).toEqual({ connections: NONE, working: 0, alive: false });
+        expect(load(rig, gone)).toEqual({ connections: NONE, working: 0, requests: 0, alive: false });
         expect(value(await rig.pool.stop('blue', gone, () => undefined))).toEqual({ signal: null });
       }
       expect(load(rig, later)).toMatchObject({ alive: true });
@@ -446,7 +467,12 @@ async function withTcp(host: string, port: number, address: string | null): Prom
       const { accepted, queued } = load(rig, life).connections;
       return accepted === 2 && queued === 1;
     });
-    expect(load(rig, life)).toEqual({ connections: { accepted: 2, queued: 1 }, working: 2, alive: true });
+    expect(load(rig, life)).toEqual({
+      connections: { accepted: 2, queued: 1 },
+      working: 2,
+      requests: 3,
+      alive: true,
+    });
     rig.release();
     expect((await Promise.all(asked)).every((reply) => reply.ok)).toBe(true);
     expect(reason(rig.pool.retire('blue'))).toBe('ok');

@@ -187,6 +187,7 @@ describe('a retired socket', () => {
       expect(value(rig.pool.load('blue', life))).toEqual({
         connections: { accepted: 1, queued: 0 },
         working: 1,
+        requests: 1,
         alive: true,
       });
       rig.release();

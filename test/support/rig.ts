@@ -212,7 +212,7 @@ export class Rig {
    * A request that a worker of nginx is busy with until `finish`, which gives the answer's status (null: the
    * connection broke): a POST, half of whose body has yet to come. It has been begun when this resolves.
    */
-  hold(name?: string): Promise<{ readonly finish: () => Promise<number | null> }> {
+  holdUpload(name?: string): Promise<{ readonly finish: () => Promise<number | null> }> {
     const { port, name: host } = this.site(name);
     const sent = request({
       host: '127.0.0.1',

@@ -184,7 +184,7 @@ describe('how it ended', () => {
     [
       'one request was cut',
       { ...RESULT, drain: { accepted: 1, queued: 0, cut: 1 } },
-      'blue -> green in 0.4 s, 1 request cut',
+      'blue -> green in 0.4 s, at most 1 request cut',
     ],
     ['nothing to recover', { ...bare, outcome: 'done' }, 'Nothing is left open.'],
     [

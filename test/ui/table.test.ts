@@ -81,12 +81,14 @@ it('history: one deploy a row', () => {
     entry,
     { ...entry, from: null, outcome: 'reverted', reason: 'probe-failed', ms: { total: 10_038 } },
     { ...entry, outcome: null, ms: {} },
+    { ...entry, cut: 3 },
   ];
   expect(historyLines(entries, PLAIN).join('\n')).toBe(
-    `when                  who   command  switch         outcome                    took  cut
-2026-11-21 20:43:01Z  root  deploy   blue -> green  done                     392 ms    0
-2026-11-21 20:43:01Z  root  deploy   - -> green     reverted (probe-failed)    10 s    0
-2026-11-21 20:43:01Z  root  deploy   blue -> green  open                          -    0`,
+    `when                  who   command  switch         outcome                    took        cut
+2026-11-21 20:43:01Z  root  deploy   blue -> green  done                     392 ms          0
+2026-11-21 20:43:01Z  root  deploy   - -> green     reverted (probe-failed)    10 s          0
+2026-11-21 20:43:01Z  root  deploy   blue -> green  open                          -          0
+2026-11-21 20:43:01Z  root  deploy   blue -> green  done                     392 ms  at most 3`,
   );
   expect(historyLines([entry, { ...entry, app: 'blog' }], PLAIN)[0]).toContain('app');
   expect(bare(historyLines(entries, COLORED))).toBe(historyLines(entries, PLAIN).join('\n'));
