@@ -44,6 +44,7 @@ export interface DemoEnd {
 export async function runDemo(options: DemoOptions): Promise<DemoEnd> {
   const programs = findPrograms();
   if (!programs.ok) return { report: null, failure: programs.failure };
+  await Sandbox.removeDead(programs.value);
   const { locks } = places({}, process.getuid?.() ?? -1);
   const hadLocks = exists(locks);
   const runs: Run[] = [];

@@ -25,13 +25,18 @@ export function ordinaryUser(): Identity {
   return { user, group: entries('/etc/group').find(([, , id]) => id === gid)?.[0] ?? user };
 }
 
+/** Where a sandbox may be, the first that will do: see temporaryFolder. */
+export const temporaryFolders = (): readonly string[] => [tmpdir(), '/tmp', '/var/tmp'];
+
 /**
  * A temporary folder whose paths are short enough for a socket (sun_path holds 107 bytes, and
- * the names in our folder take some 60) and that, for root's sake, everybody can walk through.
+ * the names in our folder take some 60), that needs no quotes in nginx's and FPM's files, and that,
+ * for root's sake, everybody can walk through.
  */
 export function temporaryFolder(forEverybody: boolean): string {
   return (
-    [tmpdir(), '/tmp', '/var/tmp'].find((folder) => {
+    temporaryFolders().find((folder) => {
+      if (!/^[\w./+-]+$/.test(folder)) return false;
       for (let at = folder; forEverybody && at !== '/'; at = dirname(at)) {
         const facts = files.factsThroughLinks(at);
         if (!facts.ok || (facts.value.mode & 0o1) === 0) return false;

@@ -8,7 +8,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { fail, ok, type Result, type Slot } from '../event.js';
+import { SLOTS, fail, ok, type Result, type Slot } from '../event.js';
 import { now, waitUntil, wallClock } from '../system/clock.js';
 import { BASE_ENVIRONMENT, launch, run } from '../system/exec.js';
 import * as files from '../system/files.js';
@@ -21,12 +21,13 @@ import {
   title,
   type Procfs,
 } from '../system/proc.js';
+import { isDeadSandbox, markSandbox } from '../system/sandbox-mark.js';
 import { canonicalPath, type Address } from '../system/sockets.js';
-import { accepts, ordinaryUser, temporaryFolder, type Identity } from './machine.js';
+import { accepts, ordinaryUser, temporaryFolder, temporaryFolders, type Identity } from './machine.js';
 import type { Programs } from './programs.js';
 import { residents, socketsIn, type Resident } from './residents.js';
 import { accountOf, type Account } from './summary.js';
-import { placeSite, writeSite, writer, type Site, type SiteOptions } from './site.js';
+import { placeSite, unixSocket, writeSite, writer, type Site, type SiteOptions } from './site.js';
 
 export interface SandboxOptions {
   /** The folder of the package's templates. */
@@ -76,6 +77,27 @@ export class Sandbox {
         await sandbox.close();
         throw error;
       }
+    }
+  }
+
+  /**
+   * Removes what sandboxes left whose owners were killed: processes, locks, folders. A sandbox is left alone
+   * while a program of swap-pool still works in it. Never fails: what cannot be removed stays.
+   */
+  static async removeDead(programs: Programs, among = temporaryFolders()): Promise<void> {
+    const fs = procfs();
+    const found = [...new Set(among)].flatMap((parent) => {
+      const names = files.list(parent);
+      return names.ok ? names.value.map((name) => join(parent, name)) : [];
+    });
+    for (const folder of found) {
+      if (!isDeadSandbox(fs, folder, process.geteuid?.() ?? -1)) continue;
+      // no site: a TCP port may be somebody else's by now, everything else is found by the folder
+      const sandbox = new Sandbox(folder, [], programs, fs);
+      const node = files.realPath(process.execPath);
+      const atWork = sandbox.residents().some(({ executable }) => node.ok && executable === node.value);
+      if (atWork) process.off('exit', sandbox.exitHook);
+      else await sandbox.close();
     }
   }
 
@@ -214,9 +236,12 @@ export class Sandbox {
       files.removeFile(proxyProof(locks, nginx.value));
       files.removeFile(proxyUpgrade(locks, nginx.value));
     }
-    for (const address of this.sites.flatMap((site) => Object.values(site.address))) {
-      if (!address.startsWith('unix:')) continue;
-      files.removeFile(slotLock(locks, { kind: 'unix', path: canonicalPath(address.slice(5)) }));
+    const configs = files.list(this.path('config'));
+    for (const file of configs.ok ? configs.value : []) {
+      for (const slot of SLOTS) {
+        const path = unixSocket(this.folder, file.replace(/\.yaml$/, ''), slot);
+        files.removeFile(slotLock(locks, { kind: 'unix', path: canonicalPath(path) }));
+      }
     }
   }
 
@@ -276,6 +301,9 @@ export class Sandbox {
       const path = join(folder, name);
       const made = files.makeFolder(path, mode);
       if (!made.ok) return fail({ reason: 'state-unwritable', path, code: made.code });
+      if (name !== '') continue;
+      const marked = markSandbox(this.fs, path);
+      if (!marked.ok) return fail({ reason: 'state-unwritable', path, code: marked.code });
     }
     const put = writer(options.templates);
     const plans: Result<void>[] = [

@@ -59,7 +59,7 @@ export async function placeSite(
     port: await freePort(),
     workers,
     address: await both(async (slot) =>
-      unix ? `unix:${join(folder, 'run', `${name}-${slot}.sock`)}` : `127.0.0.1:${await freePort()}`,
+      unix ? `unix:${unixSocket(folder, name, slot)}` : `127.0.0.1:${await freePort()}`,
     ),
     link: join(folder, 'run', `${name}.sock`),
     fpmConfig: await both((slot) => join(folder, 'pools', unix ? `${name}.conf` : `${name}-${slot}.conf`)),
@@ -69,6 +69,9 @@ export async function placeSite(
     site: join(folder, 'sites', `${name}.conf`),
   };
 }
+
+export const unixSocket = (folder: string, name: string, slot: Slot): string =>
+  join(folder, 'run', `${name}-${slot}.sock`);
 
 export interface SiteFiles {
   readonly folder: string;

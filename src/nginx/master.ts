@@ -25,6 +25,7 @@ import {
   workingDirectory,
 } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
+import { isSandboxConfig } from '../system/sandbox-mark.js';
 import { untrustedPart } from '../system/trust.js';
 import type { Untrusted } from '../system/trust.js';
 import { nameOfUid } from '../system/user.js';
@@ -246,17 +247,20 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
     // a worker bears the master's title until it has its own; a new binary's master is a child too, but was exec'ed
     if (isForkOf(fs, pid, stat.ppid) === true && title(fs, stat.ppid).startsWith(MASTER_TITLE)) continue;
     // root is told by the root's processes alone, unless a key says which nginx is meant: anybody can start an nginx
-    if (root && keys.config === undefined && keys.pidfile === undefined && readStatus(fs, pid)?.uid !== 0)
-      continue;
+    const unnamed = keys.config === undefined && keys.pidfile === undefined;
+    const uid = readStatus(fs, pid)?.uid ?? -1;
+    if (root && unnamed && uid !== 0) continue;
     const exe = executable(fs, pid);
     if (exe !== null && !isNginx(basename(exe), keys.binary)) continue;
     if (exe !== null && keys.binary !== undefined && !isProgram(keys.binary, exe, line)) continue;
+    const invocation = invocationOf(fs, pid, line, exe, keys);
+    if (unnamed && isSandbox(invocation, uid)) continue;
     found.push({
       id,
       parent: stat.ppid,
       binary: keys.binary ?? exe,
       cwd: workingDirectory(fs, pid) ?? '/',
-      invocation: invocationOf(fs, pid, line, exe, keys),
+      invocation,
       untrusted: root && exe !== null && !isRoots(fs, pid) ? untrustedPart(keys.binary ?? exe, 0) : null,
     });
   }
@@ -266,6 +270,12 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
 /** Its program, or what it was started by: a binary that was moved away for a new one keeps its inode, not its name. */
 const isProgram = (binary: string, exe: string, line: string): boolean =>
   samePath(exe, binary) || `${line} `.startsWith(`${MASTER_TITLE}${binary} `);
+
+/** A demo's nginx serves nobody but its demo: it is only meant where a key names it. */
+function isSandbox(invocation: Invocation | null, uid: number): boolean {
+  const config = invocation === null ? null : readOptions(invocation.arguments)?.config;
+  return config?.startsWith('/') === true && isSandboxConfig(config, uid);
+}
 
 const isNginx = (name: string, binary: string | undefined): boolean =>
   name.startsWith('nginx') ||

@@ -1,10 +1,13 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -15,10 +18,13 @@ import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
 import { Load, type LoadPlan } from '../../src/demo/load.js';
+import { temporaryFolder } from '../../src/demo/machine.js';
 import { findPrograms } from '../../src/demo/programs.js';
 import { Sandbox, type SandboxOptions } from '../../src/demo/sandbox.js';
 import { cuts } from '../../src/demo/summary.js';
 import { waitUntil } from '../../src/system/clock.js';
+import { places, proxyLock, slotLock } from '../../src/system/places.js';
+import { identify, procfs } from '../../src/system/proc.js';
 import { end, moveOver, swap } from '../support/bare-swap.js';
 import { PATIENCE } from '../support/limits.js';
 
@@ -168,6 +174,141 @@ it('close() ends orphaned workers and a pool whose pidfile is gone', async () =>
     expect(workers()).toBe(16);
   });
 });
+
+it('a temporary folder whose name would need quotes is passed over', () => {
+  const before = process.env['TMPDIR'];
+  const folder = mkdtempSync('/tmp/swap pool-');
+  try {
+    process.env['TMPDIR'] = folder;
+    expect(temporaryFolder(false)).toBe('/tmp');
+  } finally {
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+    rmSync(folder, { recursive: true });
+  }
+});
+
+describe('what a sandbox leaves whose owner was killed', { timeout: 60_000 }, () => {
+  const programs = findPrograms();
+  if (!programs.ok) throw new Error('no programs');
+
+  it('is removed by the next one, with its processes and its locks', async () => {
+    const parent = mkdtempSync('/tmp/swap-pool-dead-');
+    try {
+      chmodSync(parent, 0o755);
+      const child = await opensOne(parent);
+      const left = { pids: child.pids, locks: child.locks };
+      const lives = (): boolean => left.pids.some((pid) => identify(procfs(), pid) !== null);
+      for (const lock of left.locks) writeFileSync(lock, '');
+      await Sandbox.removeDead(programs.value, [parent]);
+      expect([lives(), existsSync(child.folder)]).toEqual([true, true]);
+      await child.kill();
+      // its parent may not have reaped it, but it runs no more
+      await Sandbox.removeDead(programs.value, [parent]);
+      expect([lives(), existsSync(child.folder)]).toEqual([false, false]);
+      expect(left.locks.filter((lock) => existsSync(lock))).toEqual([]);
+    } finally {
+      rmSync(parent, { recursive: true });
+    }
+  });
+
+  it('stays where it cannot be known for sure to be one', async () => {
+    const parent = mkdtempSync('/tmp/swap-pool-dead-');
+    try {
+      const gone = { boot: procfs().bootId, pid: 2 ** 22 + 1, start: 1 };
+      const mark = { owner: gone, namespace: readlinkSync('/proc/self/ns/pid') };
+      const folder = (name: string, content: string | null): string => {
+        const path = join(parent, name);
+        mkdirSync(path);
+        if (content !== null) writeFileSync(join(path, 'sandbox.json'), content);
+        return path;
+      };
+      const json = JSON.stringify;
+      const dead = folder('swap-pool-00000000aa', json(mark));
+      const spared = [
+        folder('swap-pool-00000000bb', null),
+        folder('swap-pool-00000000cc', '{'),
+        folder('swap-pool-00000000dd', json({ ...mark, owner: identify(procfs(), process.pid) })),
+        folder('swap-pool-00000000ee', json({ ...mark, owner: { ...gone, boot: 'another' } })),
+        folder('swap-pool-00000000ff', json({ ...mark, namespace: 'pid:[1]' })),
+        folder('swap-pool-test-000000', json(mark)),
+        folder('swap-pool-0000000001', json(mark)),
+      ];
+      chmodSync(spared.at(-1) ?? '', 0o777);
+      if (process.geteuid?.() === 0) {
+        spared.push(folder('swap-pool-0000000002', json(mark)));
+        chownSync(spared.at(-1) ?? '', 65534, 65534);
+      }
+      await Sandbox.removeDead(programs.value, [parent, join(parent, 'none')]);
+      expect(existsSync(dead)).toBe(false);
+      expect(spared.filter((path) => !existsSync(path))).toEqual([]);
+    } finally {
+      rmSync(parent, { recursive: true });
+    }
+  });
+});
+
+/** A process that opens a sandbox below `parent` and starts a pool there, and then waits for its end. */
+async function opensOne(parent: string): Promise<{
+  readonly folder: string;
+  readonly pids: readonly number[];
+  readonly locks: readonly string[];
+  kill(): Promise<void>;
+}> {
+  const file = join(parent, 'owner.cjs');
+  await build({
+    stdin: { contents: OWNER.replaceAll('SRC', resolve('src')), resolveDir: resolve('.') },
+    outfile: file,
+    bundle: true,
+    platform: 'node',
+    logLevel: 'error',
+  });
+  const child = spawn(process.execPath, [file, resolve('templates')], {
+    env: { PATH: '/usr/bin:/bin', TMPDIR: parent },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = new Promise<void>((done) => child.once('close', () => done()));
+  const line = await new Promise<string>((done) => {
+    let told = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      told += chunk.toString();
+      if (told.endsWith('\n')) done(told);
+    });
+    child.once('close', () => done(told));
+  });
+  const opened = JSON.parse(line) as { folder: string; pids: number[] };
+  const { locks } = places({}, process.getuid?.() ?? -1);
+  mkdirSync(locks, { recursive: true, mode: process.getuid?.() === 0 ? 0o755 : 0o700 });
+  const socket = join(opened.folder, 'run', 'demo-green.sock');
+  return {
+    ...opened,
+    locks: [
+      proxyLock(locks, join(opened.folder, 'nginx.conf')),
+      slotLock(locks, { kind: 'unix', path: socket }),
+    ],
+    kill: async () => {
+      child.kill('SIGKILL');
+      await closed;
+    },
+  };
+}
+
+const OWNER = `
+  import { findPrograms } from 'SRC/demo/programs.js';
+  import { Sandbox } from 'SRC/demo/sandbox.js';
+  async function main() {
+    const opened = await Sandbox.open({
+      templates: process.argv[2],
+      programs: findPrograms().value,
+      sites: [{ name: 'demo', switch: 'rewrite' }],
+    });
+    const sandbox = opened.value;
+    await sandbox.startPool('blue');
+    setInterval(() => undefined, 1000);
+    console.log(JSON.stringify({ folder: sandbox.folder, pids: sandbox.residents().map(({ id }) => id.pid) }));
+  }
+  void main();
+`;
 
 describe.runIf(process.geteuid?.() === 0)('without root', () => {
   it('everything runs as the caller, and nothing is left', async () => {

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createFinder } from '../../src/nginx/master.js';
 import type { NginxKeys } from '../../src/nginx/master.js';
 import { parseCompiled } from '../../src/nginx/installation.js';
 import type { Procfs } from '../../src/system/proc.js';
 import { pids, procfs, title } from '../../src/system/proc.js';
+import { markSandbox } from '../../src/system/sandbox-mark.js';
 import { PATIENCE } from '../support/limits.js';
 import { NGINX, Rig, until } from './rig.js';
 
@@ -83,6 +84,22 @@ describe('the master', () => {
     expect(await pidFound({ config: other.path('nginx.conf') }, fs)).toBe(two);
     expect(await pidFound({ pidfile: rig.path('nginx.pid') }, fs)).toBe(one);
     expect(await pidFound({}, rig.procOf(one))).toBe(one);
+  });
+
+  it('a demo’s does not count, unless a key names it', async () => {
+    const one = rig.start(simple(rig));
+    const folder = other.path('swap-pool-0123456789');
+    const config = other.write('swap-pool-0123456789/nginx.conf', simple(other));
+    const demo = other.launch([NGINX, '-c', config]);
+    const fs = rig.procOf(one, demo);
+    expect(await reason({}, fs)).toBe('nginx-ambiguous');
+    expect(markSandbox(procfs(), folder)).toMatchObject({ ok: true });
+    expect(await pidFound({}, fs)).toBe(one);
+    expect(await pidFound({ config }, fs)).toBe(demo);
+    expect(await pidFound({ binary: NGINX }, rig.procOf(demo))).toBeNull();
+    // whoever else may write there could say it of any nginx
+    chmodSync(folder, 0o777);
+    expect(await reason({}, fs)).toBe('nginx-ambiguous');
   });
 
   it('without one the configuration is the compiled default, the words those of the keys', async () => {
