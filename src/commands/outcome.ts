@@ -79,7 +79,6 @@ export function resultOf(
   ending: Ending,
 ): CommandResult {
   const { from, to } = deploy.opened;
-  const ms = timings(deploy);
   return {
     command,
     outcome: ending.outcome,
@@ -87,7 +86,7 @@ export function resultOf(
     from,
     to,
     switch: app.drivers.proxy.kind,
-    ms: { ...ms, total: Math.round(app.elapsed()) },
+    ms: timings(deploy),
     drain: { accepted: deploy.drained?.accepted ?? 0, queued: deploy.drained?.queued ?? 0, cut: deploy.cut },
     ...(ending.failure === null ? {} : { failure: ending.failure }),
   };

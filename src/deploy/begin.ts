@@ -6,6 +6,7 @@ import { timestamp } from '../system/clock.js';
 import type { Deploy, Interruption, Superseded } from './deploy.js';
 import type { Journal, JournalStore } from './journal.js';
 import type { Situation, Steps } from './plan.js';
+import { durations } from './state.js';
 import type { DeployState, Opened } from './state.js';
 
 /** What a deploy needs of the app it is for. */
@@ -73,7 +74,7 @@ function deployOf(
 ): Deploy {
   const state = journal.state();
   if (state.phase === 'closed') throw new Error(`${state.opened.deploy} is closed`);
-  const { opened, arriving, switched, unswitched, drained, cutting, cut } = state;
+  const { opened, arriving, switched, unswitched, drained, cutting, cut, ms } = state;
   // no record of its end: we were killed, or the disk failed
   const unseen = state.phase !== 'planned' && arriving === null && opened.steps.includes('start');
   return {
@@ -93,7 +94,7 @@ function deployOf(
     drained,
     cutting,
     cut,
-    ms: {},
+    ms: { ...ms },
     superseded: opened.supersedes === null ? null : supersededBy(host.store, opened.supersedes),
   };
 }
@@ -109,12 +110,13 @@ function supersededBy(store: JournalStore, id: string): Superseded {
     finish: () => {
       append((journal) => {
         const state = journal.state();
+        const time = timestamp();
         journal.write({
           type: 'closed',
-          time: timestamp(),
+          time,
           outcome: 'done',
           reason: null,
-          ms: {},
+          ms: state.phase === 'closed' ? {} : durations(state.opened, state.ms, time),
           cut: state.phase === 'closed' ? 0 : state.cut,
           proof: null,
         });

@@ -7,7 +7,7 @@ import type { Failure, Outcome, Result, Slot, StepName, Timings } from '../event
 import { now, timestamp } from '../system/clock.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
-import { pastPivot } from './state.js';
+import { durations, pastPivot } from './state.js';
 import type { Entry } from './state.js';
 import { STEPS } from './steps.js';
 
@@ -88,27 +88,23 @@ export function close(
   outcome: 'done' | 'reverted' | 'interrupted',
   failure: Failure | null,
 ): Ending {
+  const time = timestamp();
   record(deploy, {
     type: 'closed',
-    time: timestamp(),
+    time,
     outcome,
     reason: failure?.reason ?? null,
-    ms: timings(deploy),
+    ms: durations(deploy.opened, deploy.ms, time),
     cut: deploy.cut,
     proof: (deploy.switched ?? deploy.unswitched)?.proof ?? deploy.opened.proof,
   });
   return { outcome, failure };
 }
 
-/** Milliseconds by step, rounded, and their total. */
+/** Milliseconds by step, and in all: up to its last record, or now where it is open. */
 export function timings(deploy: Deploy): Timings {
-  const ms: Partial<Record<StepName | 'total', number>> = {};
-  let total = 0;
-  for (const [name, value] of Object.entries(deploy.ms) as [StepName, number][]) {
-    ms[name] = Math.round(value);
-    total += value;
-  }
-  return { ...ms, total: Math.round(total) };
+  const state = deploy.journal.state();
+  return state.phase === 'closed' ? state.closed.ms : durations(deploy.opened, deploy.ms, timestamp());
 }
 
 /** One step: announced on the disk before it acts, recorded once its effect was seen. */
@@ -128,9 +124,9 @@ export async function act(deploy: Deploy, name: StepName, revert: boolean): Prom
     deploy.emit({ type: 'step-started', step: name, slot, revert });
     const began = now();
     const acted = await apply(deploy);
-    if (!acted.ok) return acted;
     const ms = now() - began;
     if (!revert) deploy.ms[name] = ms;
+    if (!acted.ok) return acted;
     record(deploy, { type: 'evidence', time: timestamp(), step: name, revert, ms, ...acted.value.record });
     deploy.emit({ type: 'step-done', step: name, slot, revert, ms, note: acted.value.note });
     return ok(undefined);

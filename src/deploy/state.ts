@@ -130,6 +130,8 @@ export interface Known {
   /** Proxy workers that may still send requests to the arriving slot, after a reverted switch. */
   readonly unswitched: SwitchEvidence | null;
   readonly cut: number;
+  /** How long the steps took that are done, ms. */
+  readonly ms: Timings;
   readonly drained: Connections | null;
   /** When the last intent was written: RFC 3339. */
   readonly since: string;
@@ -198,6 +200,7 @@ function fresh(opened: Opened): DeployState {
     switched: null,
     unswitched: null,
     cut: 0,
+    ms: {},
     drained: null,
     since: opened.time,
     cutting: false,
@@ -210,6 +213,7 @@ function proved(state: Known, entry: Evidence): DeployState {
     arriving: entry.life ?? state.arriving,
     switched: entry.switched ?? state.switched,
     cut: state.cut + (entry.cut ?? 0),
+    ms: { ...state.ms, [entry.step]: entry.ms },
     drained: entry.connections ?? state.drained,
     cutting: entry.cutting ?? state.cutting,
     phase: 'done',
@@ -236,6 +240,7 @@ const known = (state: Known): Known => ({
   switched: state.switched,
   unswitched: state.unswitched,
   cut: state.cut,
+  ms: state.ms,
   drained: state.drained,
   since: state.since,
   cutting: state.cutting,
@@ -287,6 +292,24 @@ export function course(state: DeployState): Course {
     default:
       return unreachable(state);
   }
+}
+
+/**
+ * What a deploy took: its steps, and in all the time from its first record to `until` (RFC 3339). So what lies
+ * between the steps counts, what was undone and, where somebody else ended it, the time it lay. A wall clock may
+ * be set back meanwhile: then the steps alone count.
+ */
+export function durations(opened: Opened, steps: Timings, until: string): Timings {
+  const ms: Partial<Record<StepName | 'total', number>> = {};
+  let sum = 0;
+  for (const name of opened.steps) {
+    const each = steps[name];
+    if (each === undefined) continue;
+    ms[name] = Math.round(each);
+    sum += each;
+  }
+  const wall = Date.parse(until) - Date.parse(opened.time);
+  return { ...ms, total: Math.round(Math.max(sum, wall || 0)) };
 }
 
 /** Where an open deploy stands, for people; null when it has not begun or is closed. */

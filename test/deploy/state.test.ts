@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { course, mayHaveSwitched, pastPivot, replay, standsAt } from '../../src/deploy/state.js';
+import { course, durations, mayHaveSwitched, pastPivot, replay, standsAt } from '../../src/deploy/state.js';
 import type { Closed, Entry, Evidence, Intent, Opened } from '../../src/deploy/state.js';
 import type { StepName } from '../../src/event.js';
 
@@ -47,6 +47,31 @@ const courseOf = (entries: readonly Entry[]): string => {
   const state = replay(entries);
   return state === null ? 'untouched' : course(state);
 };
+
+describe('what a deploy took', () => {
+  const until = (ms: number): string => new Date(Date.parse(time) + ms).toISOString();
+
+  test('is its wall time, with what lies between the steps', () => {
+    expect(durations(opened(), { probe: 10.4, start: 20.4 }, until(100))).toEqual({
+      start: 20,
+      probe: 10,
+      total: 100,
+    });
+    expect(durations(opened(['start']), {}, until(0))).toEqual({ total: 0 });
+  });
+
+  test('is that of its steps where the clock was set back', () => {
+    expect(durations(opened(), { start: 20, probe: 10 }, until(-5000)).total).toBe(30);
+    expect(durations(opened(), { start: 20 }, 'no time').total).toBe(20);
+  });
+
+  test('is taken up again by who ends it', () => {
+    const state = replay(whole().slice(0, 7));
+    expect(state?.phase === 'closed' ? null : state?.ms).toEqual({ start: 1, probe: 1, switch: 1 });
+    const undone = replay([...whole().slice(0, 7), intent('switch', true), evidence('switch', true)]);
+    expect(undone?.phase === 'closed' ? null : undone?.ms).toEqual({ start: 1, probe: 1, switch: 1 });
+  });
+});
 
 describe('where a journal that breaks off leaves a deploy', () => {
   test.each([

@@ -412,11 +412,20 @@ describe('recover and history', () => {
       await rig.deploy();
       quickProbe(rig);
       rig.breakSlot('blue', 'status');
-      await rig.deploy();
+      const reverted = await rig.deploy();
       rig.breakSlot('blue', null);
-      await rig.run(['rollback']);
+      const rollback = await rig.run(['rollback']);
       const run = await rig.run(['history']);
       const entries = run.result['history'] as Line[];
+      // what a result and the history say of one deploy is the same: from its first record to its last
+      expect(entries.slice(0, 2).map(({ ms }) => ms)).toEqual([rollback.result['ms'], reverted.result['ms']]);
+      expect(keys(reverted.result['ms'])).toEqual(['start', 'probe', 'total']);
+      const timeOf = (record: Line | undefined): number => Date.parse(String(record?.['time']));
+      const walls = rig.journals().map(({ records }) => timeOf(records.at(-1)) - timeOf(records[0]));
+      const totals = entries.map(({ ms }) => (ms as { total: number }).total);
+      expect(totals.toReversed().map((total, at) => total >= (walls[at] ?? Infinity))).toEqual(
+        entries.map(() => true),
+      );
       expect(entries).toMatchObject([
         { command: 'rollback', from: 'green', to: 'blue', outcome: 'done', cut: 0, reason: null },
         { command: 'deploy', from: 'green', to: 'blue', outcome: 'reverted', cut: 0, reason: 'probe-failed' },
