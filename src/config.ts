@@ -37,7 +37,10 @@ export function loadConfig(file: string, { root }: { readonly root: boolean }): 
     const unsafe = trust(one.file);
     if (unsafe !== null) return unsafe;
   }
-  return ok(resolveApp(parsed.data, basename(file, '.yaml'), file, named.config));
+  const config = resolveApp(parsed.data, basename(file, '.yaml'), file, named.config);
+  if (config.probe.script === undefined) return ok(config);
+  // whether it is there is asked before a deploy alone: nobody else needs it, least of all who ends one
+  return ok({ ...config, probe: { ...config.probe, scriptAt: yaml.place(['probe', 'script'], 'value') } });
 }
 
 /** The YAML, or as its one problem why it cannot be read. */

@@ -338,6 +338,8 @@ export interface ProxySwitch {
 // ---------------------------------------------------------------- proving that it answers
 
 export interface ProbeDriver {
+  /** Whether what it asks for is there, as far as that can be known before the pool runs: `config-invalid`. */
+  mayProbe(slot: Slot): Result<void>;
   /** N right answers in a row, asked as the user the proxy's workers run as. */
   probe(slot: Slot): Promise<Result<{ readonly answers: number; readonly user: string | null }>>;
 }
@@ -345,6 +347,8 @@ export interface ProbeDriver {
 /** A request through the proxy. Absent when no URL is configured. */
 export interface VerifyDriver {
   readonly url: string;
+  /** The Host that is sent, where it is not the URL's own. */
+  readonly host?: string;
   /** How long all tries of a verification may take together, ms. */
   readonly timeout: number;
   /** Loads what a request needs: for a moment in which there is nothing else to do. */

@@ -176,7 +176,15 @@ export type WrongAnswer =
   | { readonly kind: 'timeout'; readonly ms: number }
   | { readonly kind: 'closed' } //                          the pool hung up before it had answered
   | { readonly kind: 'protocol'; readonly detail: string }
-  | { readonly kind: 'status'; readonly status: number; readonly expected: number | 'below 400' }
+  | {
+      readonly kind: 'status';
+      readonly status: number;
+      readonly expected: number | 'below 400';
+      /** The beginning of what came with it. */
+      readonly body?: string;
+      /** The pool could not open the script: nothing of the application ran. */
+      readonly unopened?: true;
+    }
   | { readonly kind: 'body'; readonly expected: string; readonly body: string }
   | { readonly kind: 'fatal'; readonly stderr: string } //  PHP reported a fatal error
   | { readonly kind: 'error'; readonly code: string };
@@ -308,6 +316,8 @@ export type Failure =
       readonly slot: Slot;
       readonly tries: number;
       readonly answer: WrongAnswer;
+      /** What was asked: a script's file, or the path of FPM's own page. */
+      readonly asked?: string;
       readonly log: string;
     }
   | {
@@ -438,7 +448,12 @@ export type Failure =
       readonly files: readonly string[];
       readonly slot: Slot;
     }
-  | { readonly reason: 'verify-failed'; readonly url: string; readonly answer: WrongAnswer }
+  | {
+      readonly reason: 'verify-failed';
+      readonly url: string;
+      readonly host?: string;
+      readonly answer: WrongAnswer;
+    }
   | { readonly reason: 'verify-not-seen'; readonly slot: Slot; readonly url: string | null }
   | { readonly reason: 'old-pool-still-used'; readonly slot: Slot; readonly requests: number }
 

@@ -130,6 +130,7 @@ watch: [current/.version, "/srv/*.php"]
       },
       probe: {
         script: '/srv/shop/public/health.php',
+        scriptAt: { file: join(dir, 'shop.yaml'), line: 23, column: 11 },
         uri: '/health.php',
         params: { HTTP_HOST: 'shop.example' },
         expect: { status: 204, body: 'ok' },

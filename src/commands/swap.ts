@@ -100,6 +100,8 @@ async function locked(
   }
   const { requested } = app.interruption;
   if (requested !== null) return refusal(command, { reason: 'interrupted', signal: requested });
+  const probed = decision.steps.includes('probe') ? app.drivers.probe.mayProbe(decision.to) : ok(undefined);
+  if (!probed.ok) return refusal(command, probed.failure);
 
   warn(app, situation, decision);
   const runs = runsNow(app, situation, decision, print.value);
@@ -166,6 +168,9 @@ async function dryRun(app: App, options: SwapOptions): Promise<CommandResult> {
   }
   if (!decision.ok) return refusal(command, decision.failure);
   if (decision.value.kind !== 'steps') return unchanged(command, activeSlot(situation.value));
+  const { steps } = decision.value;
+  const probed = steps.includes('probe') ? app.drivers.probe.mayProbe(decision.value.to) : ok(undefined);
+  if (!probed.ok) return refusal(command, probed.failure);
   warn(app, situation.value, decision.value);
   app.emit({ type: 'plan', plan: planOf(app, situation.value, decision.value, true) });
   const { from, to } = decision.value;

@@ -4,7 +4,7 @@
  * `{slot}` is expanded, a slot's own keys are laid over the pool's.
  */
 import { dirname, isAbsolute, resolve } from 'node:path';
-import type { Slot } from '../event.js';
+import type { Place, Slot } from '../event.js';
 import type { AppYaml, PoolYaml } from './schema.js';
 
 /** What one slot's pool is and who starts it. */
@@ -53,6 +53,8 @@ export interface NginxConfig {
 
 export interface ProbeConfig {
   readonly script?: string;
+  /** Where the YAML names it. */
+  readonly scriptAt?: Place;
   readonly uri?: string;
   readonly params: Readonly<Record<string, string>>;
   readonly expect: { readonly status: number; readonly body?: string };

@@ -61,7 +61,7 @@ async function ask(
     answer = await request;
     if (answer !== null) {
       wrong += 1;
-      return wrong < WRONG_ANSWERS ? undefined : fail({ reason: 'verify-failed', url: url.url, answer });
+      return wrong < WRONG_ANSWERS ? undefined : fail(wrongAnswer(url, answer));
     }
     wrong = 0;
     const looks = [await during, await drivers.pool.activity(to, arriving)];
@@ -75,11 +75,16 @@ async function ask(
   const waited = await waitUntil(once, { deadline: url.timeout });
   if (waited.kind === 'seen') return waited.value;
   const failure: Failure =
-    answer === null
-      ? { reason: 'verify-not-seen', slot: to, url: url.url }
-      : { reason: 'verify-failed', url: url.url, answer };
+    answer === null ? { reason: 'verify-not-seen', slot: to, url: url.url } : wrongAnswer(url, answer);
   return fail(failure);
 }
+
+const wrongAnswer = ({ url, host }: VerifyDriver, answer: WrongAnswer): Failure => ({
+  reason: 'verify-failed',
+  url,
+  ...(host === undefined ? {} : { host }),
+  answer,
+});
 
 /** Without a URL: the pool's own count grows by requests that are not ours, or none come at all. */
 async function watch(

@@ -75,13 +75,19 @@ export function createVerify({ url, host, expect, timeout }: VerifyOptions): Ver
       sent.end();
     });
   };
-  return { url, timeout, request, prepare: () => void load() };
+  return { url, ...(host === undefined ? {} : { host }), timeout, request, prepare: () => void load() };
 }
 
 /** Pure: null when the answer is as expected. */
 function judge(status: number, body: string, expect: VerifyOptions['expect']): WrongAnswer | null {
   const right = expect.status === undefined ? status < 400 : status === expect.status;
-  if (!right) return { kind: 'status', status, expected: expect.status ?? 'below 400' };
+  if (!right)
+    return {
+      kind: 'status',
+      status,
+      expected: expect.status ?? 'below 400',
+      body: body.slice(0, SHOWN_BODY),
+    };
   if (expect.body === undefined || body.includes(expect.body)) return null;
   return { kind: 'body', expected: expect.body, body: body.slice(0, SHOWN_BODY) };
 }

@@ -231,6 +231,7 @@ async function read(
     allStartWorkers: workers.reduce((sum, each) => sum + each, 0),
     maxChildren: Number(own.get('pm.max_children') ?? 0),
     user: own.get('user') ?? null,
+    ownFiles: own.has('chroot') || pool.manager === 'systemd',
   });
 }
 

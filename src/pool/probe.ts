@@ -10,6 +10,7 @@ import type { Answer, Reply } from '../fastcgi/client.js';
 import { after, now, waitUntil } from '../system/clock.js';
 import type { User } from '../system/user.js';
 import type { Pools } from './driver.js';
+import { mayProbe } from './probe-script.js';
 import { spell } from './slots.js';
 import type { PoolSlot, ProbeSettings } from './slots.js';
 
@@ -22,6 +23,8 @@ export interface ProbeOptions {
 
 /** What is asked, and what is wrong with an answer; null: it is right. */
 interface Question {
+  /** For people: the script's file, or the page. */
+  readonly asked: string;
   readonly params: Readonly<Record<string, string>>;
   readonly wrong: (answer: Answer) => WrongAnswer | null;
 }
@@ -36,6 +39,7 @@ const LIFE_PACE = 50;
  */
 export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions): ProbeDriver {
   return {
+    mayProbe: (slot) => mayProbe(pool.slots[slot], probe),
     probe: async (slot) => {
       const began = now();
       const user = await proxyUser();
@@ -59,8 +63,8 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
         row = 0;
         // the little that was left of the time says less than the answer before
         if (wrong.kind !== 'timeout' || tries === 1 || budget > probe.timeout / 2) last = wrong;
-        // modes do not heal by waiting; once more, because FPM sets them a moment after it binds
-        if (wrong.kind === 'permission') refusals += 1;
+        // modes and scripts do not heal by waiting; once more, because FPM sets its socket's mode a moment after it binds
+        if (isLasting(wrong)) refusals += 1;
         if (refusals > 1 || left() <= 0) break;
         const died = await waitUntil(() => (isGone(pool, slot) ? true : undefined), {
           deadline: Math.min(probe.interval, left()),
@@ -68,7 +72,8 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
         });
         if (died.kind === 'seen') return fail({ reason: 'pool-died', slot, log: await pool.log(slot) });
       }
-      return fail({ reason: 'probe-failed', slot, tries, answer: last, log: await pool.log(slot) });
+      const { asked } = question;
+      return fail({ reason: 'probe-failed', slot, tries, answer: last, asked, log: await pool.log(slot) });
     },
   };
 }
@@ -77,6 +82,7 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
 function questionFor(slot: PoolSlot, { script, uri, params, expect }: ProbeSettings): Question {
   if (script !== undefined) {
     return {
+      asked: script,
       params: scriptParams({ file: script, uri, params }),
       wrong: (answer) => wrongScript(answer, expect),
     };
@@ -84,11 +90,16 @@ function questionFor(slot: PoolSlot, { script, uri, params, expect }: ProbeSetti
   if (slot.kind === 'php-fpm' && slot.pingPath !== null) {
     const response = slot.pingResponse;
     return {
+      asked: slot.pingPath,
       params: { ...pageParams(slot.pingPath), ...params },
       wrong: (answer) => wrongScript(answer, { status: 200, body: response }),
     };
   }
-  return { params: scriptParams({ file: '/', uri: uri ?? '/', params }), wrong: () => null };
+  return {
+    asked: uri ?? '/',
+    params: scriptParams({ file: '/', uri: uri ?? '/', params }),
+    wrong: () => null,
+  };
 }
 
 function wrongScript(
@@ -97,14 +108,25 @@ function wrongScript(
 ): WrongAnswer | null {
   // PHP says 200 when the error came after its first output
   if (FATAL.test(stderr)) return { kind: 'fatal', stderr };
-  if (status !== expect.status) return { kind: 'status', status, expected: expect.status };
   const text = Buffer.from(body);
+  const start = text.subarray(0, BODY).toString('utf8');
+  if (status !== expect.status) {
+    const unopened = UNOPENED.test(stderr) ? ({ unopened: true } as const) : {};
+    return { kind: 'status', status, expected: expect.status, body: start, ...unopened };
+  }
   if (expect.body === undefined || text.includes(expect.body)) return null;
-  return { kind: 'body', expected: expect.body, body: text.subarray(0, BODY).toString('utf8') };
+  return { kind: 'body', expected: expect.body, body: start };
 }
 
 const FATAL = /PHP (?:Fatal|Parse|Compile|Core) error/;
+/** FPM's own words for a script that is not there or may not be read (fpm_main.c). */
+const UNOPENED = /Primary script unknown|Unable to open primary script/;
 const BODY = 2048;
+
+const isLasting = (wrong: WrongAnswer): boolean =>
+  wrong.kind === 'permission' ||
+  (wrong.kind === 'status' && wrong.unopened === true) ||
+  (wrong.kind === 'fatal' && wrong.stderr.includes('PHP Parse error'));
 
 /** One try; `died` when the pool ends before it has answered. */
 async function askOnce(

@@ -1,7 +1,7 @@
 /**
  * What the pools of one app are: what was configured, and what FPM makes of it.
  */
-import type { Slot } from '../event.js';
+import type { Place, Slot } from '../event.js';
 import type { Address } from '../system/sockets.js';
 
 /** Who starts a pool, and what has to be known of it. */
@@ -47,6 +47,8 @@ export interface AppConfig {
 
 export interface ProbeSettings {
   readonly script?: string;
+  /** Where the YAML names it. */
+  readonly scriptAt?: Place;
   readonly uri?: string;
   readonly params: Readonly<Record<string, string>>;
   readonly expect: { readonly status: number; readonly body?: string };
@@ -99,6 +101,8 @@ export interface FpmSlot extends CommonSlot {
   readonly maxChildren: number;
   /** Whom the workers run as; null: whoever starts the pool. */
   readonly user: string | null;
+  /** Its workers may see other files than we do: in a chroot, or in what a unit's sandboxing shows them. */
+  readonly ownFiles: boolean;
 }
 
 /** A server of which the kernel alone tells anything. */

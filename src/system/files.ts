@@ -39,6 +39,12 @@ export const readText = (path: string): Io<string> => io(() => fse.readFileSync(
 export const realPath = (path: string): Io<string> => io(() => fse.realpathSync(path));
 export const exists = (path: string): boolean => fse.existsSync(path);
 
+/** Whether this process may read a file (access(2)). */
+export const readable = (path: string): boolean =>
+  io(() => {
+    fse.accessSync(path, constants.R_OK);
+  }).ok;
+
 export interface FileFacts {
   readonly kind: 'file' | 'folder' | 'link' | 'socket' | 'other';
   readonly uid: number;

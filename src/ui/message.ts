@@ -26,7 +26,7 @@ import type {
   Warning,
   WrongAnswer,
 } from '../event.js';
-import { argv, count, duration, inline, list, say, tail, thousands, when } from './text.js';
+import { argv, count, duration, head, inline, list, say, tail, thousands, when } from './text.js';
 
 /** A sentence, what to do about it, and what belongs under it. Free of control characters. */
 export interface Message {
@@ -238,7 +238,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'probe-failed':
       return {
-        message: say`The ${failure.slot} pool ${wrongText(failure.answer)} (${count(failure.tries, 'try', 'tries')}).`,
+        message: say`The ${failure.slot} pool ${wrongText(failure.answer)} (${failure.asked === undefined ? '' : `${failure.asked}, `}${count(failure.tries, 'try', 'tries')}).`,
         hint: `The other pool was not touched. ${wrongHint(failure.answer)}`,
         ...merge(wrongDetails(failure.answer), log(failure.log)),
       };
@@ -515,7 +515,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     case 'verify-failed':
       return {
         message: say`Through nginx, ${failure.url} ${wrongText(failure.answer)}.`,
-        hint: `The new pool passed its probe, so look at what nginx does with this URL: \`curl -i ${argv([failure.url])}\`.`,
+        hint: `The new pool passed its probe, so look at what nginx does with this URL: \`${argv(['curl', '-i', ...(failure.host === undefined ? [] : ['-H', `Host: ${failure.host}`]), failure.url])}\`.`,
         ...merge(wrongDetails(failure.answer)),
       };
     case 'verify-not-seen':
@@ -1319,6 +1319,9 @@ function wrongHint(answer: WrongAnswer): string {
     case 'protocol':
       return 'See that a FastCGI server listens there, and not an HTTP one.';
     case 'status':
+      return answer.unopened === true
+        ? "The pool's user cannot open the script: see that it exists for that user, who must enter every folder above it and read it."
+        : "Mend what the probe script reports; the app's own log may say more.";
     case 'body':
     case 'fatal':
       return "Mend what the probe script reports; the app's own log may say more.";
@@ -1330,7 +1333,7 @@ function wrongHint(answer: WrongAnswer): string {
 }
 
 function wrongDetails(answer: WrongAnswer): readonly string[] {
-  if (answer.kind === 'body') return tail(answer.body.slice(0, 2000), 5);
+  if (answer.kind === 'body' || answer.kind === 'status') return head(answer.body ?? '', 5);
   return answer.kind === 'fatal' ? tail(answer.stderr) : [];
 }
 

@@ -22,13 +22,16 @@ export function say(strings: TemplateStringsArray, ...values: readonly (string |
 }
 
 /** The last `count` lines of a log, cleaned, blank lines left out. */
-export function tail(text: string, count = 20): readonly string[] {
-  return clean(text)
+export const tail = (text: string, count = 20): readonly string[] => full(text).slice(-count);
+
+/** The first `count` of its lines, cleaned, blank lines left out. */
+export const head = (text: string, count: number): readonly string[] => full(text).slice(0, count);
+
+const full = (text: string): string[] =>
+  clean(text)
     .split('\n')
     .map((line) => Array.from(line.trimEnd()).slice(0, 500).join(''))
-    .filter((line) => line.trim() !== '')
-    .slice(-count);
-}
+    .filter((line) => line.trim() !== '');
 
 /** argv as a person could type it into a POSIX shell. */
 export function argv(command: readonly string[]): string {

@@ -643,6 +643,33 @@ describe('a configuration', () => {
     });
   });
 
+  it('whose probe.script is missing starts nothing, and stops nobody from looking: exit 2', async () => {
+    await withRig(on('symlink'), async (rig) => {
+      await rig.deployed();
+      const { config } = rig.site();
+      const health = rig.sandbox.path('www', 'health.php');
+      renameSync(health, `${health}.away`);
+      const before = rig.journals().length;
+      const [line] = rig.read('config', 'demo.yaml').split('  script:');
+      for (const args of [[], ['--dry-run']]) {
+        const run = await rig.deploy(args);
+        expect(run).toMatchObject({
+          exit: 2,
+          result: { outcome: 'usage', failure: { reason: 'config-invalid' } },
+        });
+        expect(run.stderr).toContain(
+          `${config}:${line?.split('\n').length ?? 0}:11: probe.script: there is no ${health}`,
+        );
+      }
+      expect(rig.journals()).toHaveLength(before);
+      expect(rig.isListening('green')).toBe(false);
+      expect(await rig.run(['status'])).toMatchObject({ exit: 0 });
+      expect(await rig.run(['recover'])).toMatchObject({ exit: 0 });
+      renameSync(`${health}.away`, health);
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+    });
+  });
+
   it('named .yml is told to be .yaml', async () => {
     await withRig(on('symlink'), async (rig) => {
       const { config } = rig.site();

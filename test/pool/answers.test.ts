@@ -43,11 +43,11 @@ describe('a probe', () => {
     }));
 
   it.each([
-    ['five', {}, { kind: 'status', status: 500, expected: 200 }],
+    ['five', {}, { kind: 'status', status: 500, expected: 200, body: 'sorry' }],
     ['five', { expect: { status: 500, body: 'sorry' } }, null],
     ['ok', { expect: { status: 200, body: 'welcome' } }, { kind: 'body', expected: 'welcome', body: 'ok ' }],
     ['fatal', {}, { kind: 'fatal', stderr: expect.stringContaining('undefined_function') as unknown }],
-    ['none', {}, { kind: 'status', status: 404, expected: 200 }],
+    ['none', {}, { kind: 'status', status: 404, expected: 200, unopened: true }],
     ['held', {}, { kind: 'timeout' }],
   ] as const)('of %s.php with %j gives %j', (name, probe, wrong) =>
     withRig(
@@ -72,6 +72,53 @@ describe('a probe', () => {
       },
     ),
   );
+
+  it('does-not-wait-for-a-script-that-cannot-be-run-to-heal', () =>
+    withRig({}, async (rig) => {
+      await rig.start();
+      const asked = async (script: string): Promise<unknown> =>
+        probing(rig, { script: rig.path(script), timeout: 20_000 });
+      const failure = (answer: object): object => ({
+        failure: {
+          reason: 'probe-failed',
+          tries: 2,
+          asked: expect.stringMatching(/\.php$/) as unknown,
+          answer,
+        },
+      });
+      const unopened = { kind: 'status', unopened: true };
+      expect(await asked('none.php')).toMatchObject(failure({ ...unopened, status: 404 }));
+      rig.write('broken.php', '<?php this is no php');
+      expect(await asked('broken.php')).toMatchObject(failure({ kind: 'fatal' }));
+      if (!isRoot) return;
+      rig.write('secret.php', '<?php echo "ok";');
+      chmodSync(rig.path('secret.php'), 0o600);
+      expect(await asked('secret.php')).toMatchObject(failure({ ...unopened, status: 403 }));
+    }));
+
+  it('knows-before-a-start-whether-its-script-is-there', () =>
+    withRig({}, async (rig) => {
+      const scriptAt = { file: rig.path('shop.yaml'), line: 4, column: 11 };
+      const may = (script: string): unknown => {
+        const config = { probe: { ...rig.config.probe, script, scriptAt } };
+        return createProbe({ config, pool: rig.pool, proxyUser: () => Promise.resolve(null) }).mayProbe(
+          'blue',
+        );
+      };
+      const problem = (what: RegExp): object => ({
+        failure: {
+          reason: 'config-invalid',
+          problems: [{ place: scriptAt, what: expect.stringMatching(what) as unknown }],
+        },
+      });
+      expect(may(rig.path('ok.php'))).toMatchObject({ ok: true });
+      expect(may(rig.path('none.php'))).toMatchObject(problem(/^probe\.script: there is no .*none\.php$/));
+      expect(may(rig.folder)).toMatchObject(problem(/is no file$/));
+      // its workers' paths are not ours
+      writeFileSync(rig.path('fpm.conf'), rig.fpmConfig({ pool: `chroot = ${rig.folder}` }));
+      rig.pool = value(await rig.create());
+      expect(may('/none.php')).toMatchObject({ ok: true });
+    }));
 
   it('tries-again-after-a-wrong-answer', () =>
     withRig({ pool: 'pm.max_children = 1' }, async (rig) => {

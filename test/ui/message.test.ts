@@ -105,10 +105,16 @@ it('whatever comes from elsewhere, no control character is said', () => {
 
 it('the sentences name what a person looks for', () => {
   expect(messageLines(failureMessage(FAILURES['probe-failed'], 'shop'))).toEqual([
-    'The green pool answered 500 where 200 was expected (7 tries).',
+    'The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).',
+    '    | no database',
     '    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket',
     "hint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
   ]);
+  const verified = { ...FAILURES['verify-failed'], url: 'http://127.0.0.1/health.php' };
+  expect(failureMessage(verified).hint).toContain('`curl -i http://127.0.0.1/health.php`');
+  expect(failureMessage({ ...verified, host: 'shop.example' }).hint).toContain(
+    "`curl -i -H 'Host: shop.example' http://127.0.0.1/health.php`",
+  );
   expect(failureMessage(FAILURES.locked, 'shop').message).toBe(
     'Another swap-pool is at work on this app: pid 4711 (deploy shop, by root) since 2026-11-21 20:43:01Z.',
   );

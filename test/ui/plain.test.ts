@@ -64,7 +64,8 @@ it('a revert: what failed and how it ended on stderr, the reason once', () => {
       '',
     ].join('\n'),
     err: [
-      'shop: error: The green pool answered 500 where 200 was expected (7 tries).',
+      'shop: error: The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).',
+      '    | no database',
       '    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket',
       "shop: hint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
       'shop: Reverted in 10 s: blue serves as before.',
@@ -183,7 +184,8 @@ describe('in GitHub Actions', () => {
   it('a failure is an annotation on one line', () => {
     const { err } = spoken(REVERTED, { github: true });
     expect(err.split('\n').filter((line) => line.startsWith('::'))).toEqual([
-      '::error::shop: The green pool answered 500 where 200 was expected (7 tries).' +
+      '::error::shop: The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).' +
+        '%0A    | no database' +
         '%0A    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket' +
         "%0Ahint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
     ]);

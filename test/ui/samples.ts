@@ -143,7 +143,8 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     reason: 'probe-failed',
     slot: 'green',
     tries: 7,
-    answer: { kind: 'status', status: 500, expected: 200 },
+    answer: { kind: 'status', status: 500, expected: 200, body: 'no database\n' },
+    asked: '/srv/shop/health.php',
     log,
   },
   'stop-failed': { reason: 'stop-failed', slot: 'blue', pids: [11], detail: 'still there after KILL' },
@@ -592,7 +593,7 @@ export const DEPLOYED: readonly Event[] = [
 
 const failure: Failure = {
   ...FAILURES['probe-failed'],
-  answer: { kind: 'status', status: 500, expected: 200 },
+  answer: { kind: 'status', status: 500, expected: 200, body: 'no database\n' },
 };
 
 /** One whose standby answers 500. */

@@ -53,7 +53,8 @@ it('a revert: the step that failed, why, and how it ended', async () => {
     `deploy shop: blue -> green by rewrite
 ✔ start    green  pid 4121                                    24 ms
 ✖ probe    green
-✖ shop: The green pool answered 500 where 200 was expected (7 tries).
+✖ shop: The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).
+    | no database
     | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket
   hint: The other pool was not touched. Mend what the probe script reports; the app's own log may sa
 y more.
