@@ -53,6 +53,8 @@ export interface SlotView {
   readonly holder: Suspect | null;
   /** The listener lives, but its socket's name was taken away (retired). */
   readonly retired: boolean;
+  /** The listener lives, but somebody removed or replaced its socket file: nobody can connect to it ever again. */
+  readonly lost: boolean;
   /** What is odd about the slot but stops nothing: a stale pidfile, a dead socket file. */
   readonly warnings: readonly Warning[];
 }
@@ -104,6 +106,12 @@ export interface PoolDriver {
 
   /** Looks; changes nothing. Fails with `unobservable` when the kernel does not let us look. */
   observe(slot: Slot): Result<SlotView>;
+
+  /**
+   * Whether `user` could connect to the slot's address, as its file's name and modes say; nothing is connected, so
+   * that no worker is woken. Null: it could, or it cannot be told (the caller may not look, TCP).
+   */
+  reach(slot: Slot, user: User | null): WrongAnswer | null;
 
   /** The drain's look: cheap, exact, for the life that was recorded. */
   load(slot: Slot, life: PoolLife): Result<PoolLoad>;
@@ -213,6 +221,8 @@ export interface PoolDriver {
 export interface ProxyProof {
   readonly hash: string;
   readonly workers: readonly ProcessId[];
+  /** Set when nothing that takes requests used what names the slots. */
+  readonly unused?: boolean;
 }
 
 /** The proxy before a deploy: what its files say and what it runs. */
@@ -228,6 +238,13 @@ export interface ProxyView {
    * Always empty while it does not run.
    */
   readonly differing: readonly string[];
+  /**
+   * Those of them that lead to a slot: they name it, or send requests to what names it. `surely`: they changed after
+   * every worker was born; else it is only not proven that these have read them.
+   */
+  readonly unread: { readonly files: readonly string[]; readonly surely: boolean };
+  /** Where the slots are named, when nothing that takes requests uses any of these places. */
+  readonly unused: readonly Place[];
   /** What runs now, as far as it is proven (`differing` empty, running). */
   readonly proof: ProxyProof | null;
   /** Workers that are shutting down: they finish requests under a configuration of the past. */
@@ -331,7 +348,10 @@ export interface ProxySwitch {
   /** How many workers run and retire; null when it cannot be found out. */
   status(): Promise<ProxyStatus | null>;
 
-  /** Whom its workers run as: the user that has to be able to open a pool's socket. Null while it does not run. */
+  /**
+   * Whom its workers run as, or will once it is started: the user that has to be able to open a pool's socket.
+   * Null: that cannot be told.
+   */
   workerUser(): Promise<User | null>;
 }
 

@@ -469,6 +469,17 @@ export type Failure =
   | { readonly reason: 'left-unfinished'; readonly deploy: string }
   | { readonly reason: 'stranded'; readonly detail: string; readonly cause: Failure | null }
   | { readonly reason: 'not-serving'; readonly apps: readonly string[] }
+  /** The slot's pool lives, and whoever the proxy's workers run as cannot connect to it. */
+  | {
+      readonly reason: 'pool-unreachable';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly answer: WrongAnswer;
+    }
+  /** What names the slots in the proxy's configuration is used by nothing that takes requests. */
+  | { readonly reason: 'reference-unused'; readonly places: readonly Place[] }
+  /** These files lead to the slot, and the running proxy has surely not read them as they are. */
+  | { readonly reason: 'files-unread'; readonly files: readonly string[]; readonly slot: Slot }
   // init
   | { readonly reason: 'file-exists'; readonly files: readonly string[] }
   | { readonly reason: 'file-unreadable'; readonly path: string; readonly code: string }
@@ -514,6 +525,9 @@ export type Warning =
   | { readonly reason: 'variable-reference'; readonly places: readonly Place[] }
   | { readonly reason: 'master-shared'; readonly places: readonly OtherPool[] }
   | { readonly reason: 'left-behind'; readonly slot: Slot; readonly places: readonly Place[] }
+  | { readonly reason: 'reference-unused'; readonly places: readonly Place[] }
+  | { readonly reason: 'proxy-stopped'; readonly config: string; readonly slot: Slot }
+  | { readonly reason: 'socket-file-gone'; readonly slot: Slot; readonly path: string }
   | { readonly reason: 'running-differs'; readonly files: readonly string[] }
   | {
       readonly reason: 'pidfile';
@@ -718,7 +732,10 @@ export type PoolStatus = { readonly app: string } & (
 export interface AppStatus {
   readonly app: string;
   readonly active: Slot | null;
-  /** Whether the active slot answers for its site: its pool runs (or is orphaned) and the proxy, if it runs, names it. */
+  /**
+   * Whether the proxy runs and leads to the active slot, whose pool lives (be it as orphans) and can be connected to
+   * by the user of the proxy's workers. What the proxy is not known to do counts as not done.
+   */
   readonly served: boolean;
   readonly slots: Readonly<Record<Slot, SlotStatus>> | null;
   readonly last: { readonly deploy: string; readonly outcome: Outcome } | null;
@@ -809,6 +826,8 @@ export interface CommandResult {
   readonly from?: Slot | null;
   readonly to?: Slot;
   readonly switch?: SwitchKind;
+  /** `start`: set when the pool is up, and nobody is sent to it. */
+  readonly served?: false;
   readonly ms?: Timings;
   readonly drain?: Connections & { readonly cut: number };
   readonly failure?: Failure;

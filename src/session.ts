@@ -4,12 +4,12 @@
  */
 import { userInfo } from 'node:os';
 import { refusal } from './commands/outcome.js';
-import { newApp, selectApp, selectApps } from './config/apps.js';
+import { newApp, selectApp, selectApps, selectEach } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
 import type { App, Opening, Past, Proxy, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
 import { fail, ok } from './event.js';
-import type { CommandName, CommandResult, EventBody, Question, Result } from './event.js';
+import type { CommandName, CommandResult, EventBody, Failure, Question, Result } from './event.js';
 import { timestamp } from './system/clock.js';
 import { places } from './system/places.js';
 import { createReporter } from './ui/reporter.js';
@@ -55,6 +55,8 @@ export interface Session {
   open(file: AppFile, how?: Opening): Promise<Result<App>>;
   /** One app's journals alone, for commands that ask neither pools nor nginx. */
   past(file: AppFile): Promise<Past>;
+  /** Says what is wrong with one of several apps. */
+  tell(app: string, failure: Failure): void;
   /** Shows a result that is not the last one. */
   show(result: CommandResult): void;
 }
@@ -113,10 +115,16 @@ export async function hold(
       return runIn(found.value, act);
     },
     withFiles: async (wanted, act) => {
-      const found = selectApps({ folder, name: wanted, file });
+      const found = selectEach({ folder, name: wanted, file });
       if (!found.ok) return refusal(name, found.failure);
-      if (found.value.length === 1) app = found.value[0]?.app ?? null;
-      return act(found.value);
+      const { apps, misnamed } = found.value;
+      if (apps.length === 1 && misnamed === null) app = apps[0]?.app ?? null;
+      const result = await act(apps);
+      if (misnamed === null) return result;
+      const last = refusal(name, misnamed);
+      const [worse, other] = result.exit >= last.exit ? [result, last] : [{ ...result, ...last }, result];
+      if (other.failure !== undefined) say({ type: 'failure', failure: other.failure });
+      return worse;
     },
     withEach: (wanted, act, how) =>
       session.withFiles(wanted, async (files) => {
@@ -157,6 +165,9 @@ export async function hold(
     past: async (one) => {
       const { openPast } = await import('./context.js');
       return openPast(one, surroundings);
+    },
+    tell: (about, failure) => {
+      say({ type: 'failure', failure }, about);
     },
     show: (result) => {
       say({ type: 'result', result });

@@ -15,6 +15,8 @@ export async function history(
     const { store, file } = await session.past(one);
     const owned = store.inspect(file);
     if (!owned.ok) return refusal('history', owned.failure);
+    const readable = store.readable();
+    if (!readable.ok) return refusal('history', readable.failure);
     for (const state of store.newestFirst()) {
       if (!state.ok) return refusal('history', state.failure);
       entries.push(toEntry(state.value));

@@ -14,6 +14,7 @@ function warningsOf(app: App, { proxy, slots, command }: Situation, decision: St
   const leaving: SlotView | null = from === null ? null : slots[from];
   const own: Warning[] = [];
   if (command === 'rollback' && decision.arriving === null) own.push({ reason: 'rollback-runs-now' });
+  if (proxy.unused.length > 0) own.push({ reason: 'reference-unused', places: proxy.unused });
   if (proxy.differing.length > 0) own.push({ reason: 'running-differs', files: proxy.differing });
   if (command === 'deploy' && from === null) own.push({ reason: 'nothing-serves', slot: to });
   if (from === null && proxy.otherPools.length > 0) {

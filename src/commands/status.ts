@@ -1,12 +1,13 @@
 /** What /proc, the sockets, nginx and the journal say, side by side. Looks only; takes no lock. */
 import { activeSlot } from '../deploy/plan.js';
+import type { Situation } from '../deploy/plan.js';
 import { pastPivot, standsAt } from '../deploy/state.js';
 import type { DeployState } from '../deploy/state.js';
 import type { AppFile } from '../config/apps.js';
 import type { App } from '../context.js';
 import type { Session } from '../session.js';
 import { waitUntil } from '../system/clock.js';
-import type { LastProven, SlotView } from '../drivers.js';
+import type { LastProven, ProxyProof, SlotView } from '../drivers.js';
 import { otherSlot, SLOTS } from '../event.js';
 import type {
   AppStatus,
@@ -18,15 +19,19 @@ import type {
   ProxyStatus,
   Slot,
   SlotStatus,
+  Warning,
 } from '../event.js';
-import { SIGNALLED } from './outcome.js';
+import { outcomeOf, SIGNALLED } from './outcome.js';
 import { survey } from './survey.js';
 
-/** Looks once. Exit 0 when every app asked about is served, else 1. `told`: what was warned of before. */
+/**
+ * Looks once. Exit 0 when every app asked about is served; else 2 where a configuration keeps it from being told,
+ * else 1. `told`: what was warned of before.
+ */
 export async function status(
-  session: Pick<Session, 'open'>,
+  session: Pick<Session, 'open' | 'tell'>,
   files: readonly AppFile[],
-  told: Told = new Map(),
+  told: Told | null = null,
 ): Promise<CommandResult> {
   const apps: AppStatus[] = [];
   let nginx: ProxyStatus | null = null;
@@ -36,13 +41,20 @@ export async function status(
       apps.push(unknown(file.app, opened.failure));
       continue;
     }
-    apps.push(await statusOf(opened.value, told));
+    apps.push(await statusOf(opened.value, told ?? new Map<string, FailureReason>()));
     nginx ??= await opened.value.drivers.proxy.status();
   }
-  const missing = apps.filter((app) => !app.served).map((app) => app.app);
+  const missing = apps.filter((app) => !app.served);
   const base = { command: 'status', apps, nginx } as const;
   if (missing.length === 0) return { ...base, exit: 0 };
-  return { ...base, exit: 1, failure: { reason: 'not-serving', apps: missing } };
+  const exit = missing.some(({ failure }) => failure !== undefined && outcomeOf(failure) === 'usage') ? 2 : 1;
+  const [only, ...more] = missing;
+  if (only?.failure !== undefined && more.length === 0) return { ...base, exit, failure: only.failure };
+  // who looks on has them in the table
+  if (told === null) {
+    for (const { app, failure } of missing) if (failure !== undefined) session.tell(app, failure);
+  }
+  return { ...base, exit, failure: { reason: 'not-serving', apps: missing.map(({ app }) => app) } };
 }
 
 /**
@@ -80,24 +92,69 @@ async function statusOf(app: App, told: Told): Promise<AppStatus> {
     const { failure } = looked;
     const slots = slotsOf(app, open);
     const active = slots === null ? null : await withoutConfig(app, past, slots, failure);
-    const served = active !== null && slots !== null && isUp(slots[active]);
-    if (!served) return { ...base, active, served, slots, failure };
-    if (told.get(app.name) !== failure.reason) {
-      app.emit({ type: 'warning', warning: { reason: 'nginx-config-unusable', cause: failure } });
+    if (active === null || slots === null || !isUp(slots[active])) {
+      return { ...base, active, served: false, slots, failure };
     }
-    told.set(app.name, failure.reason);
-    return { ...base, active, served, slots };
+    const cut = await unreachable(app, active, slots[active].listen);
+    if (cut !== null) return { ...base, active, served: false, slots, failure: cut };
+    warn(app, told, { reason: 'nginx-config-unusable', cause: failure }, failure.reason);
+    return { ...base, active, served: true, slots };
   }
-  told.delete(app.name);
-  const active = activeSlot(looked.value);
-  const { slots, proxy } = looked.value;
-  const life = slots[active].life !== null && !slots[active].retired;
+  const { active, failure, differing } = await leadsTo(app, past, looked.value);
+  if (differing.length > 0) warn(app, told, { reason: 'running-differs', files: differing }, 'files-unread');
+  else told.delete(app.name);
+  const { slots } = looked.value;
+  const view = slots[active];
+  const lives = view.life !== null && !view.retired;
+  const why = failure ?? (lives ? await unreachable(app, active, view.address) : null);
   return {
     ...base,
     active,
-    served: life && proxy.active === active,
+    served: lives && why === null && looked.value.proxy.active !== null,
     slots: { blue: toStatus(app, slots.blue, open), green: toStatus(app, slots.green, open) },
+    ...(why === null ? {} : { failure: why }),
   };
+}
+
+/** The slot that new requests reach, or why none do; `differing`: files that would change it once they are read. */
+async function leadsTo(
+  app: App,
+  past: readonly DeployState[],
+  situation: Situation,
+): Promise<{
+  readonly active: Slot;
+  readonly failure: Failure | null;
+  readonly differing: readonly string[];
+}> {
+  const { proxy } = situation;
+  const { unread, unused } = proxy;
+  const active = activeSlot(situation);
+  const notUsed: Failure | null = unused.length > 0 ? { reason: 'reference-unused', places: unused } : null;
+  if (!proxy.running) {
+    return { active, failure: { reason: 'nginx-not-running', config: proxy.config }, differing: [] };
+  }
+  if (proxy.differing.length === 0) return { active, failure: notUsed, differing: [] };
+  const proven = await stillRuns(app, past);
+  if (proven !== null && proven.proof.unused !== true) {
+    const same = proven.slot === active && unread.files.length === 0 && notUsed === null;
+    return { active: proven.slot, failure: null, differing: same ? [] : proxy.differing };
+  }
+  if (unread.surely) {
+    return { active, failure: { reason: 'files-unread', files: unread.files, slot: active }, differing: [] };
+  }
+  return { active, failure: notUsed, differing: unread.files };
+}
+
+/** Why the user that the proxy's workers run as cannot connect to a pool that lives; null: it can. */
+async function unreachable(app: App, slot: Slot, address: string): Promise<Failure | null> {
+  const { pool, proxy } = app.drivers;
+  const answer = pool.reach(slot, await proxy.workerUser());
+  return answer === null ? null : { reason: 'pool-unreachable', slot, address, answer };
+}
+
+function warn(app: App, told: Told, warning: Warning, reason: FailureReason): void {
+  if (told.get(app.name) !== reason) app.emit({ type: 'warning', warning });
+  told.set(app.name, reason);
 }
 
 /** Why the proxy's files say nothing of what it runs: it cannot run them itself. */
@@ -128,15 +185,47 @@ async function withoutConfig(
   if (!UNUSABLE.has(reason) && !UNSUITABLE.has(reason)) return null;
   const { proxy } = app.drivers;
   const running = await proxy.status();
+  if (running === null || running.pid === null) return null;
+  const proven = await stillRuns(app, past);
+  if (proven !== null) return proven.proof.unused === true ? null : proven.slot;
   const known = await proxy.known(lastProven(past));
-  if (running === null || running.pid === null || known === null) return null;
-  if (known.proven) return known.slot;
+  if (known === null) return null;
   if (!UNUSABLE.has(reason)) return null;
   return proxy.kind === 'symlink' || !isUp(slots[otherSlot(known.slot)]) ? known.slot : null;
 }
 
 const isUp = ({ state }: SlotStatus): boolean =>
   state === 'running' || state === 'orphaned' || state === 'draining';
+
+/** What was once proven to run, and still does: its workers are the very ones of then. Null: nothing that is known. */
+async function stillRuns({ drivers }: App, past: readonly DeployState[]): Promise<LastProven | null> {
+  for (const each of everProven(past)) {
+    const known = await drivers.proxy.known(each);
+    if (known?.proven === true) return { ...each, slot: known.slot };
+  }
+  return null;
+}
+
+/** What open deploys, and the last one that was closed, have seen the proxy run. */
+function everProven(past: readonly DeployState[]): readonly LastProven[] {
+  const found: LastProven[] = [];
+  const add = (slot: Slot | null, proof: ProxyProof | null): void => {
+    if (slot !== null && proof !== null) found.push({ slot, proof });
+  };
+  for (const state of past) {
+    const { from, to, proof } = state.opened;
+    if (state.phase === 'closed') {
+      add(state.closed.outcome === 'done' ? to : from, state.closed.proof);
+      break;
+    }
+    const { before, switched, unswitched } = state;
+    add(to, switched?.proof ?? null);
+    add(from, unswitched?.proof ?? null);
+    if (before !== null) add(before.named, { ...before, unused: proof?.unused === true });
+    add(from, proof);
+  }
+  return found;
+}
 
 /** Where the last finished deploy left the site, and what the proxy ran then. */
 function lastProven(past: readonly DeployState[]): LastProven | null {

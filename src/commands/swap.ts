@@ -9,7 +9,7 @@ import type { Situation, Steps } from '../deploy/plan.js';
 import { forward } from '../deploy/run.js';
 import { pastPivot } from '../deploy/state.js';
 import { ok, SLOTS } from '../event.js';
-import type { CommandResult, Failure, Result, Slot } from '../event.js';
+import type { CommandResult, Failure, Result, Slot, Warning } from '../event.js';
 import { refusal, resultOf } from './outcome.js';
 import { planOf, warn } from './plan.js';
 import { giveNameBack } from './pool-work.js';
@@ -92,7 +92,7 @@ async function locked(
   const looked = await look(app, command, draining);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;
-  if (decision.kind !== 'steps') return unchanged(command, decision.slot);
+  if (decision.kind !== 'steps') return standing(app, command, situation, decision.slot);
   const print = await fingerprint;
   if (!print.ok) return refusal(command, print.failure);
   if (options.ifChanged && decision.from !== null && situation.last?.fingerprint === print.value) {
@@ -113,7 +113,33 @@ async function locked(
   const ending = await forward(deploy, first ?? 'start');
   deploy.journal.leave();
   app.store.prune();
-  return resultOf(app, command, deploy, ending);
+  const result = resultOf(app, command, deploy, ending);
+  return leadsNowhere(situation) && decision.from === null ? { ...result, served: false } : result;
+}
+
+/** Nobody is sent to the pool that is up: the proxy does not run, or uses it nowhere. */
+const leadsNowhere = ({ proxy }: Situation): boolean => !proxy.running || proxy.unused.length > 0;
+
+/** The pool that should serve lives: whether requests come to it is another matter, and said. */
+async function standing(
+  app: App,
+  command: SwapOptions['command'],
+  situation: Situation,
+  slot: Slot,
+): Promise<CommandResult> {
+  const { drivers, emit } = app;
+  const { proxy, slots } = situation;
+  const answer = drivers.pool.reach(slot, await drivers.proxy.workerUser());
+  if (answer !== null) {
+    return refusal(command, { reason: 'pool-unreachable', slot, address: slots[slot].address, answer });
+  }
+  const warnings: Warning[] = [];
+  if (!proxy.running) warnings.push({ reason: 'proxy-stopped', config: proxy.config, slot });
+  if (proxy.unused.length > 0) warnings.push({ reason: 'reference-unused', places: proxy.unused });
+  if (proxy.unread.surely) warnings.push({ reason: 'running-differs', files: proxy.unread.files });
+  for (const warning of warnings) emit({ type: 'warning', warning });
+  const result = unchanged(command, slot);
+  return leadsNowhere(situation) || proxy.unread.surely ? { ...result, served: false } : result;
 }
 
 /** What the pool that is to serve will run: what the files say now, where it is started; else what it was started with. */

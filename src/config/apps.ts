@@ -4,7 +4,7 @@
  * compared with it, so that no name leads anywhere else.
  */
 import { basename, join, resolve } from 'node:path';
-import { type Failed, type Problem, type Result, fail, ok } from '../event.js';
+import { type Failed, type Failure, type Problem, type Result, fail, ok } from '../event.js';
 import { list } from '../system/files.js';
 
 export interface AppFile {
@@ -68,6 +68,22 @@ export function newApp({ folder, name, file }: Choice): Result<AppFile> {
   if (APP.test(name) && name.length <= LONGEST)
     return ok({ app: name, file: join(resolve(folder), `${name}${ENDING}`) });
   return fail({ reason: 'usage', detail: `${quote(name)} is no app's name (${RULE})` });
+}
+
+/**
+ * The same, for a command that takes each by itself: a file whose name is wrong keeps no other app from its turn.
+ * `misnamed` is then what is wrong, to be said all the same.
+ */
+export function selectEach(
+  choice: Choice,
+): Result<{ readonly apps: readonly AppFile[]; readonly misnamed: Failure | null }> {
+  const all = selectApps(choice);
+  if (all.ok) return ok({ apps: all.value, misnamed: null });
+  const { folder, name, file } = choice;
+  if (file !== undefined || name !== undefined) return all;
+  const names = listing(folder);
+  const rest = names.ok ? apps(folder, names.value) : [];
+  return rest.length > 0 ? ok({ apps: rest, misnamed: all.failure }) : all;
 }
 
 function byFile(given: string, name: string | undefined): Result<AppFile> {

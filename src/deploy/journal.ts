@@ -111,6 +111,13 @@ export class JournalStore {
     return this.check(owner.value.trim(), real.ok ? real.value : config);
   }
 
+  /** Whether the caller may read what is kept: to somebody who may not, no deploy would ever have been. */
+  readable(): Result<void> {
+    const names = list(this.deploys);
+    if (names.ok || names.code === 'ENOENT') return ok(undefined);
+    return fail({ reason: 'journal-unreadable', path: this.deploys, detail: names.code });
+  }
+
   /** Deploy ids, oldest first. They sort by their number, not by a clock that may be set back. */
   ids(): string[] {
     const names = list(this.deploys);

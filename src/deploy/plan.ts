@@ -57,9 +57,10 @@ export function decide(situation: Situation): Result<Decision> {
   const other = slots[otherSlot(active)];
   if (view.state === 'foreign') return foreign(view);
 
-  const serves = view.life !== null && !view.retired;
+  const serves = view.life !== null && !view.retired && !view.lost;
   // the other pools of a master end with it, and nobody drains or moves them; before anything is reloaded for it
-  const stops = command === 'rollback' || (command === 'deploy' && serves && proxy.active !== null);
+  const stops =
+    command === 'rollback' || view.lost || (command === 'deploy' && serves && proxy.active !== null);
   if (stops && proxy.otherPools.length > 0) {
     return fail({ reason: 'master-shared', places: proxy.otherPools });
   }
@@ -70,14 +71,16 @@ export function decide(situation: Situation): Result<Decision> {
     }
     // With nobody alive the files decide what is brought up, and the proxy follows them once it answers: not
     // before, for what the proxy runs now may name a pool that is not ours and serves (a site that moves here).
-    if (!serves && command !== 'rollback') return rival(view) ?? ok(bringUp(active, true));
+    if (!serves && command !== 'rollback') return rival(view) ?? ok(bringUp(view, true));
     // a link that is missing is restored before the proxy is sent there
     if (proxy.active !== null || command === 'rollback')
       return ok({ kind: 'reload-first', slot: active, files });
   }
   if (command === 'rollback') return rollBack(situation, active);
-  if (!serves) return rival(view) ?? ok(bringUp(active, proxy.active === null));
-  if (proxy.active === null) return ok({ ...bringUp(active, true), steps: ['probe', 'switch'] });
+  // it lives and nobody can come to it: the other slot is up sooner than this one has ended what it still answers
+  if (view.lost && proxy.running && proxy.active !== null) return swap(situation, active);
+  if (!serves) return rival(view) ?? ok(bringUp(view, proxy.active === null));
+  if (proxy.active === null) return ok({ ...bringUp(view, true), clear: null, steps: ['probe', 'switch'] });
   if (command === 'start') return ok({ kind: 'serves', slot: active });
   return swap(situation, active);
 }
@@ -117,14 +120,15 @@ function rollBack(situation: Situation, active: Slot): Result<Decision> {
   return ok({ ...decision.value, steps: TAKE_BACK, arriving: life, clear: null, supersedes });
 }
 
-const bringUp = (slot: Slot, follow: boolean): Steps => ({
+/** A pool that has lost its socket is ended first, by the drain proof: two lives of a slot must never overlap. */
+const bringUp = ({ slot, lost, life }: SlotView, follow: boolean): Steps => ({
   kind: 'steps',
   from: null,
   to: slot,
   steps: follow ? ['start', 'probe', 'switch'] : ['start', 'probe'],
   leaving: null,
   arriving: null,
-  clear: null,
+  clear: lost ? life : null,
   supersedes: null,
 });
 

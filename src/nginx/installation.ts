@@ -14,6 +14,8 @@ export interface Compiled {
   readonly config: string;
   readonly pidfile: string;
   readonly errorLog: string;
+  /** Whom workers run as when the configuration does not say. `groups`: names for its group, the first that exists. */
+  readonly user: { readonly name: string; readonly groups: readonly string[] };
 }
 
 const BINARIES = [
@@ -56,11 +58,14 @@ export function parseCompiled(output: string): Compiled | null {
   };
   const prefix = option('prefix') ?? '/usr/local/nginx';
   const under = (path: string): string => (path.startsWith('/') ? path : join(prefix, path));
+  const user = option('user');
+  const group = option('group') ?? user;
   const errorLog = option('error-log-path') ?? 'logs/error.log';
   return {
     prefix,
     config: under(option('conf-path') ?? 'conf/nginx.conf'),
     pidfile: under(option('pid-path') ?? 'logs/nginx.pid'),
     errorLog: errorLog === 'stderr' ? errorLog : under(errorLog),
+    user: { name: user ?? 'nobody', groups: group === null ? ['nobody', 'nogroup'] : [group] },
   };
 }

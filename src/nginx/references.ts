@@ -101,21 +101,27 @@ export function findLink(
   tree: Tree,
   link: string,
   { addresses, resolve }: Omit<Query, 'only'>,
-): Result<{ readonly places: readonly Place[]; readonly variables: readonly Place[] }> {
+): Result<{
+  readonly places: readonly Place[];
+  readonly namings: readonly Pick<Site, 'place' | 'upstream'>[];
+  readonly variables: readonly Place[];
+}> {
   const places: Place[] = [];
+  const namings: Pick<Site, 'place' | 'upstream'>[] = [];
   const direct: Place[] = [];
   const variables: Place[] = [];
   const own = realSocketPath(link, resolve);
   const slots = SLOTS.flatMap((slot) => (addresses[slot].kind === 'unix' ? [addresses[slot].path] : []));
-  for (const { target, place, variable } of sites(tree)) {
+  for (const { target, place, variable, upstream, role } of sites(tree)) {
     if (variable) variables.push(place);
     const paths = pathsOf(target, resolve);
     if (paths[0] === own) places.push(place);
+    if (paths[0] === own && role === 'primary') namings.push({ place, upstream });
     if (!paths.includes(own) && paths.some((path) => slots.includes(path))) direct.push(place);
   }
   if (places.length === 0) return fail({ reason: 'link-not-named', link });
   if (direct.length > 0) return fail({ reason: 'link-and-slot-named', link, places: distinct(direct) });
-  return ok({ places: distinct(places), variables: distinct(variables) });
+  return ok({ places: distinct(places), namings, variables: distinct(variables) });
 }
 
 /**

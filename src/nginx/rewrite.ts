@@ -20,6 +20,8 @@ import type { Generation } from './reload.js';
 import { createRunning } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
 import type { Tree } from './tree.js';
+import { onTheWay, usesOf } from './uses.js';
+import type { Uses } from './uses.js';
 import { contains, sameProcesses } from './workers.js';
 
 export function createRewrite(options: ProxyOptions): ProxySwitch {
@@ -55,10 +57,19 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const { nginx, tree, found, active, resolver } = named.value;
     const observed = await running.observe(named.value, last, 'always');
     if (!observed.ok) return observed;
-    const { pid } = observed.value.status;
+    const { unread, doubtful, ...seen } = observed.value;
+    const { pid } = seen.status;
+    const uses = usesIn(named.value);
+    const surely = onTheWay(uses, unread);
     return ok({
-      ...observed.value,
-      older: markForgiving(observed.value.older),
+      ...seen,
+      proof: marked(seen.proof, uses),
+      unread:
+        surely.length > 0
+          ? { files: surely, surely: true }
+          : { files: onTheWay(uses, doubtful), surely: false },
+      unused: uses.unused,
+      older: markForgiving(seen.older),
       active,
       otherPools: otherPoolsNamed(tree, resolver, others),
       leftBehind: leftBehind(tree, addresses[active], found.references, resolver),
@@ -68,6 +79,16 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       signals: pid === null ? [] : [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }],
     });
   }
+
+  const usesIn = ({ tree, found }: Named): Uses =>
+    usesOf(
+      tree,
+      found.references.filter(({ role }) => role === 'primary'),
+    );
+
+  /** A proof says, too, that nothing used the slots: then nobody is served by what runs. */
+  const marked = <P extends ProxyProof | null>(proof: P, { unused }: Uses): P =>
+    proof === null || unused.length === 0 ? proof : { ...proof, unused: true };
 
   function warningsOf(tree: Tree, found: Found): readonly Warning[] {
     const lax = backupPairs(tree, found.references, addresses).withoutMaxFails;
@@ -124,7 +145,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
         cause: failure,
       });
     }
-    return ok(evidence([], named.hash, generation.value, []));
+    return ok(evidence(named, [], named.hash, generation.value, []));
   }
 
   async function exchange(named: Named, master: ProcessId, to: Slot): Promise<Result<SwitchEvidence>> {
@@ -154,7 +175,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       const forgiving = isForgiving(named, before) ? before : [];
       const files = versions.value.map(({ path }) => path);
       written = { to, versions: versions.value };
-      return ok(evidence(files, hashOf(tree.value), generation.value, forgiving));
+      return ok(evidence(named, files, hashOf(tree.value), generation.value, forgiving));
     }
     const { failure } = generation;
     switch (failure.reason) {
@@ -191,18 +212,19 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   }
 
   function evidence(
+    named: Named,
     files: readonly string[],
     hash: string,
     { workers, older }: Generation,
     forgiving: readonly ProcessId[],
   ): SwitchEvidence {
-    const marked = markForgiving(older, forgiving);
-    const proof = running.prove(hash, workers);
+    const left = markForgiving(older, forgiving);
+    const proof = marked(running.prove(hash, workers), usesIn(named));
     running.forgive(
       pair,
-      marked.filter((id) => id.forgiving === true).map(({ boot, pid, start }) => ({ boot, pid, start })),
+      left.filter((id) => id.forgiving === true).map(({ boot, pid, start }) => ({ boot, pid, start })),
     );
-    return { files, proof, older: marked };
+    return { files, proof, older: left };
   }
 
   /**

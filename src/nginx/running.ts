@@ -9,7 +9,7 @@ import { exists, realPath } from '../system/files.js';
 import { isAlive, startedAt, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
-import { userOfProcess } from '../system/user.js';
+import { userByName, userOfProcess } from '../system/user.js';
 import type { User } from '../system/user.js';
 import {
   changes,
@@ -67,7 +67,11 @@ export interface Reading {
 }
 
 /** The part of a ProxyView that both switches see alike. */
-type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'>;
+type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'> & {
+  /** Of `differing`: `unread`, that no worker can have read; else, `doubtful`, that it is not proven to have read. */
+  readonly unread: readonly string[];
+  readonly doubtful: readonly string[];
+};
 
 export interface Running {
   /** Looks for it anew, and reads nothing. */
@@ -168,26 +172,32 @@ export function createRunning(options: RunningOptions): Running {
     agreed = null;
     const { config, master } = reading.nginx;
     if (master === null)
-      return ok({ config, running: false, status: STOPPED, differing: [], proof: null, older: [] });
+      return ok({ config, running: false, status: STOPPED, ...ALIKE, proof: null, older: [] });
     const quiet = await settled(reading, master);
     if (!quiet.ok) return quiet;
     const workers = readWorkers(fs, master);
     const { serving, untitled, retiring } = workers;
-    const recorded = [last, shared?.read()].some(
-      (proof) =>
-        proof?.hash === reading.hash && sameProcesses(proof.workers, serving) && untitled.length === 0,
+    const proofs = [last, shared?.read()].filter((proof) => proof?.hash === reading.hash);
+    const recorded = proofs.some(
+      (proof) => sameProcesses(proof?.workers ?? [], serving) && untitled.length === 0,
     );
     if (!recorded || when === 'always') {
       const tested = await testAndCompare(reading.nginx, reading.tree, timeout);
       if (!tested.ok) return tested;
     }
-    const differing = recorded ? [] : younger(reading.tree, oldest(serving));
+    const born = oldest(serving);
+    const differing = recorded ? [] : younger(reading.tree, born);
+    const unread = recorded ? [] : younger(reading.tree, born + LATEST + SAFETY);
+    // whoever reloaded since these very bytes were proven to run has read them again
+    const doubtful = proofs.length > 0 ? [] : differing.filter((path) => !unread.includes(path));
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({
       config,
       running: true,
       status: statusOf(master, workers),
       differing,
+      unread,
+      doubtful,
       proof: agreed,
       older: retiring,
     });
@@ -234,10 +244,22 @@ export function createRunning(options: RunningOptions): Running {
 
   async function workerUser(): Promise<User | null> {
     const nginx = await known();
-    if (!nginx.ok || nginx.value.master === null) return null;
-    const { serving, untitled } = readWorkers(fs, nginx.value.master);
+    if (!nginx.ok) return null;
+    const { master } = nginx.value;
+    if (master === null) return root ? configuredUser(nginx.value) : null;
+    const { serving, untitled } = readWorkers(fs, master);
     const worker = [...serving, ...untitled][0];
     return worker === undefined ? null : userOfProcess(fs, worker.pid);
+  }
+
+  /** Whom the workers will run as once root has started it: its `user`, else what it was compiled with. */
+  async function configuredUser(nginx: Nginx): Promise<User | null> {
+    const tree = loadTree(nginx);
+    const [name, group] = (tree.ok ? mainValue(nginx, tree.value, 'user') : null) ?? [];
+    // without a second word nginx takes the group of that name (ngx_set_user)
+    if (name !== undefined) return userByName(name, [group ?? name]);
+    const compiled = tree.ok ? await nginx.compiled() : null;
+    return compiled?.ok === true ? userByName(compiled.value.user.name, compiled.value.user.groups) : null;
   }
 
   async function lockKey(): Promise<Result<string>> {
@@ -298,6 +320,8 @@ function keyOf({ config }: Nginx): string {
   return real.ok ? real.value : config;
 }
 
+/** Nothing on the disk that the proxy does not run. */
+const ALIKE = { differing: [], unread: [], doubtful: [] } as const;
 const STOPPED: ProxyStatus = { pid: null, workers: 0, retiring: 0 };
 
 const statusOf = (master: ProcessId, { serving, untitled, retiring }: Workers): ProxyStatus => ({
@@ -314,3 +338,5 @@ function younger(tree: Tree, started: number): readonly string[] {
   return [...changes(tree)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
 }
 const SAFETY = 2000;
+/** A start time is computed from a boot time in whole seconds: by so much it may be too early, ms. */
+const LATEST = 1000;

@@ -13,7 +13,10 @@ import { resolverFor, testCommand } from './config-tree.js';
 import { findLink } from './references.js';
 import { createRunning } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
+import type { Resolver } from './address.js';
 import { keepConn } from './settings.js';
+import type { Tree } from './tree.js';
+import { onTheWay, usesOf } from './uses.js';
 import { sameProcesses } from './workers.js';
 
 export function createSymlink(options: ProxyOptions & { readonly link: string }): ProxySwitch {
@@ -39,11 +42,19 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     const when = keeps ? 'always' : 'unless-proven';
     const observed = await running.observe(read.value, last, when);
     if (!observed.ok) return observed;
-    const { status, differing } = observed.value;
-    const { pid } = status;
-    behind = differing.length > 0 && !exists(link);
+    const { unread, doubtful, ...seen } = observed.value;
+    const { pid } = seen.status;
+    behind = seen.differing.length > 0 && !exists(link);
+    const uses = usesOf(tree, named.value.namings);
+    const surely = onTheWay(uses, unread);
     return ok({
-      ...observed.value,
+      ...seen,
+      proof: seen.proof === null ? null : marked(seen.proof, tree, resolver),
+      unread:
+        surely.length > 0
+          ? { files: surely, surely: true }
+          : { files: onTheWay(uses, doubtful), surely: false },
+      unused: uses.unused,
       active: active.value,
       otherPools: otherPoolsNamed(tree, resolver, others),
       // a place that named the slot itself would have been refused
@@ -87,12 +98,19 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return ok({ workers, hash, named: active.value });
   }
 
+  /** A proof says, too, that nothing used the link: then nobody is served by what runs. */
+  function marked(proof: ProxyProof, tree: Tree, resolve: Resolver): ProxyProof {
+    const named = findLink(tree, link, { addresses, resolve });
+    const unused = named.ok && usesOf(tree, named.value.namings).unused.length > 0;
+    return unused ? { ...proof, unused } : proof;
+  }
+
   async function point(to: Slot): Promise<Result<SwitchEvidence>> {
     const before = linked();
     if (!before.ok) return before;
     const read = await running.read();
     if (!read.ok) return read;
-    const { nginx, tree } = read.value;
+    const { nginx, tree, resolver } = read.value;
     keeps = keepConn(tree);
     const reloads = nginx.master !== null && (keeps || behind);
     if (reloads) {
@@ -109,7 +127,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     const generation = await running.reload(read.value, nginx.master);
     if (generation.ok) {
       const proof = running.prove(read.value.hash, generation.value.workers);
-      return ok({ files: [link], proof, older: generation.value.older });
+      return ok({ files: [link], proof: marked(proof, tree, resolver), older: generation.value.older });
     }
     return takeBack(undo.value, generation.failure);
   }
@@ -147,13 +165,17 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
    * The tree did not change and nobody was signalled, so what was proven before holds as long as the workers are
    * the same; else nothing is proven, and no hash is "".
    */
-  function withoutReload({ hash }: Reading, master: ProcessId | null): SwitchEvidence {
+  function withoutReload({ hash, tree, resolver }: Reading, master: ProcessId | null): SwitchEvidence {
     const agreed = running.agreed();
     const same =
       master !== null &&
       agreed?.hash === hash &&
       sameProcesses(agreed.workers, running.workers(master).serving);
-    return { files: [link], proof: same ? agreed : { hash: '', workers: [] }, older: [] };
+    return {
+      files: [link],
+      proof: same ? marked(agreed, tree, resolver) : { hash: '', workers: [] },
+      older: [],
+    };
   }
 
   async function serving(

@@ -38,7 +38,7 @@ import { reopenLogs } from './reopen.js';
 import { sayServers } from './say-servers.js';
 import type { AppConfig, FpmConfig, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
-import { restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
+import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
 import { isStarting, mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
 import { readUnits } from './systemd.js';
@@ -164,6 +164,7 @@ function drive(
     address: (slot) => spell(slots[slot].address),
     observe,
     mayStart: (slot) => mayStart(fs, slots[slot]),
+    reach: (slot, user) => reachable(slots[slot], user),
     load: (slot, life) => loadOf(fs, slots[slot], life),
     start: (slot) =>
       startPool(fs, slots[slot], {
@@ -315,6 +316,10 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
   if (slot.address.kind === 'unix' && file === 'here' && who.kind === 'none') {
     warnings.push({ reason: 'socket-file-stale', slot: slot.slot, path: slot.address.path });
   }
+  const path = slot.address.kind === 'unix' ? slot.address.path : null;
+  const lives = who.kind === 'pool' || who.kind === 'orphans';
+  const lost = path !== null && lives && file !== 'here' && file !== 'retired' && isNameless(path);
+  if (lost) warnings.push({ reason: 'socket-file-gone', slot: slot.slot, path });
   if (who.kind === 'orphans') {
     warnings.push({ reason: 'slot-orphaned', slot: slot.slot, pids: workers.map((id) => id.pid) });
   }
@@ -335,6 +340,7 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
       : { rival: { path: slot.pidfile, suspect: pidfile.rival } }),
     holder: who.kind === 'foreign' ? who.holder : null,
     retired: file === 'retired' && who.kind !== 'none',
+    lost,
     warnings,
   });
 }

@@ -4,11 +4,13 @@
  */
 import { basename, dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { Result } from '../event.js';
-import { facts, removeFile, rename, renameToFree } from '../system/files.js';
+import type { Result, WrongAnswer } from '../event.js';
+import { errorCode, facts, openSocketFile, removeFile, rename, renameToFree } from '../system/files.js';
 import { identify } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
+import { asUser, currentUser } from '../system/user.js';
+import type { User } from '../system/user.js';
 import { look } from './life.js';
 import { lookAtPidfile } from './pidfile.js';
 import { mastersOfSlot } from './processes.js';
@@ -65,6 +67,30 @@ export function restoreSocket(fs: Procfs, slot: PoolSlot): Result<void> {
     default:
       return unclear(slot, 'its name is gone, and the retired one too');
   }
+}
+
+/** As PoolDriver.reach: null, `no-socket`, or `permission` with the user's name. */
+export function reachable({ address }: PoolSlot, user: User | null): WrongAnswer | null {
+  if (address.kind === 'tcp') return null;
+  const { path } = address;
+  if (isNameless(path)) return { kind: 'no-socket' };
+  const self = currentUser();
+  if (user === null || (self.uid !== 0 && self.uid !== user.uid)) return null;
+  try {
+    // a connect asks for what an open for writing asks for: write on the socket, search on every folder (unix(7))
+    const code = asUser(user, () => openSocketFile(path));
+    return code === 'EACCES' ? { kind: 'permission', user: user.name } : null;
+  } catch (error) {
+    // we cannot become that user; without a code it is worse
+    errorCode(error);
+    return null;
+  }
+}
+
+/** No socket stands at the path. To somebody who may not walk there, nothing is known to be missing. */
+export function isNameless(path: string): boolean {
+  const found = facts(path);
+  return found.ok ? found.value.kind !== 'socket' : found.code === 'ENOENT';
 }
 
 /** Whether a folder for each of the sockets is there; else the first that is missing. `-t` does not see this. */

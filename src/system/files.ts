@@ -63,6 +63,17 @@ export const factsThroughLinks = (path: string): Io<FileFacts> => io(() => toFac
 export const readLink = (path: string): Io<string> => io(() => fse.readlinkSync(path));
 export const list = (folder: string): Io<string[]> => io(() => fse.readdirSync(folder).sort());
 
+/**
+ * Tries to open a unix socket's file for writing, which never succeeds: ENXIO says that only its being a socket
+ * stood in the way (open(2)), EACCES that the caller may not write to it, and so may not connect (unix(7)).
+ */
+export function openSocketFile(path: string): string {
+  const opened = io(() => fse.openSync(path, fse.constants.O_WRONLY | fse.constants.O_NONBLOCK));
+  if (!opened.ok) return opened.code;
+  fse.closeSync(opened.value);
+  return 'OK';
+}
+
 /** Makes a folder and those above it; `mode` is for the last, when it is new. */
 export const makeFolder = (path: string, mode: number): Io<void> =>
   io(() => {

@@ -67,6 +67,32 @@ export function userOfProcess(fs: Procfs, pid: number, passwd = '/etc/passwd'): 
   return ids && { ...ids, name: nameOfUid(read(passwd), ids.uid) };
 }
 
+/**
+ * A user as a program becomes it that starts as root (initgroups(3)): `groups` are names for its gid, the first that
+ * exists counts. Null: /etc/passwd or /etc/group has none of them.
+ */
+export function userByName(
+  name: string,
+  groups: readonly string[],
+  { passwd = '/etc/passwd', group = '/etc/group' } = {},
+): User | null {
+  const uid = Number(fieldsOf(read(passwd), name)?.[2] ?? NaN);
+  const all = read(group);
+  const gid = Number(groups.flatMap((each) => fieldsOf(all, each)?.[2] ?? [])[0] ?? NaN);
+  if (!Number.isInteger(uid) || !Number.isInteger(gid)) return null;
+  const more = all.split('\n').flatMap((line) => {
+    const [, , id = '', members = ''] = line.split(':');
+    return members.split(',').includes(name) ? [Number(id)] : [];
+  });
+  return { uid, gid, groups: [...new Set([gid, ...more])], name };
+}
+
+const fieldsOf = (text: string, name: string): string[] | undefined =>
+  text
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([first]) => first === name);
+
 /** Whom this process acts as. */
 export function currentUser(passwd = '/etc/passwd'): User {
   const ids = currentIds();

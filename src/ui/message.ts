@@ -169,8 +169,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'journal-unreadable':
       return {
-        message: say`The journal ${failure.path} cannot be read: ${failure.detail}.`,
-        hint: `${run('status', app)} shows which slot serves. Look at that file before anything else is done.`,
+        message: say`The journal ${failure.path} cannot be read: ${errno(failure.detail)}.`,
+        hint:
+          failure.detail === 'EACCES'
+            ? 'Run it as root, or as the user who deploys.'
+            : `${run('status', app)} shows which slot serves. Look at that file before anything else is done.`,
       };
 
     // pools
@@ -577,6 +580,25 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`Not served: ${list(failure.apps)}.`,
         hint: `${run('start', failure.apps.length === 1 ? (failure.apps[0] ?? null) : null)} brings up what should serve; \`swap-pool doctor\` says what is wrong.`,
       };
+    case 'pool-unreachable':
+      return {
+        message: say`The ${failure.slot} pool runs, but ${wrongText(failure.answer)}: ${failure.address}.`,
+        hint:
+          failure.answer.kind === 'permission'
+            ? wrongHint(failure.answer)
+            : `${run('start', app)} brings the other slot up instead, and ends this one when it has answered what it took.`,
+      };
+    case 'reference-unused':
+      return {
+        message: say`Nothing in nginx's configuration sends requests to what names the slots: ${list(failure.places.map(at))}.`,
+        hint: UNUSED,
+        places: failure.places,
+      };
+    case 'files-unread':
+      return {
+        message: `nginx has not read its configuration as it is on disk now, so it cannot be told that it leads to ${failure.slot}: ${list(failure.files)}.`,
+        hint: 'Where the change is meant: `nginx -t && nginx -s reload`. Else take it back, and reload it all the same.',
+      };
     // init
     case 'file-exists':
       return {
@@ -696,6 +718,22 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`Once ${warning.slot} is stopped, nobody is behind what goes on naming it: ${list(warning.places.map(at))}.`,
         hint: 'It answers 502 until that slot serves again. Send it where the site goes, or list the other slot as `backup` there.',
         places: warning.places,
+      };
+    case 'reference-unused':
+      return {
+        message: say`Nothing in nginx's configuration sends requests to what names the slots: ${list(warning.places.map(at))}.`,
+        hint: UNUSED,
+        places: warning.places,
+      };
+    case 'proxy-stopped':
+      return {
+        message: say`No nginx runs with ${warning.config}: nobody is sent to ${warning.slot} until it is started.`,
+        hint: 'Start it (`systemctl start nginx`), or name the one that runs: `nginx.config`, `nginx.pidfile`.',
+      };
+    case 'socket-file-gone':
+      return {
+        message: say`The ${warning.slot} pool runs, but somebody removed its socket ${warning.path}: nobody can come to it any more.`,
+        hint: 'What it still answers is waited for, then it is stopped.',
       };
     case 'running-differs':
       return {
@@ -895,11 +933,12 @@ export function resultLine(result: CommandResult, app: string | null = null): st
           : 'The old pool serves nobody any more.';
       }
       if (to === null) return result.command === 'recover' ? 'Nothing is left open.' : 'Done.';
+      if (result.served === false) return `${to} runs${took}; nobody is sent there yet.`;
       return from === null || from === to ? `${to} serves${took}${cut}` : `${from} -> ${to}${took}${cut}`;
     case 'unchanged':
       return to === null
         ? 'Unchanged: nothing was touched.'
-        : `Unchanged: ${to} serves, nothing was touched.`;
+        : `Unchanged: ${to} ${result.served === false ? 'runs' : 'serves'}, nothing was touched.`;
     case 'reverted':
       return `Reverted${took}: ${from === null ? 'nothing is left of it' : `${from} serves as before`}${cut}.`;
     case 'refused':
@@ -1088,6 +1127,8 @@ function stakesOf(question: Question, app: string | null): Message | null {
     hint: `${run('deploy', app)} moves the site to the other slot first, and cuts none.`,
   };
 }
+const UNUSED =
+  'Write `fastcgi_pass NAME;` with the name of that upstream into the site, then `nginx -t && nginx -s reload`.';
 
 const SHARED =
   'Give each pool a master of its own: an FPM file with one [pool] and its own `pid`, started by itself.';

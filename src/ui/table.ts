@@ -6,6 +6,7 @@ import type {
   AppStatus,
   CommandResult,
   DemoReport,
+  FailureReason,
   HistoryEntry,
   InitFile,
   InitReport,
@@ -225,7 +226,8 @@ export function visible(text: string): number {
 
 function proxyLine(nginx: ProxyStatus | null | undefined, style: Style): readonly string[] {
   if (nginx === undefined) return [];
-  if (nginx === null || nginx.pid === null) return [style.red('nginx: not running')];
+  if (nginx === null) return [style.yellow('nginx: not observed')];
+  if (nginx.pid === null) return [style.red('nginx: not running')];
   const workers = `${count(nginx.workers, 'worker')}, ${String(nginx.retiring)} retiring`;
   return [`nginx: pid ${String(nginx.pid)}, ${workers}`];
 }
@@ -250,7 +252,7 @@ function appLines(status: AppStatus, style: Style): readonly string[] {
     ...SLOT_ORDER.map((slot) => (slot === status.active ? style.green(`${slot} (active)`) : slot)),
   ];
   return [
-    `${name}: ${failure.length > 0 && slots === null ? style.red('cannot be told') : serves}`,
+    `${name}: ${isTold(status) ? serves : style.red('cannot be told')}`,
     ...failure.map((line) => `  ${line}`),
     ...(rows.length === 0 ? [] : align([head, ...rows]).map((line) => `  ${line}`)),
     ...(status.last === null ? [] : [`  last deploy ${inline(status.last.deploy)}: ${status.last.outcome}`]),
@@ -264,6 +266,14 @@ function appLines(status: AppStatus, style: Style): readonly string[] {
     ...(status.lock === null ? [] : [style.yellow(`  locked by ${holderText(status.lock)}`)]),
   ];
 }
+
+/** Whether it is known that the app is served, or that it is not: most failures keep both from being known. */
+const isTold = ({ failure }: AppStatus): boolean => failure === undefined || CERTAIN.has(failure.reason);
+const CERTAIN: ReadonlySet<FailureReason> = new Set<FailureReason>([
+  'nginx-not-running',
+  'pool-unreachable',
+  'reference-unused',
+]);
 
 const ALWAYS: ReadonlySet<string> = new Set(['state', 'listen']);
 

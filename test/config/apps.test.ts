@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { findApps, selectApp, selectApps } from '../../src/config/apps.js';
+import { findApps, selectApp, selectApps, selectEach } from '../../src/config/apps.js';
 
 let folder: string;
 beforeEach(() => {
@@ -159,4 +159,16 @@ describe('which app is meant', () => {
       }),
     );
   });
+});
+
+test('one-whose-name-is-wrong-keeps-no-other-from-its-turn', () => {
+  put('shop.yaml', 'other.yml');
+  const misnamed = { reason: 'config-invalid', problems: [{ what: 'is not read: an app is a .yaml file' }] };
+  expect(selectEach({ folder })).toMatchObject({ ok: true, value: { apps: [app('shop')], misnamed } });
+  expect(selectEach({ folder, name: 'shop' })).toEqual({
+    ok: true,
+    value: { apps: [app('shop')], misnamed: null },
+  });
+  rmSync(join(folder, 'shop.yaml'));
+  expect(selectEach({ folder })).toMatchObject(failed(misnamed));
 });

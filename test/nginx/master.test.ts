@@ -218,6 +218,13 @@ describe('nginx -V', () => {
       config: '/usr/local/nginx/conf/nginx.conf',
       pidfile: '/usr/local/nginx/logs/nginx.pid',
       errorLog: '/usr/local/nginx/logs/error.log',
+      user: { name: 'nobody', groups: ['nobody', 'nogroup'] },
+    });
+    expect(parseCompiled('configure arguments: --user=www')).toMatchObject({
+      user: { name: 'www', groups: ['www'] },
+    });
+    expect(parseCompiled('configure arguments: --user=www --group=web')).toMatchObject({
+      user: { name: 'www', groups: ['web'] },
     });
     expect(
       parseCompiled("configure arguments: --prefix='/a b' --conf-path=/c --error-log-path=stderr"),

@@ -174,6 +174,7 @@ describe('a link', () => {
       ok: true,
       value: {
         places: [{ file: main, line: 1, column: 14 }],
+        namings: [{ place: { file: main, line: 1, column: 14 }, upstream: null }],
         variables: [{ file: main, line: 2, column: 14 }],
       },
     });

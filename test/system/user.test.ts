@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { procfs } from '../../src/system/proc.js';
-import { asUser, currentUser, nameOfUid, userOfProcess } from '../../src/system/user.js';
+import { asUser, currentUser, nameOfUid, userByName, userOfProcess } from '../../src/system/user.js';
 
 const root = process.geteuid?.() === 0;
 const passwd = 'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/:\nalias:x:33:33::/:\n# note\n::7:\n';
@@ -169,4 +169,23 @@ it('any text has a name for any uid, never a throw', () => {
       expect(nameOfUid(text, uid)).not.toBe('');
     }),
   );
+});
+
+it('a user by name has the first group that exists, and those that list it', () => {
+  const files = { passwd: join(dir, 'passwd'), group: join(dir, 'group') };
+  writeFileSync(files.passwd, passwd);
+  writeFileSync(
+    files.group,
+    'www-data:x:33:\nnogroup:x:65534:\nssl:x:112:root,www-data\nnot:x:9:www-data2\n',
+  );
+  const found = (name: string, groups: string[]) => userByName(name, groups, files);
+  expect(found('www-data', ['www-data'])).toEqual({ uid: 33, gid: 33, groups: [33, 112], name: 'www-data' });
+  expect(found('alias', ['nobody', 'nogroup'])).toEqual({
+    uid: 33,
+    gid: 65534,
+    groups: [65534],
+    name: 'alias',
+  });
+  expect(found('nobody', ['nogroup'])).toBeNull();
+  expect(found('alias', ['alias'])).toBeNull();
 });

@@ -59,7 +59,7 @@ it('status: what is wrong is said, an app after the other', () => {
   expect(lines.slice(-3)).toEqual([
     '  open deploy d1, at drain',
     '  locked by pid 4711 (deploy shop, by root) since 2026-11-21 20:43:01Z',
-    'nginx: not running',
+    'nginx: not observed',
   ]);
 });
 

@@ -1,0 +1,272 @@
+/** `status`, `start` and `history` claim nothing that is not so: nobody is served by a pool that nobody can come to. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { SwitchKind } from '../../src/event.js';
+import { PROGRAM, type Run } from '../support/command.js';
+import { reasonOf } from '../support/deaths.js';
+import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+
+const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
+const on = (by: SwitchKind): RigOptions => ({ switch: by, site: { workers: 4 } });
+const isRoot = process.geteuid?.() === 0;
+
+const warned = (run: Run): unknown[] =>
+  run.events.filter(({ type }) => type === 'warning').map(({ warning }) => reasonOf(warning));
+const socketOf = (rig: Rig, slot: 'blue' | 'green'): string => rig.site().address[slot].slice('unix:'.length);
+
+/** `status` says that nobody is served, why, and that in words, too. */
+async function unserved(rig: Rig, reason: string, words: string): Promise<void> {
+  const run = await rig.run(['status']);
+  expect(run, run.stdout).toMatchObject({
+    exit: 1,
+    result: { failure: { reason }, apps: [{ served: false, failure: { reason } }] },
+  });
+  const plain = await rig.run(['status'], { json: false });
+  expect(plain.stdout).toContain(words);
+  expect(plain.stdout).not.toMatch(/(blue|green) serves/);
+}
+
+const served = async (rig: Rig, active: string): Promise<void> => {
+  expect(await rig.run(['status'])).toMatchObject({ exit: 0, result: { apps: [{ active, served: true }] } });
+};
+
+/** The workers that run now were born of a reload by hand. */
+async function reloadByHand(rig: Rig): Promise<void> {
+  const workers = (): number[] =>
+    rig.sandbox
+      .residents()
+      .flatMap(({ id, command }) => (command === 'nginx: worker process' ? [id.pid] : []));
+  const before = workers();
+  await rig.signalNginx('SIGHUP');
+  await rig.until(() => workers().length === 2 && !workers().some((pid) => before.includes(pid)));
+}
+
+describe.each(BOTH)('a pool whose socket file somebody removed: %s', { timeout: 60_000 }, (by) => {
+  it('is not served, and start brings the other slot up and ends it, its last request answered', async () => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      const slow = fetch(`http://127.0.0.1:${rig.site().port}/slow.php?ms=2000`);
+      const lost = rig.sandbox.poolMaster('blue');
+      await busy(rig);
+      rmSync(socketOf(rig, 'blue'));
+      await unserved(rig, 'pool-unreachable', 'demo: not served');
+      const run = await rig.run(['start']);
+      expect(run, run.stderr).toMatchObject({
+        exit: 0,
+        result: { from: 'blue', to: 'green', outcome: 'done' },
+      });
+      expect(warned(run)).toContain('socket-file-gone');
+      expect((await slow).status).toBe(200);
+      expect(await rig.answering()).toBe('green');
+      expect(rig.sandbox.residents().map(({ id }) => id.pid)).not.toContain(lost);
+      await served(rig, 'green');
+    });
+  });
+
+  it('is ended and started anew where nginx does not run, or runs other files', async () => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      await rig.signalNginx('SIGQUIT', { gone: true });
+      rmSync(socketOf(rig, 'blue'));
+      expect(await rig.run(['start'])).toMatchObject({
+        exit: 0,
+        result: { from: null, to: 'blue', served: false },
+      });
+      expect((await rig.sandbox.startNginx()).ok).toBe(true);
+      expect(await rig.answering()).toBe('blue');
+    });
+  });
+});
+
+async function busy(rig: Rig): Promise<void> {
+  for (;;) {
+    const { result } = await rig.run(['status']);
+    const [app] = result['apps'] as [{ slots: { blue: { connections: { accepted: number } } } }];
+    if (app.slots.blue.connections.accepted > 0) return;
+  }
+}
+
+describe.each(BOTH)('while nginx does not run: %s', (by) => {
+  it('nobody is served, and start says that its pool is up and nobody is sent there', async () => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      await rig.signalNginx('SIGQUIT', { gone: true });
+      await unserved(rig, 'nginx-not-running', 'nginx: not running');
+      const run = await rig.run(['start']);
+      expect(run).toMatchObject({ exit: 0, result: { outcome: 'unchanged', served: false } });
+      expect(warned(run)).toEqual(['proxy-stopped']);
+      expect((await rig.run(['start'], { json: false })).stdout).not.toContain('serves');
+    });
+  });
+});
+
+describe.runIf(isRoot)('a socket that nginx’s user may not open', () => {
+  it('is not served, and start refuses', async () => {
+    await withRig(on('rewrite'), async (rig) => {
+      await rig.deployed();
+      const socket = socketOf(rig, 'blue');
+      const { uid, gid } = statSync(socket);
+      chownSync(socket, 0, 0);
+      await unserved(rig, 'pool-unreachable', 'permission denied on its socket');
+      expect(await rig.run(['start'])).toMatchObject({
+        exit: 1,
+        result: { outcome: 'refused', failure: { reason: 'pool-unreachable' } },
+      });
+      chownSync(socket, uid, gid);
+      await served(rig, 'blue');
+    });
+  });
+
+  it('is found by the probe before nginx runs, too: its `user` says whom to ask as', async () => {
+    const fpmPool = 'listen.owner = root\nlisten.group = root';
+    await withRig({ switch: 'rewrite', site: { workers: 4, fpmPool } }, async (rig) => {
+      await rig.signalNginx('SIGQUIT', { gone: true });
+      expect(await rig.run(['start'])).toMatchObject({
+        exit: 1,
+        result: { outcome: 'reverted', failure: { reason: 'probe-failed' } },
+      });
+      expect(rig.isListening('blue')).toBe(false);
+    });
+  });
+});
+
+describe.each(BOTH)('a site that was sent elsewhere: %s', (by) => {
+  it('is served as before until nginx is told, then not; a start and a deploy warn', async () => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      const { site } = rig.site();
+      const text = readFileSync(site, 'utf8');
+      writeFileSync(site, text.replace('fastcgi_pass demo;', 'fastcgi_pass 127.0.0.1:9;'));
+      const before = await rig.run(['status']);
+      expect(before).toMatchObject({ exit: 0, result: { apps: [{ active: 'blue', served: true }] } });
+      expect(warned(before)).toEqual(['running-differs']);
+      await reloadByHand(rig);
+      await unserved(rig, 'reference-unused', 'demo: not served');
+      const start = await rig.run(['start']);
+      expect(start).toMatchObject({ exit: 0, result: { outcome: 'unchanged', served: false } });
+      expect(warned(start)).toContain('reference-unused');
+      expect(warned(await rig.deploy(['--dry-run']))).toContain('reference-unused');
+      writeFileSync(site, text);
+      await reloadByHand(rig);
+      expect(await rig.run(['status'])).toMatchObject({ exit: 0, result: { apps: [{ served: true }] } });
+    });
+  });
+
+  it('was brought up before nginx’s site was written: not served until nginx has read it', async () => {
+    await withRig(on(by), async (rig) => {
+      const { site } = rig.site();
+      const text = readFileSync(site, 'utf8');
+      writeFileSync(site, text.replace('fastcgi_pass demo;', 'fastcgi_pass 127.0.0.1:9;'));
+      // verify would go through nginx; a start has none
+      const start = await rig.run(['start']);
+      expect(start).toMatchObject({ exit: 0, result: { to: 'blue', served: false } });
+      expect(warned(start)).toContain('reference-unused');
+      await unserved(rig, 'reference-unused', 'demo: not served');
+      // the start times of processes are known to a second
+      const now = Date.now();
+      await rig.until(() => Date.now() - now > 1_500);
+      writeFileSync(site, text);
+      await unserved(rig, 'files-unread', 'demo: cannot be told');
+      await reloadByHand(rig);
+      expect(await rig.run(['status'])).toMatchObject({ exit: 0, result: { apps: [{ served: true }] } });
+    });
+  });
+});
+
+it('a deploy that died before its switch, and an upstream that somebody spoiled: status says who serves', async () => {
+  await withRig(on('rewrite'), async (rig) => {
+    await rig.deployed();
+    // opened, start, start, probe, probe: the sixth is the switch's intent
+    await rig.deploy([], { dieAt: { when: 'written', record: 6 } });
+    const { upstream } = rig.site();
+    const text = readFileSync(upstream, 'utf8');
+    writeFileSync(upstream, 'upstream demo { server 127.0.0.1:9; }\n');
+    expect(await rig.run(['recover'])).toMatchObject({ exit: 4 });
+    const run = await rig.run(['status']);
+    expect(run, run.stdout).toMatchObject({ exit: 0, result: { apps: [{ active: 'blue', served: true }] } });
+    await reloadByHand(rig);
+    const after = await rig.run(['status']);
+    expect(after).toMatchObject({ exit: 1, result: { failure: { reason: 'reference-missing' } } });
+    expect(after.stderr).not.toContain('swap-pool start');
+    writeFileSync(upstream, text);
+    await reloadByHand(rig);
+    expect(await rig.run(['recover'])).toMatchObject({ exit: 1 });
+    await served(rig, 'blue');
+  });
+});
+
+describe('what cannot be told is not called stopped', () => {
+  it('a broken configuration: every problem, exit 2', async () => {
+    await withRig(on('rewrite'), async (rig) => {
+      const { config } = rig.site();
+      const text = readFileSync(config, 'utf8');
+      writeFileSync(config, `${text}\nno-such-key: 1\nnor-this: 2\n`);
+      const run = await rig.run(['status'], { json: false });
+      expect(run.exit).toBe(2);
+      expect(run.stderr).toContain('no-such-key');
+      expect(run.stderr).toContain('nor-this');
+      expect(`${run.stdout}${run.stderr}`).not.toMatch(/not served|not running|swap-pool start/i);
+      const missing = await rig.run(['status', '-c', rig.sandbox.path('config', 'other.yaml')]);
+      expect(missing).toMatchObject({ exit: 2, result: { failure: { reason: 'config-invalid' } } });
+      writeFileSync(config, text);
+    });
+  });
+
+  it('two nginx run, and no key says which one is meant', async () => {
+    await withRig({ switch: 'rewrite', site: { workers: 2 } }, async (other) => {
+      await withRig({ switch: 'symlink', site: { workers: 2 } }, async (rig) => {
+        await rig.deployed();
+        const { config } = rig.site();
+        const text = readFileSync(config, 'utf8');
+        writeFileSync(config, text.replace(/^ +config: .*nginx\.conf.*\n/m, ''));
+        const run = await rig.run(['status']);
+        expect(run).toMatchObject({
+          exit: 1,
+          result: { failure: { reason: 'nginx-ambiguous' }, apps: [{ served: false }], nginx: null },
+        });
+        const plain = await rig.run(['status'], { json: false });
+        expect(`${plain.stdout}${plain.stderr}`).not.toMatch(/not served|not running/i);
+        expect(plain.stderr).toContain('nginx.config');
+        writeFileSync(config, text);
+        expect(other.sandbox.nginxMaster()).not.toBeNull();
+      });
+    });
+  });
+});
+
+it('a misnamed file keeps no app from its turn: started, the error said, exit 2', async () => {
+  await withRig(on('symlink'), async (rig) => {
+    const stray = rig.sandbox.path('config', 'other.yml');
+    writeFileSync(stray, '');
+    const run = await rig.run(['start']);
+    expect(run).toMatchObject({ exit: 2, result: { exit: 2, failure: { reason: 'config-invalid' } } });
+    expect(run.stderr).toContain('other.yml');
+    expect(await rig.answering()).toBe('blue');
+    const status = await rig.run(['status']);
+    expect(status).toMatchObject({ exit: 2, result: { apps: [{ app: 'demo', served: true }] } });
+    rmSync(stray);
+  });
+});
+
+describe.runIf(isRoot)('history', () => {
+  it('of deploys that the caller may not read: permission denied, not “No deploy yet”', async () => {
+    await withRig(on('symlink'), async (rig) => {
+      await rig.deployed();
+      chmodSync(rig.sandbox.path('state', 'demo'), 0o700);
+      // the bundle itself may stand where nobody else may walk
+      const program = rig.sandbox.path('work', 'swap-pool.cjs');
+      copyFileSync(PROGRAM, program);
+      const run = spawnSync(process.execPath, [program, 'history'], {
+        env: { PATH: '/usr/bin:/bin', ...rig.sandbox.env },
+        encoding: 'utf8',
+        cwd: '/',
+        uid: 65534,
+        gid: 65534,
+      });
+      expect(run.stderr).toContain('permission denied');
+      expect(run.stdout).not.toContain('No deploy yet');
+      expect(run.status).toBe(1);
+    });
+  });
+});
