@@ -136,10 +136,9 @@ async function standing(
   const warnings: Warning[] = [];
   if (!proxy.running) warnings.push({ reason: 'proxy-stopped', config: proxy.config, slot });
   if (proxy.unused.length > 0) warnings.push({ reason: 'reference-unused', places: proxy.unused });
-  if (proxy.unread.surely) warnings.push({ reason: 'running-differs', files: proxy.unread.files });
   for (const warning of warnings) emit({ type: 'warning', warning });
   const result = unchanged(command, slot);
-  return leadsNowhere(situation) || proxy.unread.surely ? { ...result, served: false } : result;
+  return leadsNowhere(situation) ? { ...result, served: false } : result;
 }
 
 /** What the pool that is to serve will run: what the files say now, where it is started; else what it was started with. */

@@ -493,6 +493,10 @@ describe('--dry-run', () => {
 
   it('of a site that was never deployed leaves not even a folder', async () => {
     await shared(async (rig) => {
+      // a worker bears its master's title until it has its own
+      await rig.until(
+        () => rig.sandbox.residents().filter(({ command }) => /worker/.test(command)).length === 2,
+      );
       const before = everything(rig.sandbox);
       expect(await rig.deploy(['--dry-run'])).toMatchObject({ exit: 0, result: { from: null, to: 'blue' } });
       expect(everything(rig.sandbox)).toEqual(before);

@@ -188,7 +188,7 @@ describe('start', () => {
       });
       expect(await rig.answering('second')).toBe('blue');
       expect(await rig.run(['status'])).toMatchObject({
-        exit: 1,
+        exit: 2,
         result: {
           app: null,
           apps: [

@@ -1,6 +1,6 @@
 /** `status`, `start` and `history` claim nothing that is not so: nobody is served by a pool that nobody can come to. */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { PROGRAM, type Run } from '../support/command.js';
@@ -75,6 +75,10 @@ describe.each(BOTH)('a pool whose socket file somebody removed: %s', { timeout: 
       });
       expect((await rig.sandbox.startNginx()).ok).toBe(true);
       expect(await rig.answering()).toBe('blue');
+      rig.append('# changed\n', 'nginx.conf');
+      rmSync(socketOf(rig, 'blue'));
+      expect(await rig.run(['start'])).toMatchObject({ exit: 0, result: { from: null, to: 'blue' } });
+      await served(rig, 'blue');
     });
   });
 });
@@ -249,24 +253,31 @@ it('a misnamed file keeps no app from its turn: started, the error said, exit 2'
   });
 });
 
-describe.runIf(isRoot)('history', () => {
-  it('of deploys that the caller may not read: permission denied, not “No deploy yet”', async () => {
+describe.runIf(isRoot)('to somebody who may not look', () => {
+  it('status says that it cannot be told, history that it may not be read, and neither denies what is', async () => {
     await withRig(on('symlink'), async (rig) => {
       await rig.deployed();
-      chmodSync(rig.sandbox.path('state', 'demo'), 0o700);
-      // the bundle itself may stand where nobody else may walk
-      const program = rig.sandbox.path('work', 'swap-pool.cjs');
-      copyFileSync(PROGRAM, program);
-      const run = spawnSync(process.execPath, [program, 'history'], {
-        env: { PATH: '/usr/bin:/bin', ...rig.sandbox.env },
-        encoding: 'utf8',
-        cwd: '/',
-        uid: 65534,
-        gid: 65534,
-      });
-      expect(run.stderr).toContain('permission denied');
-      expect(run.stdout).not.toContain('No deploy yet');
-      expect(run.status).toBe(1);
+      const status = asNobody(rig, 'status');
+      expect(status.status).toBe(1);
+      expect(status.stdout).toContain('demo: cannot be told');
+      expect(`${status.stdout}${status.stderr}`).not.toMatch(/not served|not running/i);
+      const history = asNobody(rig, 'history');
+      expect(history.stderr).toContain('permission denied');
+      expect(history.stdout).not.toContain('No deploy yet');
+      expect(history.status).toBe(1);
     });
   });
 });
+
+function asNobody(rig: Rig, verb: string): SpawnSyncReturns<string> {
+  // the bundle itself may stand where nobody else may walk
+  const program = rig.sandbox.path('work', 'swap-pool.cjs');
+  copyFileSync(PROGRAM, program);
+  return spawnSync(process.execPath, [program, verb], {
+    env: { PATH: '/usr/bin:/bin', ...rig.sandbox.env },
+    encoding: 'utf8',
+    cwd: '/',
+    uid: 65534,
+    gid: 65534,
+  });
+}
