@@ -13,9 +13,7 @@ import { resolverFor, testCommand } from './config-tree.js';
 import { findLink } from './references.js';
 import { createRunning } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
-import type { Resolver } from './address.js';
 import { keepConn } from './settings.js';
-import type { Tree } from './tree.js';
 import { onTheWay, usesOf } from './uses.js';
 import { sameProcesses } from './workers.js';
 
@@ -26,6 +24,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   let keeps: boolean | null = null;
   /** Whether nginx was seen to run other files than those on the disk while the link led nowhere: it may not know the link yet. */
   let behind = false;
+  /** Whether nothing used the link in the files of this hash. */
+  let seenUnused: { readonly hash: string; readonly unused: boolean } | null = null;
 
   async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
     const read = await running.read();
@@ -47,9 +47,10 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     behind = seen.differing.length > 0 && !exists(link);
     const uses = usesOf(tree, named.value.namings);
     const surely = onTheWay(uses, unread);
+    seenUnused = { hash: read.value.hash, unused: uses.unused.length > 0 };
     return ok({
       ...seen,
-      proof: seen.proof === null ? null : marked(seen.proof, tree, resolver),
+      proof: seen.proof === null ? null : await marked(seen.proof, read.value),
       unread:
         surely.length > 0
           ? { files: surely, surely: true }
@@ -99,10 +100,13 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   }
 
   /** A proof says, too, that nothing used the link: then nobody is served by what runs. */
-  function marked(proof: ProxyProof, tree: Tree, resolve: Resolver): ProxyProof {
-    const named = findLink(tree, link, { addresses, resolve });
-    const unused = named.ok && usesOf(tree, named.value.namings).unused.length > 0;
-    return unused ? { ...proof, unused } : proof;
+  async function marked(proof: ProxyProof, { tree, hash }: Reading): Promise<ProxyProof> {
+    if (seenUnused?.hash !== hash) {
+      const resolve = await resolverFor(tree, addresses, others);
+      const named = findLink(tree, link, { addresses, resolve });
+      seenUnused = { hash, unused: named.ok && usesOf(tree, named.value.namings).unused.length > 0 };
+    }
+    return seenUnused.unused ? { ...proof, unused: true } : proof;
   }
 
   async function point(to: Slot): Promise<Result<SwitchEvidence>> {
@@ -110,7 +114,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (!before.ok) return before;
     const read = await running.read();
     if (!read.ok) return read;
-    const { nginx, tree, resolver } = read.value;
+    const { nginx, tree } = read.value;
     keeps = keepConn(tree);
     const reloads = nginx.master !== null && (keeps || behind);
     if (reloads) {
@@ -123,11 +127,11 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (!after.ok || after.value !== to) {
       return fail({ reason: 'stranded', detail: link, cause: after.ok ? null : after.failure });
     }
-    if (nginx.master === null || !reloads) return ok(withoutReload(read.value, nginx.master));
+    if (nginx.master === null || !reloads) return ok(await withoutReload(read.value, nginx.master));
     const generation = await running.reload(read.value, nginx.master);
     if (generation.ok) {
       const proof = running.prove(read.value.hash, generation.value.workers);
-      return ok({ files: [link], proof: marked(proof, tree, resolver), older: generation.value.older });
+      return ok({ files: [link], proof: await marked(proof, read.value), older: generation.value.older });
     }
     return takeBack(undo.value, generation.failure);
   }
@@ -165,15 +169,15 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
    * The tree did not change and nobody was signalled, so what was proven before holds as long as the workers are
    * the same; else nothing is proven, and no hash is "".
    */
-  function withoutReload({ hash, tree, resolver }: Reading, master: ProcessId | null): SwitchEvidence {
+  async function withoutReload(reading: Reading, master: ProcessId | null): Promise<SwitchEvidence> {
     const agreed = running.agreed();
     const same =
       master !== null &&
-      agreed?.hash === hash &&
+      agreed?.hash === reading.hash &&
       sameProcesses(agreed.workers, running.workers(master).serving);
     return {
       files: [link],
-      proof: same ? marked(agreed, tree, resolver) : { hash: '', workers: [] },
+      proof: same ? await marked(agreed, reading) : { hash: '', workers: [] },
       older: [],
     };
   }
