@@ -36,7 +36,7 @@ import { holds, suspect } from './processes.js';
 import { longestEnd, reloadPool, transitionOf } from './reload.js';
 import { reopenLogs } from './reopen.js';
 import { sayServers } from './say-servers.js';
-import type { AppConfig, FpmConfig, FpmSlot, PoolSlot } from './slots.js';
+import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
 import { isStarting, mayStart, startPool } from './start.js';
@@ -274,10 +274,10 @@ function drive(
 /** With its program; a unit's environment is the unit's own. */
 function withBinary(
   fs: Procfs,
-  pool: FpmConfig,
+  pool: FpmPool,
   unit: Unit | undefined,
   root: boolean,
-): Result<FpmConfig & { readonly binary: string }> {
+): Result<FpmPool & { readonly binary: string }> {
   const env = unit?.environment ?? pool.env;
   if (pool.binary !== undefined) return ok({ ...pool, env, binary: pool.binary });
   const found = findBinary(fs, pool.config, { root });

@@ -27,7 +27,7 @@ import { fpmTree } from './fpm-tree.js';
 import { digestOf, keepAnswer, keptAnswer, lastAnswer } from './kept-answer.js';
 import { apart, toAddress } from './address.js';
 import { boundAddresses, spell } from './slots.js';
-import type { FpmConfig, FpmSlot, PoolSlot } from './slots.js';
+import type { FpmPool, FpmSlot, PoolSlot } from './slots.js';
 
 /** What FPM says, and how to keep it for the next time. */
 export interface Asked {
@@ -51,7 +51,7 @@ export interface Remembered {
  * words), `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
  */
 export async function askFpm(
-  pools: Readonly<Record<Slot, FpmConfig & { readonly binary: string }>>,
+  pools: Readonly<Record<Slot, FpmPool & { readonly binary: string }>>,
   folder: string,
   { memory = false }: { readonly memory?: boolean } = {},
 ): Promise<Result<Asked>> {
@@ -97,7 +97,7 @@ const ASK_TIMEOUT = 20_000;
 
 async function ask(
   slot: Slot,
-  pool: FpmConfig & { readonly binary: string },
+  pool: FpmPool & { readonly binary: string },
   state: string,
   memory: boolean,
 ): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void; readonly remembered: boolean }>> {
@@ -161,7 +161,7 @@ async function dump(
 
 async function read(
   slot: Slot,
-  pool: FpmConfig & { readonly binary: string },
+  pool: FpmPool & { readonly binary: string },
   env: Readonly<Record<string, string>>,
   dump: Map<string, Map<string, string>>,
 ): Promise<Result<FpmSlot>> {

@@ -19,7 +19,7 @@ interface CommonConfig {
   readonly pidfile?: string;
 }
 
-export interface FpmConfig extends CommonConfig {
+interface FpmConfig extends CommonConfig {
   readonly kind?: 'php-fpm';
   /** FPM's own file. */
   readonly config: string;
@@ -28,6 +28,9 @@ export interface FpmConfig extends CommonConfig {
   readonly listen?: string;
   readonly status?: string;
 }
+
+/** FPM's own file, and who starts it. */
+export type FpmPool = FpmConfig & { readonly manager?: 'direct' | 'systemd' | 'init' | 'command' };
 
 /** Any server that speaks FastCGI: nobody can be asked what it is, so it is said. */
 export interface FastcgiConfig extends CommonConfig {
