@@ -3,7 +3,7 @@
  *
  * Node's own modules only, and nothing newer than Node 14 in its syntax: it is the first
  * thing that runs, and has to be able to say that Node is too old. `packages` stops after
- * nginx and php-fpm: it is what somebody without root is asked to run with sudo.
+ * nginx and php-fpm: it is what somebody without root is asked to run as root.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, openSync, readFileSync, readdirSync } from 'node:fs';
@@ -86,8 +86,8 @@ async function missingServers() {
     };
   }
   if (process.getuid() !== 0) {
-    const command = `sudo ${process.execPath} ${join(ROOT, 'scripts/setup.mjs')} packages`;
-    return { what: `${names} not found; to install without starting anything: ${command}`, exit: 1 };
+    const command = `${process.execPath} ${join(ROOT, 'scripts/setup.mjs')} packages`;
+    return { what: `${names} not found; to install without starting anything, as root: ${command}`, exit: 1 };
   }
   say(`installing Debian's ${names} (apt-get install), neither started nor enabled at boot`);
   return installQuietly(missing);

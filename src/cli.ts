@@ -68,7 +68,7 @@ async function main(argv: readonly string[]): Promise<void> {
       });
   const duration = (text: string): number => {
     const parsed = parseDuration(text);
-    if (!parsed.ok) throw new InvalidArgumentError(`${parsed.what}; ${parsed.fix}`);
+    if (!parsed.ok) throw new InvalidArgumentError(`It ${parsed.what}: ${parsed.fix}`);
     return parsed.ms;
   };
   const oneOf =

@@ -465,6 +465,8 @@ export type Failure =
       readonly signal: StopSignal;
       /** The slot that an earlier deploy still drains: it was waited for, and nothing else was begun. */
       readonly draining?: Slot;
+      /** It was the demo, whose sandbox is gone. */
+      readonly demo?: true;
     }
   | { readonly reason: 'left-unfinished'; readonly deploy: string }
   | { readonly reason: 'stranded'; readonly detail: string; readonly cause: Failure | null }

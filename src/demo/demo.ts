@@ -158,7 +158,7 @@ async function until(
 
 /** Whatever an interrupted demo stumbled over, the interruption is why it ended. */
 const interruptionOf = ({ interruption: { requested } }: DemoOptions): Failure | null =>
-  requested === null ? null : { reason: 'interrupted', signal: requested };
+  requested === null ? null : { reason: 'interrupted', signal: requested, demo: true };
 
 /** The folder of the locks, if we were the first to need it and nobody else does by now. */
 function removeIfEmpty(folder: string): void {

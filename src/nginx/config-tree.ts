@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { cpus, networkInterfaces } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fail, ok, SLOTS } from '../event.js';
 import type { Result } from '../event.js';
 import { run } from '../system/exec.js';
@@ -129,7 +129,7 @@ export function changes(tree: Tree): ReadonlyMap<string, number> {
     const fixed = pattern.slice(0, pattern.search(/[^/]*[*?[]/));
     const folder = resolve(dirname(tree.root), fixed);
     const seen = factsThroughLinks(folder);
-    if (seen.ok) found.set(folder, seen.value.changed);
+    if (seen.ok) found.set(join(folder, '/'), seen.value.changed);
   }
   return found;
 }

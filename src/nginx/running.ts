@@ -332,7 +332,8 @@ const statusOf = (master: ProcessId, { serving, untitled, retiring }: Workers): 
 
 /**
  * The files that changed later than 2 s before `started`: file times are those of the last timer tick, start
- * times are computed from a boot time in whole seconds, and reading a configuration takes a while.
+ * times are computed from a boot time in whole seconds, and reading a configuration takes a while. A folder from
+ * which an include takes its files ends in `/`: its change is one that came, went or got another name.
  */
 function younger(tree: Tree, started: number): readonly string[] {
   return [...changes(tree)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);

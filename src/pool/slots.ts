@@ -19,7 +19,7 @@ interface CommonConfig {
   readonly pidfile?: string;
 }
 
-interface FpmConfig extends CommonConfig {
+export interface FpmConfig extends CommonConfig {
   readonly kind?: 'php-fpm';
   /** FPM's own file. */
   readonly config: string;

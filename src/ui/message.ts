@@ -558,6 +558,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
           hint: `${run('recover', app)} waits for it, ${run('recover', app, '--now')} ends it with requests in flight.`,
         };
       }
+      if (failure.demo === true) {
+        return {
+          message: say`The demo was ended by ${failure.signal}.`,
+          hint: 'Its sandbox was taken away, whatever it was at; nothing else was touched.',
+        };
+      }
       return {
         message: say`Interrupted by ${failure.signal} before the switch was final.`,
         hint: 'What had begun was reverted. Run it again when it suits.',
@@ -646,7 +652,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     case 'demo-needs':
       return {
         message: say`The demo needs ${list(failure.missing)}.`,
-        hint: '`npm run demo` installs what is missing; by hand: `apt-get install nginx php-fpm`.',
+        hint: 'Install it: `apt-get install nginx php-fpm`.',
       };
     case 'bug': {
       const [first = '', ...stack] = failure.detail.split('\n');
@@ -737,8 +743,8 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       };
     case 'running-differs':
       return {
-        message: `nginx runs an older configuration than the one on disk; a reload now puts ${count(warning.files.length, 'file')} live: ${list(warning.files)}.`,
-        hint: 'The files pass `nginx -t`. Whoever changed them should know.',
+        message: `nginx runs an older configuration than the one on disk; a reload now puts live what may have changed since: ${list(warning.files)}.`,
+        hint: 'They pass `nginx -t`. What was not meant to go live: take it back, and reload nginx. A name that ends in / is a folder in which files came or went.',
       };
     case 'pidfile':
       return {
@@ -767,7 +773,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       };
     case 'recovering':
       return {
-        message: say`The deploy ${warning.deploy} was left unfinished${warning.step === null ? '' : say` at ${warning.step}`}; it is ended first.`,
+        message: say`The deploy ${warning.deploy} was left unfinished${warning.step === null ? '' : say` at ${warning.step}`}; it is ended first, as far as that can be done now.`,
         hint: `${run('history', app)} shows how it ended.`,
       };
     case 'waits-for-other-sites':
@@ -891,7 +897,8 @@ export function eventLine(event: Event): string | null {
     case 'step-started':
       return say`${stepLabel(event)} ${event.slot}`;
     case 'step-done': {
-      const note = event.note === null ? '' : `${noteText(event.note)}, `;
+      const fact = event.note === null ? '' : noteText(event.note);
+      const note = fact === '' ? '' : `${fact}, `;
       return say`${stepLabel(event)} ${event.slot}: ${note}${duration(event.ms)}`;
     }
     case 'progress':
@@ -1027,8 +1034,12 @@ const POOL_DONE = {
 
 /** `deploy shop: blue -> green by rewrite`. */
 export function planLine(plan: Plan, app: string | null): string {
-  const way = plan.from === null ? `${plan.to} starts, nothing serves now` : `${plan.from} -> ${plan.to}`;
-  return `${plan.command}${app === null ? '' : say` ${app}`}: ${way} by ${plan.switch}`;
+  const by = ` by ${plan.switch}`;
+  const first = plan.steps.includes('start')
+    ? `${plan.to} starts${by}, nothing serves now`
+    : `nginx is led to ${plan.to}, which runs,${by}`;
+  const way = plan.from === null ? first : `${plan.from} -> ${plan.to}${by}`;
+  return `${plan.command}${app === null ? '' : say` ${app}`}: ${way}`;
 }
 
 /** The step's name, with `revert` before it when it is undone. */

@@ -94,7 +94,10 @@ describe('the demo', () => {
         return end;
       },
     });
-    expect(await running).toEqual({ report: null, failure: { reason: 'interrupted', signal: 'SIGINT' } });
+    expect(await running).toEqual({
+      report: null,
+      failure: { reason: 'interrupted', signal: 'SIGINT', demo: true },
+    });
     expect(sandboxes).toHaveLength(1);
     expect(sandboxes.flatMap((sandbox) => sandbox.residents())).toEqual([]);
   });

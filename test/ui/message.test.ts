@@ -9,11 +9,21 @@ import {
   noteText,
   noticeText,
   questionLines,
+  planLine,
   resultLine,
   warningMessage,
 } from '../../src/ui/message.js';
 import type { Message } from '../../src/ui/message.js';
-import { ALL_FAILURES, ALL_WARNINGS, DEPLOYED, FAILURES, NOTICES, RESULT, WARNINGS } from './samples.js';
+import {
+  ALL_FAILURES,
+  ALL_WARNINGS,
+  DEPLOYED,
+  FAILURES,
+  NOTICES,
+  PLAN,
+  RESULT,
+  WARNINGS,
+} from './samples.js';
 
 function expectWellSaid({ message, hint, details = [] }: Message): void {
   for (const sentence of [message, hint]) {
@@ -164,6 +174,30 @@ it('a log of a thousand lines adds its last twenty', () => {
   const { details } = failureMessage({ reason: 'pool-died', slot: 'green', log });
   expect(details).toHaveLength(20);
   expect(details?.at(-1)).toBe('line 999');
+});
+
+it('a fact that is empty leaves no comma behind', () => {
+  const done = { type: 'step-done', step: 'switch', slot: 'green', revert: true, ms: 310 } as const;
+  const at = { time: '', app: 'shop' };
+  expect(eventLine({ ...done, ...at, note: { kind: 'files', files: [] } })).toBe(
+    'revert switch green: 310 ms',
+  );
+  expect(eventLine({ ...done, ...at, note: null })).toBe('revert switch green: 310 ms');
+});
+
+it('a plan says that nothing serves only where the pool has to be started', () => {
+  const plan = { ...PLAN, command: 'start', from: null, to: 'blue', switch: 'symlink' } as const;
+  expect(planLine({ ...plan, steps: ['start', 'probe', 'switch'] }, 'shop')).toBe(
+    'start shop: blue starts by symlink, nothing serves now',
+  );
+  expect(planLine({ ...plan, steps: ['probe', 'switch'] }, 'shop')).toBe(
+    'start shop: nginx is led to blue, which runs, by symlink',
+  );
+});
+
+it('an interrupted demo has reverted nothing: it is gone', () => {
+  const { message, hint } = failureMessage({ reason: 'interrupted', signal: 'SIGINT', demo: true });
+  expect(`${message} ${hint}`).not.toMatch(/revert|before the switch/);
 });
 
 describe('how it ended', () => {
