@@ -44,6 +44,14 @@ export interface Place {
   readonly column?: number;
 }
 
+/** What both slots' pools have, and only one can: a directive of FPM's, its value, and where it is set. */
+export interface SharedValue {
+  readonly what: 'listen' | 'pid' | 'pm.status_listen';
+  readonly value: string;
+  /** None where it is not read from a file. */
+  readonly places: readonly Place[];
+}
+
 /** A place in the proxy's configuration that sends requests to another pool of a slot's master. */
 export interface OtherPool {
   readonly place: Place;
@@ -216,8 +224,8 @@ export type Failure =
     }
   | {
       readonly reason: 'slots-share';
-      readonly what: 'listen' | 'pid' | 'pm.status_listen';
-      readonly value: string;
+      /** All of it. */
+      readonly shared: readonly SharedValue[];
     }
   | {
       readonly reason: 'listen-is-link';

@@ -6,7 +6,7 @@ import { type Problem, SLOTS, type Slot } from '../event.js';
 import type { Path, Yaml } from './document.js';
 import { at } from './problems.js';
 import { forSlot } from './resolve.js';
-import { MANAGERS } from './schema.js';
+import { MANAGERS, isLine } from './schema.js';
 
 type ManagerName = (typeof MANAGERS)[number];
 
@@ -87,6 +87,18 @@ function differences(yaml: Yaml): Problem[] {
       SLOTS.map((slot) => ['slots', slot, key]).find((each) => at(value, each) !== undefined) ?? [];
     const fix = `both slots have one ${key}: write it under pool`;
     found.push({ place: yaml.place(path, 'value'), what: `${path.join('.')} is not the other slot's`, fix });
+  }
+  for (const key of ['listen', 'pidfile'] as const) {
+    const path = placed(value, 'green', key);
+    const [one, other] = SLOTS.map((slot) => {
+      const text = read(value, slot, key);
+      // what is wrong in itself is told by itself
+      const sound = typeof text === 'string' && isLine(text) && !text.startsWith('unix:');
+      return sound ? forSlot(text, slot) : undefined;
+    });
+    if (path === null || one === undefined || one !== other) continue;
+    const fix = 'let the slots differ: write {slot} into it';
+    found.push({ place: yaml.place(path, 'value'), what: `${path.join('.')} is one for both slots`, fix });
   }
   const [blue, green] = SLOTS.map((slot) => {
     const path = placed(value, slot, 'systemd');

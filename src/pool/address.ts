@@ -3,7 +3,7 @@
  */
 import { lookup } from 'node:dns/promises';
 import { fail, ok } from '../event.js';
-import type { Result, Slot } from '../event.js';
+import type { Result, SharedValue, Slot } from '../event.js';
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { collide, spell } from './slots.js';
@@ -33,22 +33,21 @@ export async function toAddress(listen: string): Promise<Address | null> {
   }
 }
 
-/** The sockets and pidfiles of the two must all differ: the one's end would take the other's away. */
+/** The sockets and pidfiles of the two must all differ: the one's end would take the other's away. All that do not are told. */
 export function apart<Kind extends PoolSlot>(
   slots: Readonly<Record<Slot, Kind>>,
 ): Result<Readonly<Record<Slot, Kind>>> {
   const { blue, green } = slots;
+  const shared: SharedValue[] = [];
   if (blue.pidfile !== null && blue.pidfile === green.pidfile) {
-    return fail({ reason: 'slots-share', what: 'pid', value: blue.pidfile });
+    shared.push({ what: 'pid', value: blue.pidfile, places: [] });
   }
   const listens = (slot: PoolSlot): readonly Address[] => [slot.address, ...slot.others];
   for (const address of [...listens(blue), ...blue.statusListens]) {
-    if (listens(green).some((other) => collide(address, other))) {
-      return fail({ reason: 'slots-share', what: 'listen', value: spell(address) });
-    }
-    if (green.statusListens.some((other) => collide(address, other))) {
-      return fail({ reason: 'slots-share', what: 'pm.status_listen', value: spell(address) });
-    }
+    const value = spell(address);
+    const clashes = (others: readonly Address[]): boolean => others.some((each) => collide(address, each));
+    if (clashes(listens(green))) shared.push({ what: 'listen', value, places: [] });
+    else if (clashes(green.statusListens)) shared.push({ what: 'pm.status_listen', value, places: [] });
   }
-  return ok(slots);
+  return shared.length === 0 ? ok(slots) : fail({ reason: 'slots-share', shared });
 }

@@ -10,7 +10,7 @@
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { Result, Slot } from '../event.js';
+import type { Failure, Result, Slot } from '../event.js';
 import { run } from '../system/exec.js';
 import {
   createFile,
@@ -60,7 +60,7 @@ export async function askFpm(
   if (!blue.ok) return blue;
   if (!green.ok) return green;
   const slots = apart({ blue: blue.value.found, green: green.value.found });
-  if (!slots.ok) return slots;
+  if (!slots.ok) return placed(slots.failure, [blue.value.found, green.value.found]);
   const answers = [blue.value, green.value];
   return ok({
     slots: slots.value,
@@ -71,6 +71,27 @@ export async function askFpm(
       remembered ? { slot: found.slot, file: found.config } : [],
     ),
   });
+}
+
+/** What the slots share, each with its places in FPM's files. */
+async function placed(failure: Failure, slots: readonly FpmSlot[]): Promise<Result<never>> {
+  if (failure.reason !== 'slots-share') return fail(failure);
+  const kept = slots.flatMap(({ config, env, binary }) => fpmTree(config, env, binary).kept);
+  const spelled = await Promise.all(
+    kept.map(async ({ what, value }) => {
+      if (what === 'pid') return canonicalPath(value);
+      const address = await toAddress(value);
+      return address === null ? null : spell(address);
+    }),
+  );
+  const shared = failure.shared.map((one) => {
+    const same = kept.filter((_, index) => spelled[index] === one.value);
+    // a prefix or `$pool` is FPM's to put in: then all that set such a value are told
+    const found = same.length > 0 ? same : kept.filter(({ what }) => what === one.what);
+    const places = new Map(found.map(({ place }) => [`${place.file}:${String(place.line)}`, place]));
+    return { ...one, places: [...places.values()] };
+  });
+  return fail({ reason: 'slots-share', shared });
 }
 
 /** Sections by name, each with its keys; `undefined` is not among the values. PURE. */

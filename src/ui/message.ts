@@ -113,8 +113,9 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
           };
     case 'slots-share':
       return {
-        message: say`Blue and green share one \`${failure.what}\`: ${failure.value}.`,
-        hint: say`Let the slots differ: write \`\${SWAP_POOL_SLOT}\` into the value of \`${failure.what}\`.`,
+        message: say`Blue and green share ${list(failure.shared.map(({ what, value }) => say`one \`${what}\`, ${value}`))}.`,
+        hint: 'Let the slots differ: write `${SWAP_POOL_SLOT}` into each value.',
+        ...placesOf(failure.shared.flatMap(({ places }) => places)),
       };
     case 'listen-is-link':
       return {
@@ -1143,6 +1144,10 @@ const UNUSED =
 
 const SHARED =
   'Give each pool a master of its own: an FPM file with one [pool] and its own `pid`, started by itself.';
+
+/** Places under a sentence, each once. */
+const placesOf = (places: readonly Place[]): Pick<Message, 'details' | 'places'> =>
+  places.length === 0 ? {} : { details: [...new Set(places.map(at))], places };
 
 const sharedPlaces = (places: readonly OtherPool[]): Pick<Message, 'details' | 'places'> => ({
   details: places.map(({ place, slot, address }) => say`${at(place)}: ${address}, which ends with ${slot}`),

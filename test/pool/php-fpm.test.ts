@@ -118,17 +118,64 @@ describe('what cannot be two slots is refused', () => {
       { pool: 'pm.max_children = 0' },
       { reason: 'pool-config-invalid', output: expect.stringContaining('pm.max_children') as unknown },
     ],
-    ['one socket for both', { listen: 'DIR/one.sock' }, { reason: 'slots-share', what: 'listen' }],
+    [
+      'one socket for both',
+      { listen: 'DIR/one.sock' },
+      { reason: 'slots-share', shared: [{ what: 'listen' }] },
+    ],
     [
       'one port for both',
       { listen: '127.0.0.1:19911' },
-      { reason: 'slots-share', what: 'listen', value: '127.0.0.1:19911' },
+      {
+        reason: 'slots-share',
+        shared: [
+          {
+            what: 'listen',
+            value: '127.0.0.1:19911',
+            places: [
+              {
+                file: expect.stringMatching(/fpm.conf$/) as unknown,
+                line: expect.any(Number) as unknown,
+                column: 1,
+              },
+            ],
+          },
+        ],
+      },
     ],
-    ['one pidfile for both', { pidfile: 'DIR/one.pid' }, { reason: 'slots-share', what: 'pid' }],
+    [
+      'one pidfile for both',
+      { pidfile: 'DIR/one.pid' },
+      { reason: 'slots-share', shared: [{ what: 'pid', places: [{ line: 2 }] }] },
+    ],
+    [
+      'all of it at once',
+      {
+        pidfile: 'DIR/one.pid',
+        listen: 'DIR/one.sock',
+        pool: 'pm.status_path = /s\n  pm.status_listen = "DIR/s.sock"',
+      },
+      {
+        reason: 'slots-share',
+        shared: [
+          {
+            what: 'pid',
+            value: expect.stringMatching(/one.pid$/) as unknown,
+            places: [{ line: 2, column: 1 }],
+          },
+          { what: 'listen', value: expect.stringMatching(/one.sock$/) as unknown, places: [{ column: 1 }] },
+          {
+            what: 'pm.status_listen',
+            value: expect.stringMatching(/s.sock$/) as unknown,
+            places: [{ column: 3 }],
+          },
+        ],
+      },
+    ],
     [
       'one status socket for both',
       { pool: 'pm.status_path = /s\npm.status_listen = DIR/s.sock' },
-      { reason: 'slots-share', what: 'pm.status_listen' },
+      { reason: 'slots-share', shared: [{ what: 'pm.status_listen' }] },
     ],
     [
       'two pools and no word which',
@@ -231,6 +278,7 @@ describe('parts', () => {
       expect(fpmTree(rig.path('nowhere.conf'), {})).toEqual({
         files: [rig.path('nowhere.conf')],
         errorLog: null,
+        kept: [],
       });
       return Promise.resolve();
     });

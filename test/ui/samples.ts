@@ -56,7 +56,13 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     file: '/srv/shop.fpm.conf',
     sections: ['www', 'api'],
   },
-  'slots-share': { reason: 'slots-share', what: 'listen', value: '/run/shop.sock' },
+  'slots-share': {
+    reason: 'slots-share',
+    shared: [
+      { what: 'pid', value: '/run/shop.pid', places: [{ file: '/srv/shop.fpm.conf', line: 2, column: 1 }] },
+      { what: 'listen', value: 'unix:/run/shop.sock', places: [] },
+    ],
+  },
   'listen-is-link': { reason: 'listen-is-link', slot: 'blue', path: '/run/a.sock', target: '/run/b.sock' },
   'address-invalid': { reason: 'address-invalid', slot: 'blue', address: 'shop' },
   'symlink-needs-unix': { reason: 'symlink-needs-unix', address: '127.0.0.1:9001' },
