@@ -39,6 +39,7 @@ module.exports = {
       '^src/config/apps\\.ts$',
       '^src/context\\.ts$',
       '^src/deploy/deploy\\.ts$',
+      '^src/doctor/subject\\.ts$',
       '^src/system/(clock|places)\\.ts$',
       '^src/ui/(ask|reporter)\\.ts$',
       EVENT,

@@ -168,6 +168,12 @@ async function main(argv: readonly string[]): Promise<void> {
     .argument('[app]')
     .option('-y, --yes', 'do it, although the pool serves the site')
     .option('--wait-lock <duration>', 'wait so long for another swap-pool to finish', duration, 0);
+  command('doctor', 'every finding at once, each with what to do; changes nothing', (session, app) =>
+    session.withFiles(app, async (files) => {
+      const { doctor } = await import('./commands/doctor.js');
+      return doctor(session, files);
+    }),
+  ).argument('[app]');
   command(
     'demo',
     'a sandbox: a private nginx, two pools, live load, deploys both ways, a verdict',

@@ -8,6 +8,7 @@ import type { AppFile } from './config/apps.js';
 import type { Config } from './config/resolve.js';
 import type { Interruption } from './deploy/deploy.js';
 import { JournalStore } from './deploy/journal.js';
+import type { Patient } from './doctor/subject.js';
 import type { Drivers, ProxyControl, UpgradeEnd, VerifyDriver } from './drivers.js';
 import { fail, ok, SLOTS } from './event.js';
 import type { Emit, Event, EventBody, LockHolder, ProcessId, Result } from './event.js';
@@ -237,6 +238,43 @@ async function controlOf(configs: readonly Config[], surroundings: Surroundings)
     interruption,
   });
 }
+
+/** One app for doctor: what cannot be opened is a fact about it. `past` is the caller's to read. */
+export async function openPatient(
+  { app, file }: AppFile,
+  surroundings: Surroundings,
+): Promise<Omit<Patient, 'past'>> {
+  const { env, uid } = surroundings;
+  const root = uid === 0;
+  const fs = procfs();
+  const where = places(env, uid);
+  const lockHolder = createLocks(where, surroundings).holder(app);
+  const config = loadConfig(file, { root });
+  const none = { fs, app, root, config, pools: null, proxy: null, probe: null, folders: where, lockHolder };
+  if (!config.ok) return none;
+  const pools = await createPool({ fs, config: config.value, folder: join(where.state, app), root });
+  if (!pools.ok) return { ...none, pools };
+  const { addresses, others } = pools.value;
+  const { switch: by, probe } = config.value;
+  // it is asked how things are now, not how they will be: who waits longer for an answer calls that a finding
+  const nginx = {
+    ...config.value.nginx,
+    reloadTimeout: Math.min(config.value.nginx.reloadTimeout, DOCTOR_PATIENCE),
+  };
+  const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
+  const options = { procfs: fs, nginx, addresses, others, root, shared };
+  const proxy = by.by === 'rewrite' ? createRewrite(options) : createSymlink({ ...options, link: by.link });
+  const once = { ...probe, successes: 1, timeout: Math.min(probe.timeout, DOCTOR_PATIENCE) };
+  const asked = { config: { probe: once }, pool: pools.value, proxyUser: () => proxy.workerUser() };
+  return {
+    ...none,
+    config: { ...config, value: { ...config.value, nginx } },
+    pools,
+    proxy,
+    probe: createProbe(asked),
+  };
+}
+const DOCTOR_PATIENCE = 2000;
 
 /** node's http and https take a while to load, and not every app has a URL. */
 async function verifyOf({ verify, probe }: Config): Promise<VerifyDriver | null> {

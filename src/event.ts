@@ -122,7 +122,17 @@ export type Question =
 export type SwitchKind = 'rewrite' | 'symlink';
 
 export type CommandName =
-  'deploy' | 'start' | 'rollback' | 'status' | 'recover' | 'history' | 'init' | 'pool' | 'nginx' | 'demo';
+  | 'deploy'
+  | 'start'
+  | 'rollback'
+  | 'status'
+  | 'recover'
+  | 'history'
+  | 'init'
+  | 'pool'
+  | 'nginx'
+  | 'doctor'
+  | 'demo';
 
 /** What `nginx <verb>` does to the proxy. */
 export const NGINX_VERBS = [
@@ -516,6 +526,7 @@ export type Failure =
       readonly retiring: number;
     }
   | { readonly reason: 'old-pool-named'; readonly address: string }
+  | { readonly reason: 'unhealthy'; readonly errors: number; readonly warnings: number }
   | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
   | { readonly reason: 'demo-needs'; readonly missing: readonly string[] }
   | { readonly reason: 'bug'; readonly detail: string };
@@ -599,6 +610,106 @@ export type Warning =
   | { readonly reason: 'site-names-others'; readonly places: readonly Place[] };
 
 export type WarningReason = Warning['reason'];
+
+// ---------------------------------------------------------------- what doctor finds
+
+/**
+ * `error`: the site is hurt, or the next deploy will be refused. `warning`: an ordinary event, such as a
+ * restart or a broken release, would cut requests or mislead. `advice`: it could be better, nothing is wrong.
+ */
+export type Severity = 'error' | 'warning' | 'advice';
+
+/** What doctor sees that stops no deploy and that no deploy tells. */
+export type Observation =
+  /** Workers that serve without their master: it was killed, or got a HUP. `serves`: null when that cannot be told. */
+  | {
+      readonly reason: 'orphans';
+      readonly slot: Slot;
+      readonly serves: boolean | null;
+      readonly address: string;
+      readonly pids: readonly number[];
+      readonly connections: Connections;
+    }
+  /** Several processes have bound the slot's address, one after the other: two masters, or one and orphans. */
+  | {
+      readonly reason: 'several-lives';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly holders: readonly Suspect[];
+    }
+  | {
+      readonly reason: 'master-of-other-config';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly master: Suspect;
+      /** Its configuration, and the slot's. */
+      readonly runs: string;
+      readonly expected: string;
+    }
+  | { readonly reason: 'not-served'; readonly slot: Slot; readonly address: string }
+  /** It listens, and nobody can connect: the socket's name is gone. `retired`: we took it away. */
+  | {
+      readonly reason: 'socket-nameless';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly pid: number | null;
+      readonly retired: boolean;
+    }
+  | { readonly reason: 'no-status-listen'; readonly slot: Slot }
+  | {
+      readonly reason: 'backlog-cut';
+      readonly slot: Slot;
+      readonly backlog: number;
+      readonly somaxconn: number;
+    }
+  | {
+      readonly reason: 'socket-path-long';
+      readonly slot: Slot | null;
+      readonly path: string;
+      readonly bytes: number;
+      readonly most: number;
+    }
+  | { readonly reason: 'oldbin-left'; readonly path: string; readonly pid: number | null }
+  | {
+      readonly reason: 'worker-retires-long';
+      readonly pid: number;
+      /** RFC 3339 */
+      readonly since: string;
+      readonly ms: number;
+    }
+  | { readonly reason: 'shutdown-timeout-unset'; readonly config: string }
+  | { readonly reason: 'keep-conn-symlink'; readonly places: readonly Place[] }
+  | { readonly reason: 'backup-balancer'; readonly balancer: string; readonly places: readonly Place[] }
+  | { readonly reason: 'reload-not-taken'; readonly files: readonly string[]; readonly log: string }
+  /** `mendable`: this nginx knows keepalive_min_timeout. */
+  | {
+      readonly reason: 'reload-hits-idle';
+      readonly version: string | null;
+      readonly mendable: boolean;
+      readonly places: readonly Place[];
+    }
+  | { readonly reason: 'deploy-left-open'; readonly deploy: string; readonly step: StepName | null }
+  | { readonly reason: 'at-work'; readonly holder: LockHolder }
+  | {
+      readonly reason: 'little-space';
+      readonly path: string;
+      readonly available: number;
+      readonly needed: number;
+    };
+
+export type ObservationReason = Observation['reason'];
+
+/** One thing that doctor has found. Its facts are those of the failure or the warning that it would be elsewhere. */
+export type Finding = {
+  readonly severity: Severity;
+  /** null: it is the host's, or nginx's, whichever apps stand behind it. */
+  readonly app: string | null;
+  /** `doctor --fix` mends it. */
+  readonly fixable: boolean;
+} & Found;
+
+export type Found =
+  { readonly failure: Failure } | { readonly warning: Warning } | { readonly observation: Observation };
 
 // ---------------------------------------------------------------- the plan
 
@@ -845,6 +956,9 @@ export interface CommandResult {
   readonly pools?: readonly PoolStatus[];
   readonly nginx?: ProxyStatus | NginxStatus | null;
   readonly history?: readonly HistoryEntry[];
+  /** Of `doctor`: the worst first; and which apps were looked at. */
+  readonly findings?: readonly Finding[];
+  readonly examined?: readonly string[];
   readonly demo?: DemoReport;
   readonly init?: InitReport;
 }

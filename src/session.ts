@@ -8,6 +8,7 @@ import { newApp, selectApp, selectApps, selectEach } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
 import type { App, Opening, Past, Proxy, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
+import type { Patient } from './doctor/subject.js';
 import { fail, ok } from './event.js';
 import type { CommandName, CommandResult, EventBody, Failure, Question, Result } from './event.js';
 import { timestamp } from './system/clock.js';
@@ -57,6 +58,8 @@ export interface Session {
   past(file: AppFile): Promise<Past>;
   /** Says what is wrong with one of several apps. */
   tell(app: string, failure: Failure): void;
+  /** One app as far as it can be opened, for doctor. */
+  patient(file: AppFile): Promise<Omit<Patient, 'past'>>;
   /** Shows a result that is not the last one. */
   show(result: CommandResult): void;
 }
@@ -168,6 +171,10 @@ export async function hold(
     },
     tell: (about, failure) => {
       say({ type: 'failure', failure }, about);
+    },
+    patient: async (one) => {
+      const { openPatient } = await import('./context.js');
+      return openPatient(one, surroundings);
     },
     show: (result) => {
       say({ type: 'result', result });

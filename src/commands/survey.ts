@@ -90,7 +90,7 @@ export async function survey(
   });
 }
 
-function lastDone(app: App, counts: (opened: Opened) => boolean): Opened | null {
+export function lastDone(app: Pick<App, 'store'>, counts: (opened: Opened) => boolean): Opened | null {
   for (const state of app.store.newestFirst()) {
     if (!state.ok || state.value.phase !== 'closed') continue;
     if (state.value.closed.outcome === 'done' && counts(state.value.opened)) return state.value.opened;
@@ -99,7 +99,7 @@ function lastDone(app: App, counts: (opened: Opened) => boolean): Opened | null 
 }
 
 /** What the last finished deploy proved of the proxy, however it ended. */
-function lastProof(app: App): ProxyProof | null {
+export function lastProof(app: Pick<App, 'store'>): ProxyProof | null {
   for (const state of app.store.newestFirst()) {
     if (state.ok && state.value.phase === 'closed') return state.value.closed.proof;
     if (state.ok && pastPivot(state.value) && state.value.phase !== 'closed') {

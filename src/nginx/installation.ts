@@ -16,6 +16,8 @@ export interface Compiled {
   readonly errorLog: string;
   /** Whom workers run as when the configuration does not say. `groups`: names for its group, the first that exists. */
   readonly user: { readonly name: string; readonly groups: readonly string[] };
+  /** `1.22.1`; null where it does not say. */
+  readonly version: string | null;
 }
 
 const BINARIES = [
@@ -67,5 +69,6 @@ export function parseCompiled(output: string): Compiled | null {
     pidfile: under(option('pid-path') ?? 'logs/nginx.pid'),
     errorLog: errorLog === 'stderr' ? errorLog : under(errorLog),
     user: { name: user ?? 'nobody', groups: group === null ? ['nobody', 'nogroup'] : [group] },
+    version: /^(?:nginx|openresty) version: \S+?\/(\d+(?:\.\d+)*)/m.exec(output)?.[1] ?? null,
   };
 }

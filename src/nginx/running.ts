@@ -335,7 +335,7 @@ const statusOf = (master: ProcessId, { serving, untitled, retiring }: Workers): 
  * times are computed from a boot time in whole seconds, and reading a configuration takes a while. A folder from
  * which an include takes its files ends in `/`: its change is one that came, went or got another name.
  */
-function younger(tree: Tree, started: number): readonly string[] {
+export function younger(tree: Tree, started: number): readonly string[] {
   return [...changes(tree)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
 }
 const SAFETY = 2000;

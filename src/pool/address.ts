@@ -10,7 +10,7 @@ import { collide, spell } from './slots.js';
 import type { PoolSlot } from './slots.js';
 
 /** sun_path of sockaddr_un holds 108 bytes, one of them the final NUL; FPM cuts a longer one short. */
-const MAX_PATH = 107;
+export const MAX_PATH = 107;
 
 /**
  * As FPM reads `listen` (fpm_sockets_domain_from_address): digits alone are a port, a colon

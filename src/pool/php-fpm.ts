@@ -247,6 +247,7 @@ async function read(
       name === section ? [] : (dump.get(name)?.get('access.log') ?? []),
     ),
     controlTimeout: seconds(global.get('process_control_timeout')) * 1000,
+    backlog: Number(own.get('listen.backlog') ?? -1),
     pm: own.get('pm') as FpmSlot['pm'],
     startWorkers: startWorkers(own),
     allStartWorkers: workers.reduce((sum, each) => sum + each, 0),

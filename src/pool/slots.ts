@@ -97,6 +97,8 @@ export interface FpmSlot extends CommonSlot {
   readonly otherLogs: readonly string[];
   /** process_control_timeout, ms. */
   readonly controlTimeout: number;
+  /** listen.backlog; below 0: FPM's own. */
+  readonly backlog: number;
   readonly pm: 'static' | 'dynamic' | 'ondemand';
   /** Workers right after a start; of its own pool, and of all pools of its master. */
   readonly startWorkers: number;

@@ -44,6 +44,21 @@ export const readable = (path: string): boolean =>
   io(() => {
     fse.accessSync(path, constants.R_OK);
   }).ok;
+/**
+ * Whether this process could make files in a folder: its mode, its owner, its file system and its immutable flag
+ * allow it (access(2), which changes nothing). Room is another question.
+ */
+export const writable = (folder: string): Io<void> =>
+  io(() => {
+    fse.accessSync(folder, constants.W_OK | constants.X_OK);
+  });
+
+/** Bytes that this process may still take in the file system of a path; 0 where it has no inode left. */
+export const roomAt = (path: string): Io<number> =>
+  io(() => {
+    const { bavail, bsize, files, ffree } = fse.statfsSync(path);
+    return files > 0 && ffree === 0 ? 0 : bavail * bsize;
+  });
 
 export interface FileFacts {
   readonly kind: 'file' | 'folder' | 'link' | 'socket' | 'other';

@@ -3,8 +3,8 @@
  * failure keeps its facts and gains its sentence; the sentence also goes to stderr,
  * for whoever reads the log of a job whose stdout a machine reads.
  */
-import type { CommandResult, Event, Failure, Timings, Warning } from '../event.js';
-import { failureMessage, messageLines, warningMessage } from './message.js';
+import type { CommandResult, Event, Failure, Finding, Timings, Warning } from '../event.js';
+import { failureMessage, findingMessage, messageLines, warningMessage } from './message.js';
 import type { Message } from './message.js';
 import type { Out } from './out.js';
 import type { Reporter } from './reporter.js';
@@ -101,6 +101,7 @@ function resultBody(result: CommandResult, app: string | null): object {
     apps,
     pools,
     history,
+    findings,
     ...rest
   } = result;
   return {
@@ -132,8 +133,19 @@ function resultBody(result: CommandResult, app: string | null): object {
     ...(history === undefined
       ? {}
       : { history: history.map((entry) => ({ ...entry, ms: whole(entry.ms) })) }),
+    ...(findings === undefined ? {} : { findings: findings.map(found) }),
     ...rest,
   };
+}
+
+/** Its words, and as evidence the facts that they were made of. */
+function found(finding: Finding): object {
+  const { severity, app, fixable } = finding;
+  const about =
+    'failure' in finding ? finding.failure : 'warning' in finding ? finding.warning : finding.observation;
+  const { reason, ...facts } = about;
+  const { message, hint } = findingMessage(finding);
+  return { severity, reason, app, message, hint, fixable, evidence: facts };
 }
 
 /** reason, sentence and hint, then the value's own facts. */

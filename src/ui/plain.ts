@@ -78,7 +78,10 @@ export function createPlain(options: PlainOptions): Reporter {
   };
 
   const ended = (result: CommandResult, app: string | null): void => {
-    say(resultTables(result, style.out));
+    // cron mails what is wrong, not that something is
+    if (quiet && result.findings !== undefined && result.exit !== 0)
+      write(options.err, resultTables(result, style.err));
+    else say(resultTables(result, style.out));
     if (result.failure !== undefined) failed(result.failure, app);
     const line = resultLine(result, app);
     if (line === null || (isSilent(result) && !verbose)) return;

@@ -7,6 +7,7 @@ import type {
   CommandResult,
   DemoReport,
   FailureReason,
+  Finding,
   HistoryEntry,
   InitFile,
   InitReport,
@@ -19,7 +20,16 @@ import type {
   StepName,
   WorkerGeneration,
 } from '../event.js';
-import { failureMessage, holderLine, holderText, nextText, planLine, suspectText } from './message.js';
+import {
+  failureMessage,
+  findingMessage,
+  holderLine,
+  holderText,
+  messageLines,
+  nextText,
+  planLine,
+  suspectText,
+} from './message.js';
 import type { Style } from './style.js';
 import { argv, clean, count, duration, inline, list, thousands, when } from './text.js';
 
@@ -33,6 +43,7 @@ export function resultTables(result: CommandResult, style: Style): readonly stri
     ...(result.pools === undefined ? [] : poolLines(result.pools, style)),
     ...(result.history === undefined ? [] : historyLines(result.history, style)),
     ...(result.init === undefined ? [] : nextLines(result.init, style)),
+    ...(result.findings === undefined ? [] : findingLines(result.findings, result.examined ?? [], style)),
     ...(result.demo === undefined ? [] : demoLines(result.demo, style)),
   ];
 }
@@ -115,6 +126,31 @@ export function historyLines(entries: readonly HistoryEntry[], style: Style): re
     entry.cut === 0 ? '0' : style.red(`at most ${thousands(entry.cut)}`),
   ]);
   return align([head.map(style.dim), ...rows], [head.length - 2, head.length - 1]);
+}
+
+/** Each app's findings, then those of the host; a line for an app that has none. */
+export function findingLines(
+  findings: readonly Finding[],
+  examined: readonly string[],
+  style: Style,
+): readonly string[] {
+  const hosts = findings.some(({ app }) => app === null) ? [null] : [];
+  return [...examined, ...hosts].flatMap((app) => {
+    const own = findings.filter((finding) => finding.app === app);
+    const name = style.bold(inline(app ?? 'this host'));
+    if (own.length === 0) return [`${name}: ${style.green('nothing is wrong')}`];
+    return [`${name}:`, ...own.flatMap((finding) => oneFinding(finding, style))];
+  });
+}
+
+function oneFinding(finding: Finding, style: Style): readonly string[] {
+  const { severity } = finding;
+  const [first = '', ...rest] = messageLines(findingMessage(finding));
+  const color = { error: style.red, warning: style.yellow, advice: style.dim }[severity];
+  return [
+    `  ${color(severity.padEnd(7))}  ${first}`,
+    ...rest.map((line) => `           ${line.trimStart()}`),
+  ];
 }
 
 /** Deploys, then request classes, then the verdict. */

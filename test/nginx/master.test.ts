@@ -213,11 +213,14 @@ describe('the master', () => {
 
 describe('nginx -V', () => {
   it('defaults are those of nginx’s configure, relative ones under the prefix', () => {
-    expect(parseCompiled('nginx version: x\nconfigure arguments: --with-debug\n')).toEqual({
+    expect(
+      parseCompiled('nginx version: nginx/1.27.4 (Ubuntu)\nconfigure arguments: --with-debug\n'),
+    ).toEqual({
       prefix: '/usr/local/nginx',
       config: '/usr/local/nginx/conf/nginx.conf',
       pidfile: '/usr/local/nginx/logs/nginx.pid',
       errorLog: '/usr/local/nginx/logs/error.log',
+      version: '1.27.4',
       user: { name: 'nobody', groups: ['nobody', 'nogroup'] },
     });
     expect(parseCompiled('configure arguments: --user=www')).toMatchObject({

@@ -5,6 +5,7 @@ import type { CommandResult, Failure, NginxVerb, Outcome, StepNote, Warning } fr
 import {
   eventLine,
   failureMessage,
+  findingMessage,
   messageLines,
   noteText,
   noticeText,
@@ -16,11 +17,13 @@ import {
 import type { Message } from '../../src/ui/message.js';
 import {
   ALL_FAILURES,
+  ALL_FINDINGS,
   ALL_WARNINGS,
   DEPLOYED,
   FAILURES,
   NOTICES,
   PLAN,
+  OBSERVATIONS,
   RESULT,
   WARNINGS,
 } from './samples.js';
@@ -62,6 +65,31 @@ describe('every warning', () => {
   it('no two say the same', () => {
     const sentences = Object.values(WARNINGS).map((warning) => warningMessage(warning).message);
     expect(new Set(sentences).size).toBe(sentences.length);
+  });
+});
+
+describe('every finding', () => {
+  it.each(ALL_FINDINGS.map((finding) => [JSON.stringify(finding).slice(0, 90), finding] as const))(
+    '%s is a sentence and a hint',
+    (_, finding) => {
+      expectWellSaid(findingMessage(finding));
+      expectWellSaid(findingMessage({ ...finding, app: null }));
+    },
+  );
+
+  it('no two observations say the same', () => {
+    const all = Object.values(OBSERVATIONS);
+    const said = all.map(
+      (observation) => findingMessage({ severity: 'error', app: null, fixable: false, observation }).message,
+    );
+    expect(new Set(said).size).toBe(all.length);
+  });
+
+  it('what --fix mends names it', () => {
+    const [fixable] = ALL_FINDINGS.filter((finding) => finding.fixable);
+    expect(fixable === undefined ? '' : findingMessage(fixable).hint).toContain(
+      '`swap-pool doctor shop --fix`',
+    );
   });
 });
 

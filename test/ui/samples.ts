@@ -6,7 +6,10 @@ import type {
   EventBody,
   Failure,
   FailureReason,
+  Finding,
   Notice,
+  Observation,
+  ObservationReason,
   Plan,
   Question,
   Warning,
@@ -292,6 +295,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   'reference-unused': { reason: 'reference-unused', places: [place] },
   'files-unread': { reason: 'files-unread', files: ['/etc/nginx/conf.d/shop.conf'], slot: 'green' },
   'not-serving': { reason: 'not-serving', apps: ['shop'] },
+  unhealthy: { reason: 'unhealthy', errors: 2, warnings: 1 },
   'demo-cut': { reason: 'demo-cut', cut: 1, requests: 12_345 },
   'demo-needs': { reason: 'demo-needs', missing: ['nginx', 'php-fpm'] },
   bug: { reason: 'bug', detail: 'TypeError: x is not a function\n    at act (/srv/swap-pool.cjs:1:2)' },
@@ -675,3 +679,64 @@ export const STATUS: AppStatus = {
   open: null,
   lock: null,
 };
+
+export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observation, { reason: R }> } = {
+  orphans: {
+    reason: 'orphans',
+    slot: 'green',
+    serves: false,
+    address: 'unix:/run/shop-green.sock',
+    pids: [11, 12],
+    connections: { accepted: 1, queued: 0 },
+  },
+  'several-lives': {
+    reason: 'several-lives',
+    slot: 'green',
+    address: 'unix:/run/shop-green.sock',
+    holders: [suspect, { ...suspect, pid: 13 }],
+  },
+  'master-of-other-config': {
+    reason: 'master-of-other-config',
+    slot: 'green',
+    address: 'unix:/run/shop-green.sock',
+    master: suspect,
+    runs: '/etc/php/8.2/fpm/php-fpm.conf',
+    expected: '/etc/swap-pool/shop.fpm.conf',
+  },
+  'not-served': { reason: 'not-served', slot: 'blue', address: 'unix:/run/shop-blue.sock' },
+  'socket-nameless': {
+    reason: 'socket-nameless',
+    slot: 'blue',
+    address: 'unix:/run/shop-blue.sock',
+    pid: 12,
+    retired: false,
+  },
+  'no-status-listen': { reason: 'no-status-listen', slot: 'blue' },
+  'backlog-cut': { reason: 'backlog-cut', slot: 'blue', backlog: 65_535, somaxconn: 4096 },
+  'socket-path-long': { reason: 'socket-path-long', slot: 'blue', path: '/run/a', bytes: 101, most: 107 },
+  'oldbin-left': { reason: 'oldbin-left', path: '/run/nginx.pid.oldbin', pid: 12 },
+  'worker-retires-long': {
+    reason: 'worker-retires-long',
+    pid: 12,
+    since: '2026-11-21T20:43:01.000Z',
+    ms: 5_400_000,
+  },
+  'shutdown-timeout-unset': { reason: 'shutdown-timeout-unset', config: '/etc/nginx/nginx.conf' },
+  'keep-conn-symlink': { reason: 'keep-conn-symlink', places: [place] },
+  'backup-balancer': { reason: 'backup-balancer', balancer: 'ip_hash', places: [place] },
+  'reload-not-taken': { reason: 'reload-not-taken', files: [place.file], log },
+  'reload-hits-idle': { reason: 'reload-hits-idle', version: '1.22.1', mendable: false, places: [place] },
+  'deploy-left-open': { reason: 'deploy-left-open', deploy: '000042-20261121T204301Z', step: 'drain' },
+  'at-work': { reason: 'at-work', holder },
+  'little-space': { reason: 'little-space', path: '/var/lib', available: 12_288, needed: 262_144 },
+};
+
+/** Each observation as a finding, and one of either other kind. */
+export const ALL_FINDINGS: readonly Finding[] = [
+  ...Object.values(OBSERVATIONS).map(
+    (observation) => ({ severity: 'error', app: 'shop', fixable: false, observation }) as const,
+  ),
+  { severity: 'error', app: 'shop', fixable: false, failure: FAILURES['slot-foreign'] },
+  { severity: 'warning', app: 'shop', fixable: true, warning: WARNINGS['socket-file-stale'] },
+  { severity: 'advice', app: null, fixable: false, observation: OBSERVATIONS['shutdown-timeout-unset'] },
+];

@@ -1,0 +1,149 @@
+/** Everything that doctor can find of one app, whatever of it is broken. Looks only. */
+import type { ProxyView, SlotView } from '../drivers.js';
+import { otherSlot, SLOTS } from '../event.js';
+import type { Failure, Finding, Result, Slot } from '../event.js';
+import { backlog } from './backlog.js';
+import { balancer } from './balancer.js';
+import { idleClients } from './idle-clients.js';
+import { keptConnections } from './kept-connections.js';
+import { leftovers } from './leftovers.js';
+import { nginxFacts } from './nginx-facts.js';
+import { oldBinary } from './old-binary.js';
+import { orphans } from './orphans.js';
+import { deployWarnings } from './pool-advice.js';
+import { reloadNotTaken } from './reload-not-taken.js';
+import { retiringWorkers } from './retiring-workers.js';
+import { served } from './served.js';
+import { socketPath, tooLong } from './socket-path.js';
+import { statusListen } from './status-listen.js';
+import { replaceable, storage } from './storage.js';
+import { strangers } from './stranger.js';
+import type { Check, Patient, Subject, Verdict } from './subject.js';
+
+const CHECKS: readonly Check[] = [
+  served,
+  strangers,
+  orphans,
+  leftovers,
+  reloadNotTaken,
+  balancer,
+  oldBinary,
+  keptConnections,
+  retiringWorkers,
+  deployWarnings,
+  statusListen,
+  backlog,
+  socketPath,
+  idleClients,
+];
+
+/** In the order of the checks; the caller sorts. */
+export async function examine(patient: Patient): Promise<readonly Finding[]> {
+  const verdicts = [...ofState(patient), ...(await ofSite(patient))];
+  const once = new Map(verdicts.map((verdict) => [JSON.stringify(verdict), verdict]));
+  return [...once.values()].map(({ host, fixable, ...found }) => ({
+    ...found,
+    app: host === true ? null : patient.app,
+    fixable: fixable === true,
+  }));
+}
+
+/** What needs no configuration. */
+function ofState({ folders, app, past, lockHolder }: Patient): readonly Verdict[] {
+  const { owned, open } = past;
+  const found: Verdict[] = [];
+  if (lockHolder !== null) {
+    found.push({ severity: 'advice', observation: { reason: 'at-work', holder: lockHolder } });
+  } else if (open !== null) {
+    found.push({ severity: 'error', observation: { reason: 'deploy-left-open', ...open } });
+  }
+  if (!owned.ok) found.push(failed(owned.failure));
+  return [...found, ...storage(folders, app)];
+}
+
+async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
+  const { fs, root, config, pools, folders, past, lockHolder } = patient;
+  if (!config.ok) return [failed(config.failure)];
+  const found: Verdict[] = [];
+  if (pools?.ok === false) found.push(tooLong(pools.failure) ?? failed(pools.failure));
+  const own = pools?.ok === true ? pools.value : null;
+  const { views, failures } = viewsNow(patient);
+  found.push(...failures.map(failed));
+
+  const nginx = await nginxFacts(fs, config.value, own, root);
+  const surveyed = patient.proxy === null ? null : await patient.proxy.survey(past.proof);
+  const proxy = surveyed?.ok === true ? surveyed.value : null;
+  // the survey reads the same, and more
+  const unread = surveyed ?? nginx;
+  if (!unread.ok) found.push(failed(unread.failure));
+  if (nginx.ok && nginx.value.workers === null) {
+    found.push(failed({ reason: 'nginx-not-running', config: nginx.value.nginx.config }));
+  }
+  const subject: Subject = {
+    fs,
+    config: config.value,
+    slots: own?.slots ?? null,
+    views,
+    active: await activeSlot(patient, views, proxy),
+    pools: own,
+    proxy,
+    nginx: nginx.ok ? nginx.value : null,
+    silent: await silentPools(patient, views),
+    folders,
+    inBetween: lockHolder !== null || past.open !== null,
+  };
+  const { switch: by } = config.value;
+  return [
+    ...found,
+    ...CHECKS.flatMap((check) => check(subject)),
+    ...replaceable(proxy, by.by === 'symlink' ? by.link : null),
+  ];
+}
+
+const failed = (failure: Failure): Verdict => ({ severity: 'error', failure });
+
+function viewsNow({ pools }: Patient): {
+  readonly views: Subject['views'];
+  readonly failures: readonly Failure[];
+} {
+  const views: Partial<Record<Slot, SlotView>> = {};
+  const failures: Failure[] = [];
+  if (pools?.ok !== true) return { views, failures };
+  for (const slot of SLOTS) {
+    const view = pools.value.observe(slot);
+    if (view.ok) views[slot] = view.value;
+    else failures.push(view.failure);
+  }
+  return { views, failures };
+}
+
+/** As the proxy names it; where its files are broken, as they would name it; else as it was left. */
+async function activeSlot(
+  { proxy, past }: Patient,
+  views: Subject['views'],
+  seen: ProxyView | null,
+): Promise<Slot | null> {
+  if (seen?.active != null) return seen.active;
+  for (const slot of SLOTS) {
+    const named: Result<boolean> | null = seen === null && proxy !== null ? await proxy.names(slot) : null;
+    if (named?.ok === true && named.value) return slot;
+  }
+  if (past.last !== null) return past.last;
+  const alive = SLOTS.filter((slot) => views[slot]?.life != null);
+  const [only] = alive;
+  return only !== undefined && views[otherSlot(only)]?.life == null ? only : null;
+}
+
+/** Asks those that run, as nginx's workers' user, once and not for long. */
+async function silentPools({ probe }: Patient, views: Subject['views']): Promise<Subject['silent']> {
+  const found: Partial<Record<Slot, Failure>> = {};
+  if (probe === null) return found;
+  // one after the other: a probe connects as somebody else, for the length of one call
+  for (const slot of SLOTS) {
+    const view = views[slot];
+    if (view === undefined || view.life === null || view.retired) continue;
+    const answered = await probe.probe(slot);
+    if (!answered.ok) found[slot] = answered.failure;
+  }
+  return found;
+}

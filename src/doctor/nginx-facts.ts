@@ -1,0 +1,49 @@
+/** The nginx that an app means, as far as it can be known without its pools, and without a test of its files. */
+import { fail, ok } from '../event.js';
+import type { Result } from '../event.js';
+import type { Config } from '../config/resolve.js';
+import { errorLogOf, loadTree, pidfileOf, resolverFor } from '../nginx/config-tree.js';
+import { createFinder } from '../nginx/master.js';
+import { logSince, logSize } from '../nginx/reload.js';
+import { readWorkers } from '../nginx/workers.js';
+import type { Pools } from '../pool/driver.js';
+import { startedAt } from '../system/proc.js';
+import type { Procfs } from '../system/proc.js';
+import type { NginxFacts } from './subject.js';
+
+/** Fails as a survey does: with what kept it from being found or read. */
+export async function nginxFacts(
+  fs: Procfs,
+  { nginx: keys }: Config,
+  pools: Pools | null,
+  root: boolean,
+): Promise<Result<NginxFacts>> {
+  const found = await createFinder({ fs, keys, root, timeout: PATIENCE }).locate();
+  if (!found.ok) return fail(found.failure);
+  const nginx = found.value;
+  const { master } = nginx;
+  const tree = loadTree(nginx);
+  if (!tree.ok) return tree;
+  const compiled = await nginx.compiled();
+  const pidfile = await pidfileOf(nginx, tree.value);
+  const errorLog = await errorLogOf(nginx, tree.value);
+  return ok({
+    nginx,
+    tree: tree.value,
+    resolver: pools === null ? null : await resolverFor(tree.value, pools.addresses, pools.others),
+    workers: master === null ? null : readWorkers(fs, master),
+    born: (id) => startedAt(fs, id),
+    version: compiled.ok ? compiled.value.version : null,
+    pidfile: pidfile.ok ? pidfile.value : null,
+    log: () => {
+      if (errorLog === null || master === null) return '';
+      const lines = logSince(errorLog, Math.max(0, logSize(errorLog) - LATEST), master.pid).split('\n');
+      return lines.filter((line) => /\[(error|crit|alert|emerg)\]/.test(line)).join('\n');
+    },
+  });
+}
+
+/** How long a program may take to say what it is, ms. */
+const PATIENCE = 3000;
+/** How far back its error log is looked at, bytes. */
+const LATEST = 64 * 1024;

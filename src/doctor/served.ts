@@ -1,0 +1,40 @@
+/** Whether anybody answers for the site, and whether everybody who runs can be reached. */
+import type { SlotView } from '../drivers.js';
+import { otherSlot } from '../event.js';
+import { socketFile } from '../pool/socket-file.js';
+import type { Check, Verdict } from './subject.js';
+import { viewsOf } from './subject.js';
+
+export const served: Check = (subject) => {
+  const { active, views, silent, inBetween } = subject;
+  const found: Verdict[] = [];
+  for (const view of viewsOf(subject)) {
+    const nameless = namelessness(view);
+    if (nameless !== null && !(inBetween && nameless.retired)) {
+      found.push({ severity: 'error', observation: nameless });
+      continue;
+    }
+    const failure = silent[view.slot];
+    if (failure !== undefined) found.push({ severity: view.slot === active ? 'error' : 'warning', failure });
+  }
+  const serving = active === null ? undefined : views[active];
+  if (serving === undefined) return found;
+  const { slot, address, life, state } = serving;
+  if (life === null && state !== 'foreign') {
+    found.push({ severity: 'error', observation: { reason: 'not-served', slot, address } });
+  }
+  const standby = views[otherSlot(slot)];
+  if (standby?.state === 'running' && !inBetween) {
+    const pid = standby.life?.master?.pid ?? null;
+    found.push({ severity: 'warning', warning: { reason: 'standby-running', slot: standby.slot, pid } });
+  }
+  return found;
+};
+
+function namelessness({ slot, address, life, retired }: SlotView) {
+  if (life === null || !address.startsWith('unix:')) return null;
+  const missing = socketFile(address.slice('unix:'.length)) === 'missing';
+  if (!retired && !missing) return null;
+  const pid = life.master?.pid ?? null;
+  return { reason: 'socket-nameless', slot, address, pid, retired } as const;
+}

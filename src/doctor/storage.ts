@@ -1,0 +1,53 @@
+/** Whether a deploy could write what it has to: its journal, its locks, nginx's files or the link. */
+import { dirname, join } from 'node:path';
+import type { ProxyView } from '../drivers.js';
+import { factsThroughLinks, realPath, roomAt, writable } from '../system/files.js';
+import type { Folders, Verdict } from './subject.js';
+
+/** What a deploy's journal reserves, and what FPM's words need beside it; bytes. */
+const NEEDED = 256 * 1024;
+
+/** The folders need not be there yet: then the first one above them that is. */
+export function storage({ state, run, locks }: Folders, app: string): readonly Verdict[] {
+  const folders = [...new Set([join(state, app), run, locks])].map(firstThere);
+  return [...new Set(folders)].flatMap((path) => {
+    const failure = unwritable(path);
+    if (failure !== null) {
+      return [{ severity: 'error', failure: { reason: 'state-unwritable', path, code: failure } }];
+    }
+    const room = roomAt(path);
+    return room.ok ? roomy(path, room.value) : [];
+  });
+}
+
+/** What the switch would replace. */
+export function replaceable(proxy: ProxyView | null, link: string | null): readonly Verdict[] {
+  const files = link === null ? (proxy?.changes ?? []).map(({ file }) => file) : [link];
+  return files.flatMap((file) => {
+    const real = link === null ? realPath(file) : null;
+    const code = unwritable(firstThere(dirname(real?.ok === true ? real.value : file)));
+    if (code === null) return [];
+    return [{ severity: 'error', failure: { reason: 'config-unwritable', file, code } }];
+  });
+}
+
+/** Pure. */
+export function roomy(path: string, available: number): readonly Verdict[] {
+  if (available >= NEEDED) return [];
+  const observation = { reason: 'little-space', path, available, needed: NEEDED } as const;
+  return [{ severity: 'error', observation }];
+}
+
+function unwritable(folder: string): string | null {
+  const found = factsThroughLinks(folder);
+  if (found.ok && found.value.kind !== 'folder') return 'ENOTDIR';
+  const may = writable(folder);
+  return may.ok ? null : may.code;
+}
+
+/** A part of the path that cannot be looked at is there, whatever it is. */
+function firstThere(path: string): string {
+  const found = factsThroughLinks(path);
+  if (found.ok || (found.code !== 'ENOENT' && found.code !== 'ENOTDIR') || path === '/') return path;
+  return firstThere(dirname(path));
+}
