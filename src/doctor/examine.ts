@@ -62,7 +62,7 @@ function ofState({ folders, app, past, lockHolder }: Patient): readonly Verdict[
 }
 
 async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
-  const { fs, root, config, pools, folders, past, lockHolder } = patient;
+  const { fs, config, pools, folders, past, lockHolder } = patient;
   if (!config.ok) return [failed(config.failure)];
   const found: Verdict[] = [];
   if (pools?.ok === false) found.push(tooLong(pools.failure) ?? failed(pools.failure));
@@ -70,7 +70,7 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
   const { views, failures } = viewsNow(patient);
   found.push(...failures.map(failed));
 
-  const nginx = await nginxFacts(fs, config.value, own, root);
+  const nginx = await nginxFacts(patient, config.value, own);
   const surveyed = patient.proxy === null ? null : await patient.proxy.survey(past.proof);
   const proxy = surveyed?.ok === true ? surveyed.value : null;
   // the survey reads the same, and more
@@ -117,21 +117,24 @@ function viewsNow({ pools }: Patient): {
   return { views, failures };
 }
 
+const lives = (view: SlotView | undefined): boolean => (view?.life ?? null) !== null;
+
 /** As the proxy names it; where its files are broken, as they would name it; else as it was left. */
 async function activeSlot(
   { proxy, past }: Patient,
   views: Subject['views'],
   seen: ProxyView | null,
 ): Promise<Slot | null> {
-  if (seen?.active != null) return seen.active;
+  const now = seen?.active ?? null;
+  if (now !== null) return now;
   for (const slot of SLOTS) {
     const named: Result<boolean> | null = seen === null && proxy !== null ? await proxy.names(slot) : null;
     if (named?.ok === true && named.value) return slot;
   }
   if (past.last !== null) return past.last;
-  const alive = SLOTS.filter((slot) => views[slot]?.life != null);
+  const alive = SLOTS.filter((slot) => lives(views[slot]));
   const [only] = alive;
-  return only !== undefined && views[otherSlot(only)]?.life == null ? only : null;
+  return only !== undefined && !lives(views[otherSlot(only)]) ? only : null;
 }
 
 /** Asks those that run, as nginx's workers' user, once and not for long. */

@@ -10,6 +10,8 @@ export const leftovers: Check = (subject) =>
 function judge({ life, state }: SlotView, warning: Warning): readonly Verdict[] {
   if (warning.reason === 'socket-file-stale') return [{ severity: 'warning', warning, fixable: true }];
   if (warning.reason !== 'pidfile') return [];
+  // whoever holds the address is a finding of its own
+  if (state === 'foreign' && warning.state === 'missing') return [];
   const swept = life === null && state !== 'foreign' && SWEPT.has(warning.state);
   return [{ severity: 'warning', warning, ...(swept ? { fixable: true } : {}) }];
 }

@@ -2,21 +2,22 @@
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
 import type { Config } from '../config/resolve.js';
-import { errorLogOf, loadTree, pidfileOf, resolverFor } from '../nginx/config-tree.js';
+import { errorLogOf, hashOf, loadTree, pidfileOf, resolverFor } from '../nginx/config-tree.js';
 import { createFinder } from '../nginx/master.js';
 import { logSince, logSize } from '../nginx/reload.js';
+import { createSharedProof } from '../nginx/shared-proof.js';
 import { readWorkers } from '../nginx/workers.js';
 import type { Pools } from '../pool/driver.js';
+import { realPath } from '../system/files.js';
+import { proxyProof } from '../system/places.js';
 import { startedAt } from '../system/proc.js';
-import type { Procfs } from '../system/proc.js';
-import type { NginxFacts } from './subject.js';
+import type { NginxFacts, Patient } from './subject.js';
 
 /** Fails as a survey does: with what kept it from being found or read. */
 export async function nginxFacts(
-  fs: Procfs,
+  { fs, root, past, folders }: Pick<Patient, 'fs' | 'root' | 'past' | 'folders'>,
   { nginx: keys }: Config,
   pools: Pools | null,
-  root: boolean,
 ): Promise<Result<NginxFacts>> {
   const found = await createFinder({ fs, keys, root, timeout: PATIENCE }).locate();
   if (!found.ok) return fail(found.failure);
@@ -24,12 +25,16 @@ export async function nginxFacts(
   const { master } = nginx;
   const tree = loadTree(nginx);
   if (!tree.ok) return tree;
+  const real = realPath(nginx.config);
+  const shared = createSharedProof(proxyProof(folders.locks, real.ok ? real.value : nginx.config)).read();
   const compiled = await nginx.compiled();
   const pidfile = await pidfileOf(nginx, tree.value);
   const errorLog = await errorLogOf(nginx, tree.value);
   return ok({
     nginx,
     tree: tree.value,
+    hash: hashOf(tree.value),
+    proofs: [past.proof, shared].filter((proof) => proof !== null),
     resolver: pools === null ? null : await resolverFor(tree.value, pools.addresses, pools.others),
     workers: master === null ? null : readWorkers(fs, master),
     born: (id) => startedAt(fs, id),

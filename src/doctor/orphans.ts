@@ -9,7 +9,8 @@ export const orphans: Check = (subject) =>
     const { slot, address, connections, life } = view;
     if (view.state !== 'orphaned' || life === null) return [];
     const { proxy } = subject;
-    const serves = proxy?.active == null || proxy.differing.length > 0 ? null : proxy.active === slot;
+    const named = proxy?.differing.length === 0 ? proxy.active : null;
+    const serves = named === null ? null : named === slot;
     const pids = life.workers.map(({ pid }) => pid);
     const observation = { reason: 'orphans', slot, serves, address, pids, connections } as const;
     const idle = serves === false && subject.views[otherSlot(slot)] !== undefined && !subject.inBetween;

@@ -15,8 +15,9 @@ export const deployWarnings: Check = ({ pools, proxy, views, active, slots }) =>
   if (proxy !== null && proxy.otherPools.length > 0) {
     found.push({ reason: 'master-shared', places: proxy.otherPools });
   }
-  if (proxy?.active != null && proxy.leftBehind.length > 0) {
-    found.push({ reason: 'left-behind', slot: proxy.active, places: proxy.leftBehind });
+  const named = proxy?.active ?? null;
+  if (named !== null && proxy !== null && proxy.leftBehind.length > 0) {
+    found.push({ reason: 'left-behind', slot: named, places: proxy.leftBehind });
   }
   const once = new Map(found.map((warning) => [JSON.stringify(warning), warning]));
   return [...once.values()].map((warning) => ({ severity: SEVERITY[warning.reason] ?? 'warning', warning }));

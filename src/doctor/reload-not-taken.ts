@@ -1,6 +1,6 @@
 /** nginx goes on with what it has when a reload fails, and nobody is told: the files then say what is not so. */
-import type { ProcessId } from '../event.js';
 import { younger } from '../nginx/running.js';
+import { sameProcesses } from '../nginx/workers.js';
 import type { Check, NginxFacts } from './subject.js';
 
 export const reloadNotTaken: Check = ({ proxy, nginx }) => {
@@ -9,8 +9,13 @@ export const reloadNotTaken: Check = ({ proxy, nginx }) => {
   return [{ severity: 'error', observation: { reason: 'reload-not-taken', files, log: nginx.log() } }];
 };
 
-/** What changed since, where the files are broken and a survey gets no further. */
-function sinceBirth({ tree, workers, born }: NginxFacts): readonly string[] {
-  const serving: readonly ProcessId[] = workers?.serving ?? [];
-  return serving.length === 0 ? [] : younger(tree, Math.min(...serving.map(born)));
+/**
+ * What changed since the workers were born, where a survey gets no further; nothing, where they were proven to run
+ * these very files.
+ */
+function sinceBirth({ tree, hash, workers, born, proofs }: NginxFacts): readonly string[] {
+  const serving = workers?.serving ?? [];
+  if (serving.length === 0) return [];
+  const proven = proofs.some((proof) => proof.hash === hash && sameProcesses(proof.workers, serving));
+  return proven ? [] : younger(tree, Math.min(...serving.map(born)));
 }

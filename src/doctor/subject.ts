@@ -48,6 +48,9 @@ export interface Past {
 export interface NginxFacts {
   readonly nginx: Nginx;
   readonly tree: Tree;
+  readonly hash: string;
+  /** What was last proven to run, by a deploy of this app and by anybody's. */
+  readonly proofs: readonly ProxyProof[];
   /** null: the pools' addresses are not known. */
   readonly resolver: Resolver | null;
   /** null: it does not run. */

@@ -273,6 +273,12 @@ export class Rig {
     return readFileSync(this.sandbox.path(...path), 'utf8');
   }
 
+  /** Every file's text by its path; sockets and logs left out. For what must change nothing. */
+  contents(): ReadonlyMap<string, string> {
+    const paths = filesOf(this.sandbox).filter((path) => !/^(log|work)\/|\.sock$/.test(path));
+    return new Map(paths.map((path) => [path, this.read(path)]));
+  }
+
   append(text: string, ...path: readonly string[]): void {
     appendFileSync(this.sandbox.path(...path), text);
   }

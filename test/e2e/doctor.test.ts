@@ -1,0 +1,371 @@
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { Severity } from '../../src/event.js';
+import { PROGRAM, type Run } from '../support/command.js';
+import { withRig, type Rig } from '../support/rig.js';
+import { deadPid, listener, otherFpm } from '../support/strangers.js';
+
+const isRoot = process.geteuid?.() === 0;
+
+interface Seen {
+  readonly severity: Severity;
+  readonly reason: string;
+  readonly app: string | null;
+  readonly message: string;
+  readonly hint: string;
+  readonly fixable: boolean;
+  readonly evidence: Readonly<Record<string, unknown>>;
+}
+
+const findings = (run: Run): readonly Seen[] => run.result['findings'] as readonly Seen[];
+/** What is wrong, advice left out. */
+const wrong = (run: Run): string[] =>
+  findings(run)
+    .filter(({ severity }) => severity !== 'advice')
+    .map(({ severity, reason }) => `${severity} ${reason}`);
+const only = (run: Run, reason: string): Seen => {
+  const [first, ...more] = findings(run).filter((one) => one.reason === reason);
+  if (first === undefined || more.length > 0) throw new Error(`not one ${reason}: ${run.stdout}`);
+  return first;
+};
+
+/** Doctor's look, which changes no file. */
+async function look(rig: Rig, args: readonly string[] = []): Promise<Run> {
+  const before = rig.contents();
+  const run = await rig.run(['doctor', ...args]);
+  expect(rig.contents()).toEqual(before);
+  for (const one of run.exit === 2 ? [] : findings(run)) {
+    expect(one).toMatchObject({ message: expect.any(String) as string, hint: expect.any(String) as string });
+  }
+  return run;
+}
+
+describe('a healthy site', () => {
+  it('has no finding but advice, and exit 0', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      expect(await look(rig)).toMatchObject({ exit: 0, result: { command: 'doctor', examined: ['demo'] } });
+      await rig.deploy();
+      const run = await look(rig, ['demo']);
+      expect({ exit: run.exit, wrong: wrong(run) }).toEqual({ exit: 0, wrong: [] });
+      expect(findings(run).map(({ reason, app }) => [reason, app])).toEqual([
+        ['shutdown-timeout-unset', null],
+        ['reload-hits-idle', null],
+      ]);
+    }));
+
+  it('with a symlink and a worker_shutdown_timeout has none at all, and doctor says so', () =>
+    withRig({ switch: 'symlink', nginxMain: 'worker_shutdown_timeout 1m;' }, async (rig) => {
+      await rig.deployed();
+      const run = await rig.run(['doctor'], { json: false });
+      expect(run).toMatchObject({ exit: 0, stdout: 'demo: nothing is wrong\n', stderr: '' });
+      expect(await rig.run(['doctor', '-q'], { json: false })).toMatchObject({ stdout: '', stderr: '' });
+    }));
+});
+
+// as a HUP does, too, where FPM is built so; elsewhere that reloads it
+describe('a master that was killed', () => {
+  it('leaves orphans that serve: named, left alone, and ended by the deploy that is named', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.signalPool('blue', 'SIGKILL');
+      const run = await look(rig);
+      expect(run.exit).toBe(1);
+      expect(wrong(run)).toEqual(['error orphans', 'warning pidfile']);
+      const orphans = only(run, 'orphans');
+      expect(orphans).toMatchObject({
+        app: 'demo',
+        fixable: false,
+        evidence: { slot: 'blue', serves: true },
+      });
+      expect((orphans.evidence['pids'] as number[]).length).toBe(16);
+      expect(orphans.hint).toContain('`swap-pool deploy demo`');
+      const plain = await rig.run(['doctor', '-q'], { json: false });
+      expect(plain.stdout).toBe('');
+      expect(plain.stderr).toContain(orphans.message);
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      expect(await look(rig)).toMatchObject({ exit: 0 });
+    }));
+
+  it('leaves orphans in the standby that may be ended', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.sandbox.startPool('green');
+      expect(wrong(await look(rig))).toEqual(['warning standby-running']);
+      await rig.signalPool('green', 'SIGKILL');
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['error orphans', 'warning pidfile']);
+      expect(only(run, 'orphans')).toMatchObject({
+        fixable: true,
+        evidence: { slot: 'green', serves: false },
+      });
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      expect(await look(rig)).toMatchObject({ exit: 0 });
+    }));
+});
+
+describe('who else is there', () => {
+  it('a stranger at an address is named by pid, command and user', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const stranger = await listener(rig.site().address.green);
+      try {
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error slot-foreign']);
+        const user = isRoot ? 'root' : (expect.any(String) as string);
+        expect(only(run, 'slot-foreign').evidence['holder']).toEqual({
+          pid: stranger.pid,
+          command: expect.stringContaining('squatter') as string,
+          user,
+        });
+      } finally {
+        await stranger.end();
+        rmSync(rig.site().address.green.slice('unix:'.length), { force: true });
+      }
+    }));
+
+  it('a php-fpm with another configuration is named with it', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const other = await otherFpm({ listen: rig.site().address.green });
+      try {
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error master-of-other-config']);
+        expect(only(run, 'master-of-other-config').evidence).toMatchObject({
+          slot: 'green',
+          master: { pid: other.pid },
+          runs: expect.stringMatching(/other\.conf$/) as string,
+          expected: rig.site().fpmConfig.green,
+        });
+      } finally {
+        await other.end();
+      }
+    }));
+
+  it('two masters of one slot are told, with both pids', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = rig.site().address.green.slice('unix:'.length);
+      await rig.sandbox.startPool('green');
+      const first = rig.sandbox.poolMaster('green');
+      // what makes FPM believe that nobody is there
+      for (const file of [path, path.replace('.sock', '-status.sock'), rig.site().pidfile.green])
+        rmSync(file);
+      const nameless = await look(rig);
+      expect(only(nameless, 'socket-nameless').evidence).toMatchObject({ pid: first, retired: false });
+      await rig.sandbox.startPool('green');
+      const run = await look(rig);
+      expect(wrong(run)).toContain('error several-lives');
+      const holders = only(run, 'several-lives').evidence['holders'] as { pid: number }[];
+      expect(holders.map(({ pid }) => pid).sort()).toEqual([first, rig.sandbox.poolMaster('green')].sort());
+      rig.allow.bothSlots = true;
+      rig.allow.strays.push(/demo-green/);
+    }));
+
+  it.runIf(isRoot)('a socket that nginx’s user cannot open is told with that user', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = rig.site().address.blue.slice('unix:'.length);
+      chownSync(path, 0, 0);
+      chmodSync(path, 0o600);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['error probe-failed']);
+      expect(only(run, 'probe-failed').evidence).toMatchObject({
+        slot: 'blue',
+        answer: { kind: 'permission' },
+      });
+      expect(only(run, 'probe-failed').hint).toContain('listen.group');
+    }),
+  );
+
+  it('a pool that does not answer is a finding, and so is a site that nobody serves', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      rig.breakSlot('blue', 'hang');
+      expect(wrong(await look(rig))).toEqual(['error probe-failed']);
+      rig.breakSlot('blue', null);
+      await rig.signalPool('blue', 'SIGTERM');
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['error not-served']);
+      expect(only(run, 'not-served').hint).toContain('`swap-pool start demo`');
+    }));
+});
+
+describe('leftovers', () => {
+  it('a stale pidfile is told, and what it names', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const pid = await deadPid();
+      rig.writePidfile('green', `${pid}\n`);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning pidfile']);
+      expect(only(run, 'pidfile')).toMatchObject({ fixable: true, evidence: { state: 'dead', pid } });
+      rmSync(rig.site().pidfile.green);
+    }));
+
+  it('a deploy that died is told with its step, and what it left is no finding of its own', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.deploy([], { dieAt: { when: 'written', record: 6 } });
+      const run = await look(rig);
+      expect(run.exit).toBe(1);
+      expect(wrong(run)).toEqual(['error deploy-left-open']);
+      expect(only(run, 'deploy-left-open').hint).toContain('`swap-pool recover demo`');
+      expect(await rig.run(['recover'])).toMatchObject({ result: { outcome: 'reverted' } });
+      expect(await look(rig)).toMatchObject({ exit: 0 });
+    }));
+
+  it('an .oldbin without its master is left behind, one with it is an upgrade under way', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = rig.sandbox.path('run', 'nginx.pid.oldbin');
+      writeFileSync(path, `${await deadPid()}\n`);
+      expect(wrong(await look(rig))).toEqual(['warning oldbin-left']);
+      writeFileSync(path, `${rig.sandbox.nginxMaster() ?? 0}\n`);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['error upgrade-pending']);
+      rmSync(path);
+    }));
+});
+
+describe('nginx', () => {
+  it('a reload that never took is told with the files', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      appendFileSync(rig.site().site, '# a change\n');
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['error reload-not-taken']);
+      expect(only(run, 'reload-not-taken').evidence['files']).toContain(rig.site().site);
+    }));
+
+  it('broken files hide nothing else: the reload, the pools, the settings', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.signalPool('blue', 'SIGKILL');
+      appendFileSync(rig.site().site, 'no_such_directive on;\n');
+      await rig.signalNginx('SIGHUP');
+      await rig.until(() => rig.read('log', 'nginx.log').includes('no_such_directive'));
+      rig.allow.log.push(/no_such_directive/);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual([
+        'error nginx-config-broken',
+        'error orphans',
+        'error reload-not-taken',
+        'warning pidfile',
+      ]);
+      expect(only(run, 'reload-not-taken').evidence['log']).toContain('no_such_directive');
+      expect(only(run, 'orphans').evidence['serves']).toBeNull();
+      expect(findings(run).map(({ reason }) => reason)).toContain('shutdown-timeout-unset');
+      rig.allow.orphans = true;
+      rig.allow.strays.push(/demo-blue/);
+    }));
+
+  it('one that does not run is a finding, and the pools are looked at all the same', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.sandbox.startPool('green');
+      await rig.signalNginx('SIGQUIT', { gone: true });
+      expect(wrong(await look(rig))).toEqual(['error nginx-not-running', 'warning standby-running']);
+      rig.allow.bothSlots = true;
+    }));
+
+  it('a balancer beside a backup, connections that are kept, a backup without max_fails', () =>
+    withRig(
+      {
+        site: { locationLines: 'fastcgi_keep_conn on;' },
+        prepare: ({ sites: [site] }) => {
+          if (site === undefined) return;
+          const text = readFileSync(site.upstream, 'utf8');
+          // below the servers nginx takes it
+          writeFileSync(site.upstream, text.replace(' max_fails=0;', ';').replace(/\}\s*$/, 'ip_hash;\n}\n'));
+        },
+      },
+      async (rig) => {
+        await rig.deployed();
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error backup-balancer', 'warning backup-max-fails']);
+        expect(only(run, 'backup-balancer').evidence).toMatchObject({ balancer: 'ip_hash' });
+        expect(only(run, 'backup-max-fails').evidence['places']).toMatchObject([
+          { file: rig.site().upstream },
+        ]);
+      },
+    ));
+
+  it('a symlink with fastcgi_keep_conn', () =>
+    withRig({ switch: 'symlink', site: { locationLines: 'fastcgi_keep_conn on;' } }, async (rig) => {
+      await rig.deployed();
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning keep-conn-symlink']);
+      expect(only(run, 'keep-conn-symlink').evidence['places']).toMatchObject([{ file: rig.site().site }]);
+    }));
+});
+
+describe('what is broken is a finding, and not the end', () => {
+  it('a pool’s configuration', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      appendFileSync(rig.site().fpmConfig.blue, 'no_such_key = 1\n');
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['error pool-config-invalid']);
+      expect(findings(run).map(({ reason }) => reason)).toContain('shutdown-timeout-unset');
+    }));
+
+  it('an app’s YAML, while another app is looked at', () =>
+    withRig(
+      {
+        sites: [
+          { name: 'one', switch: 'rewrite' },
+          { name: 'two', switch: 'symlink' },
+        ],
+      },
+      async (rig) => {
+        await rig.deployed();
+        await rig.signalPool('blue', 'SIGKILL', { name: 'two' });
+        appendFileSync(rig.site('one').config, 'drian: { timeout: 1 }\n');
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error config-invalid', 'error orphans', 'warning pidfile']);
+        expect(run.result['examined']).toEqual(['one', 'two']);
+        expect([only(run, 'config-invalid').app, only(run, 'orphans').app]).toEqual(['one', 'two']);
+        rig.allow.orphans = true;
+        rig.allow.strays.push(/two-blue/);
+      },
+    ));
+
+  it('the state folder', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const env = { SWAP_POOL_STATE_DIR: rig.sandbox.path('nginx.conf', 'state') };
+      const run = await rig.run(['doctor'], { env });
+      expect(wrong(run)).toContain('error state-unwritable');
+      expect(only(run, 'state-unwritable').evidence).toMatchObject({ code: 'ENOTDIR' });
+      expect(findings(run).map(({ reason }) => reason)).toContain('shutdown-timeout-unset');
+    }));
+
+  it.runIf(isRoot)('a state folder of somebody else’s, and processes that may not be looked at', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const copy = rig.sandbox.path('work', 'swap-pool.cjs');
+      copyFileSync(PROGRAM, copy);
+      const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+      const run = await rig.run(['doctor'], { program: [...nobody, process.execPath, copy] });
+      expect(run.exit).toBe(1);
+      expect(wrong(run)).toEqual(expect.arrayContaining(['error state-unwritable', 'error unobservable']));
+      expect(findings(run).map(({ evidence }) => evidence['path'])).toContain(
+        rig.sandbox.path('state', 'demo'),
+      );
+    }),
+  );
+
+  it('an app that there is not is a wrong command line', () =>
+    withRig({}, async (rig) => {
+      expect(await rig.run(['doctor', 'nobody'])).toMatchObject({ exit: 2 });
+    }));
+});
