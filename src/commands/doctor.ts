@@ -17,7 +17,7 @@ export async function doctor(session: Session, files: readonly AppFile[]): Promi
   );
 }
 
-export async function findingsOf(session: Session, file: AppFile): Promise<readonly Finding[]> {
+async function findingsOf(session: Session, file: AppFile): Promise<readonly Finding[]> {
   const [patient, past] = [await session.patient(file), await pastOf(session, file)];
   return examine({ ...patient, past });
 }

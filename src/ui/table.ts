@@ -129,7 +129,7 @@ export function historyLines(entries: readonly HistoryEntry[], style: Style): re
 }
 
 /** Each app's findings, then those of the host; a line for an app that has none. */
-export function findingLines(
+function findingLines(
   findings: readonly Finding[],
   examined: readonly string[],
   style: Style,
