@@ -168,12 +168,15 @@ async function main(argv: readonly string[]): Promise<void> {
     .argument('[app]')
     .option('-y, --yes', 'do it, although the pool serves the site')
     .option('--wait-lock <duration>', 'wait so long for another swap-pool to finish', duration, 0);
-  command('doctor', 'every finding at once, each with what to do; changes nothing', (session, app) =>
-    session.withFiles(app, async (files) => {
+  command('doctor', 'every finding at once, each with what to do; changes nothing', (session, app, options) =>
+    session.withClear(app, async (files, problem) => {
       const { doctor } = await import('./commands/doctor.js');
-      return doctor(session, files);
+      return doctor(session, files, problem, { fix: options['fix'] === true, yes: options['yes'] === true });
     }),
-  ).argument('[app]');
+  )
+    .argument('[app]')
+    .option('--fix', 'mend what is safe to: leftovers, and orphans that nobody is sent to')
+    .option('-y, --yes', 'do not ask');
   command(
     'demo',
     'a sandbox: a private nginx, two pools, live load, deploys both ways, a verdict',

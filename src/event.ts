@@ -105,6 +105,7 @@ export type ActName = StepName | 'reload' | 'reopen-logs';
 export type Question =
   | { readonly kind: 'init-write'; readonly files: number }
   | { readonly kind: 'nginx-stop'; readonly pid: number; readonly apps: readonly string[] }
+  | { readonly kind: 'doctor-fix'; readonly apps: readonly string[]; readonly findings: number }
   | {
       readonly kind: 'pool-serves';
       readonly verb: PoolVerb;
@@ -526,6 +527,7 @@ export type Failure =
       readonly retiring: number;
     }
   | { readonly reason: 'old-pool-named'; readonly address: string }
+  | { readonly reason: 'deploy-open'; readonly deploy: string; readonly step: StepName | null }
   | { readonly reason: 'unhealthy'; readonly errors: number; readonly warnings: number }
   | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
   | { readonly reason: 'demo-needs'; readonly missing: readonly string[] }
@@ -673,6 +675,9 @@ export type Observation =
   | {
       readonly reason: 'worker-retires-long';
       readonly pid: number;
+      /** What it still serves: connections of clients, and its own to pools and other servers. */
+      readonly clients: number;
+      readonly upstreams: number;
       /** RFC 3339 */
       readonly since: string;
       readonly ms: number;
@@ -959,6 +964,8 @@ export interface CommandResult {
   /** Of `doctor`: the worst first; and which apps were looked at. */
   readonly findings?: readonly Finding[];
   readonly examined?: readonly string[];
+  /** What `--fix` has mended: what was found before and is not found any more. */
+  readonly mended?: readonly Finding[];
   readonly demo?: DemoReport;
   readonly init?: InitReport;
 }

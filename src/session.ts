@@ -37,6 +37,11 @@ export interface Session {
     app: string | undefined,
     run: (files: readonly AppFile[]) => Promise<CommandResult>,
   ): Promise<CommandResult>;
+  /** The same, but a file in the folder that is no app's does not hide those that are. */
+  withClear(
+    app: string | undefined,
+    run: (files: readonly AppFile[], problem: Failure | null) => Promise<CommandResult>,
+  ): Promise<CommandResult>;
   /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
   withEach(
     app: string | undefined,
@@ -128,6 +133,10 @@ export async function hold(
       const [worse, other] = result.exit >= last.exit ? [result, last] : [{ ...result, ...last }, result];
       if (other.failure !== undefined) say({ type: 'failure', failure: other.failure });
       return worse;
+    },
+    withClear: async (wanted, act) => {
+      const found = selectEach({ folder, name: wanted, file });
+      return found.ok ? act(found.value.apps, found.value.misnamed) : refusal(name, found.failure);
     },
     withEach: (wanted, act, how) =>
       session.withFiles(wanted, async (files) => {

@@ -242,9 +242,18 @@ async function takeStandbyDown(deploy: Deploy): Promise<Result<Applied>> {
 
 // ---------------------------------------------------------------- both ways
 
+/** What it takes to take a pool down: a deploy, or somebody who found one where none should be. */
+export type TakingDown = Pick<
+  Deploy,
+  'drivers' | 'emit' | 'interruption' | 'unanswered' | 'cutNow' | 'cut'
+> & {
+  /** `from` null: no slot is known to serve, so it is not asked whether the proxy names this one. */
+  readonly opened: Pick<Deploy['opened'], 'from' | 'to'>;
+};
+
 /** Drain proof, name away, QUIT: how every pool is stopped that somebody may be using. */
-async function takeDown(
-  deploy: Deploy,
+export async function takeDown(
+  deploy: TakingDown,
   slot: Slot,
   life: PoolLife,
   older: readonly OlderWorker[],
@@ -289,7 +298,7 @@ async function takeDown(
  * Whoever the proxy names stays, whatever was planned: a person, or a tool that puts configuration
  * back, may have undone the switch meanwhile. When a site is brought up its only pool is named from the first.
  */
-async function isUnnamed({ opened, drivers }: Deploy, slot: Slot): Promise<Result<void>> {
+async function isUnnamed({ opened, drivers }: TakingDown, slot: Slot): Promise<Result<void>> {
   if (opened.from === null) return ok(undefined);
   const named = await drivers.proxy.names(slot);
   if (!named.ok) return named;
@@ -301,7 +310,11 @@ async function isUnnamed({ opened, drivers }: Deploy, slot: Slot): Promise<Resul
   });
 }
 
-async function stopAndSweep(deploy: Deploy, slot: Slot, life: PoolLife): Promise<Result<StepNote | null>> {
+async function stopAndSweep(
+  deploy: Pick<Deploy, 'drivers' | 'emit'>,
+  slot: Slot,
+  life: PoolLife,
+): Promise<Result<StepNote | null>> {
   const { pool } = deploy.drivers;
   const stopped = await pool.stop(slot, life, (warning) => {
     deploy.emit({ type: 'warning', warning });
@@ -316,14 +329,14 @@ async function stopAndSweep(deploy: Deploy, slot: Slot, life: PoolLife): Promise
 const NEVER = new AbortController().signal;
 
 /** How long a pool may go on serving, and what happens then. */
-const limitsOf = ({ cutNow, drivers }: Deploy): Drivers['drain'] =>
+const limitsOf = ({ cutNow, drivers }: Pick<Deploy, 'cutNow' | 'drivers'>): Drivers['drain'] =>
   cutNow ? { timeout: 0, onTimeout: 'stop' } : drivers.drain;
 
 /** A wait for a pool's last requests came to its deadline, and they are to be cut. */
-const isOver = (deploy: Deploy, failure: Failure): boolean =>
+const isOver = (deploy: TakingDown, failure: Failure): boolean =>
   failure.reason === 'drain-timeout' && limitsOf(deploy).onTimeout === 'stop';
 
-const waits = (deploy: Deploy, slot: Slot, life: PoolLife): Parameters<typeof retire>[0] => ({
+const waits = (deploy: TakingDown, slot: Slot, life: PoolLife): Parameters<typeof retire>[0] => ({
   drivers: { ...deploy.drivers, drain: limitsOf(deploy) },
   emit: deploy.emit,
   signal: NEVER,

@@ -3,6 +3,7 @@ import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
 import type { Config } from '../config/resolve.js';
 import { errorLogOf, hashOf, loadTree, pidfileOf, resolverFor } from '../nginx/config-tree.js';
+import { holdersOf } from '../nginx/holders.js';
 import { createFinder } from '../nginx/master.js';
 import { logSince, logSize } from '../nginx/reload.js';
 import { createSharedProof } from '../nginx/shared-proof.js';
@@ -38,6 +39,10 @@ export async function nginxFacts(
     resolver: pools === null ? null : await resolverFor(tree.value, pools.addresses, pools.others),
     workers: master === null ? null : readWorkers(fs, master),
     born: (id) => startedAt(fs, id),
+    held: (id) => {
+      const [holder] = master === null ? [] : holdersOf(fs, [id], master);
+      return { clients: holder?.clients ?? 0, upstreams: holder?.upstreams ?? 0 };
+    },
     version: compiled.ok ? compiled.value.version : null,
     pidfile: pidfile.ok ? pidfile.value : null,
     log: () => {

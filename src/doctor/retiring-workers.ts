@@ -14,7 +14,13 @@ export const retiringWorkers: Check = ({ nginx }) => {
   return [
     ...longRetiring(nginx, wallClock()).map(({ id, ms }) => {
       const since = new Date(nginx.born(id)).toISOString();
-      const observation = { reason: 'worker-retires-long', pid: id.pid, since, ms } as const;
+      const observation = {
+        reason: 'worker-retires-long',
+        pid: id.pid,
+        ...nginx.held(id),
+        since,
+        ms,
+      } as const;
       return { severity: 'warning', host: true, observation } as const;
     }),
     ...(unset

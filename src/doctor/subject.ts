@@ -57,6 +57,8 @@ export interface NginxFacts {
   readonly workers: Workers | null;
   /** ms since the epoch, by worker */
   readonly born: (id: ProcessId) => number;
+  /** What a worker still serves. */
+  readonly held: (id: ProcessId) => { readonly clients: number; readonly upstreams: number };
   readonly version: string | null;
   readonly pidfile: string | null;
   /** The last lines of its error log that are no mere notices. */

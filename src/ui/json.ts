@@ -102,6 +102,7 @@ function resultBody(result: CommandResult, app: string | null): object {
     pools,
     history,
     findings,
+    mended,
     ...rest
   } = result;
   return {
@@ -134,6 +135,7 @@ function resultBody(result: CommandResult, app: string | null): object {
       ? {}
       : { history: history.map((entry) => ({ ...entry, ms: whole(entry.ms) })) }),
     ...(findings === undefined ? {} : { findings: findings.map(found) }),
+    ...(mended === undefined ? {} : { mended: mended.map(found) }),
     ...rest,
   };
 }

@@ -647,6 +647,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`nginx still sends requests to the old pool at ${failure.address}.`,
         hint: `${run('start', app)} brings up the new one and lets nginx follow its files.`,
       };
+    case 'deploy-open':
+      return {
+        message: say`The deploy ${failure.deploy} is unfinished${failure.step === null ? '' : say` (at ${failure.step})`}, and what is there may be a part of it.`,
+        hint: `${run('recover', app)} ends it first.`,
+      };
     case 'unhealthy': {
       const { errors, warnings } = failure;
       const parts = [
@@ -975,7 +980,7 @@ function observationMessage(seen: Observation, app: string | null): Message {
       };
     case 'worker-retires-long':
       return {
-        message: say`nginx's worker ${seen.pid}, born ${when(seen.since)}, has been shutting down for at least ${duration(seen.ms)} and still serves somebody under an older configuration.`,
+        message: say`nginx's worker ${seen.pid}, born ${when(seen.since)}, has been shutting down for at least ${duration(seen.ms)}: it holds ${count(seen.clients, 'connection')} of clients and ${seen.upstreams} to servers, under an older configuration.`,
         hint: say`See whom: \`ss -tnp | grep pid=${seen.pid},\`. \`worker_shutdown_timeout\` would bound it; a \`backup\` pair or a symlink switch does not wait for it.`,
       };
     case 'shutdown-timeout-unset':
@@ -1257,6 +1262,8 @@ function questionText(question: Question): string {
       return `${question.verb} ${question.slot}?`;
     case 'nginx-stop':
       return 'Go on?';
+    case 'doctor-fix':
+      return say`Mend ${count(question.findings, 'finding')} of ${list(question.apps)}?`;
     default:
       return unworded(question);
   }
@@ -1264,7 +1271,7 @@ function questionText(question: Question): string {
 
 /** What a yes would do to the site; the hint names the way that hurts nobody. null: nothing. */
 function stakesOf(question: Question, app: string | null): Message | null {
-  if (question.kind === 'init-write') return null;
+  if (question.kind === 'init-write' || question.kind === 'doctor-fix') return null;
   if (question.kind === 'nginx-stop') {
     return {
       message: say`This stops nginx (pid ${question.pid}), and with it ${list(question.apps)} and whatever else it serves.`,

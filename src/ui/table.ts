@@ -43,6 +43,7 @@ export function resultTables(result: CommandResult, style: Style): readonly stri
     ...(result.pools === undefined ? [] : poolLines(result.pools, style)),
     ...(result.history === undefined ? [] : historyLines(result.history, style)),
     ...(result.init === undefined ? [] : nextLines(result.init, style)),
+    ...(result.mended ?? []).map((finding) => mendedLine(finding, style)),
     ...(result.findings === undefined ? [] : findingLines(result.findings, result.examined ?? [], style)),
     ...(result.demo === undefined ? [] : demoLines(result.demo, style)),
   ];
@@ -142,6 +143,9 @@ function findingLines(
     return [`${name}:`, ...own.flatMap((finding) => oneFinding(finding, style))];
   });
 }
+
+const mendedLine = (finding: Finding, style: Style): string =>
+  `${style.bold(inline(finding.app ?? 'this host'))}: ${style.green('mended:')} ${findingMessage(finding).message}`;
 
 function oneFinding(finding: Finding, style: Style): readonly string[] {
   const { severity } = finding;

@@ -31,6 +31,7 @@ const view = (slot: Slot, more: Partial<SlotView> = {}): SlotView => ({
   pidfile: 'missing',
   holder: null,
   retired: false,
+  lost: false,
   warnings: [],
   ...more,
 });

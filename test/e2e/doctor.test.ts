@@ -1,14 +1,19 @@
+import { spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Severity } from '../../src/event.js';
+import { request, scriptParams } from '../../src/fastcgi/client.js';
+import { procfs } from '../../src/system/proc.js';
+import { socketsAt } from '../../src/system/sockets.js';
 import { PROGRAM, type Run } from '../support/command.js';
 import { withRig, type Rig } from '../support/rig.js';
 import { deadPid, listener, otherFpm } from '../support/strangers.js';
@@ -47,6 +52,12 @@ async function look(rig: Rig, args: readonly string[] = []): Promise<Run> {
   }
   return run;
 }
+
+/** The connections that the standby holds. */
+const accepted = (rig: Rig): number =>
+  socketsAt(procfs(), { kind: 'unix', path: rig.site().address.green.slice('unix:'.length) }).connections
+    .accepted;
+const isLocked = (path: string): boolean => spawnSync('/usr/bin/flock', ['-n', path, 'true']).status === 1;
 
 describe('a healthy site', () => {
   it('has no finding but advice, and exit 0', () =>
@@ -334,6 +345,16 @@ describe('what is broken is a finding, and not the end', () => {
         expect(wrong(run)).toEqual(['error config-invalid', 'error orphans', 'warning pidfile']);
         expect(run.result['examined']).toEqual(['one', 'two']);
         expect([only(run, 'config-invalid').app, only(run, 'orphans').app]).toEqual(['one', 'two']);
+        // nor does a file that is none hide the others
+        const stray = rig.sandbox.path('config', 'three.yml');
+        writeFileSync(stray, '');
+        expect(wrong(await look(rig, ['two']))).toEqual(['error orphans', 'warning pidfile']);
+        expect(wrong(await look(rig))).toEqual([
+          'error config-invalid',
+          'error config-invalid',
+          ...wrong(run).slice(1),
+        ]);
+        rmSync(stray);
         rig.allow.orphans = true;
         rig.allow.strays.push(/two-blue/);
       },
@@ -367,5 +388,95 @@ describe('what is broken is a finding, and not the end', () => {
   it('an app that there is not is a wrong command line', () =>
     withRig({}, async (rig) => {
       expect(await rig.run(['doctor', 'nobody'])).toMatchObject({ exit: 2 });
+    }));
+});
+
+describe('--fix', () => {
+  const mended = (run: Run): string[] => (run.result['mended'] as Seen[]).map(({ reason }) => reason);
+
+  it('asks, and without anybody to ask it touches nothing: exit 2', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      rig.writePidfile('green', `${await deadPid()}\n`);
+      const run = await look(rig, ['--fix']);
+      expect(run).toMatchObject({ exit: 2, result: { failure: { reason: 'answer-needed' } } });
+      const fixed = await rig.run(['doctor', '--fix', '--yes']);
+      expect(fixed.exit).toBe(0);
+      expect(mended(fixed)).toEqual(['pidfile']);
+      expect(existsSync(rig.site().pidfile.green)).toBe(false);
+      expect(await rig.run(['doctor', '--fix'])).toMatchObject({ exit: 0 });
+    }));
+
+  it.each(['rewrite', 'symlink'] as const)('ends the standby’s orphans, under load, 0 cut: %s', (by) =>
+    withRig({ switch: by }, async (rig) => {
+      await rig.deployed();
+      await rig.load();
+      await rig.sandbox.startPool('green');
+      await rig.signalPool('green', 'SIGKILL');
+      const run = await rig.run(['doctor', '--fix', '--yes']);
+      expect({ exit: run.exit, mended: mended(run), wrong: wrong(run) }).toEqual({
+        exit: 0,
+        mended: ['orphans'],
+        wrong: [],
+      });
+      expect(rig.isListening('green')).toBe(false);
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+    }),
+  );
+
+  it('leaves orphans that serve to a deploy', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.signalPool('blue', 'SIGKILL');
+      const run = await rig.run(['doctor', '--fix', '--yes']);
+      expect(run.exit).toBe(1);
+      expect(wrong(run)).toEqual(['error orphans', 'warning pidfile']);
+      expect(await rig.answering()).toBe('blue');
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+    }));
+
+  it('leaves orphans that somebody is still served by', () =>
+    withRig({ site: { yaml: 'drain: { timeout: 300ms, on-timeout: stop }' } }, async (rig) => {
+      await rig.deployed();
+      await rig.sandbox.startPool('green');
+      const params = scriptParams({
+        file: rig.sandbox.path('www', 'slow.php'),
+        uri: '/slow.php?ms=2500',
+      });
+      const slow = request({ address: rig.site().address.green, params, timeoutMs: 20_000 });
+      await rig.until(() => accepted(rig) === 1);
+      await rig.signalPool('green', 'SIGKILL');
+      const run = await rig.run(['doctor', '--fix', '--yes']);
+      expect(run.exit).toBe(1);
+      expect(only(run, 'orphans').evidence).toMatchObject({ connections: { accepted: 1 } });
+      expect(rig.isListening('green')).toBe(true);
+      expect(await slow).toMatchObject({ ok: true });
+      expect(await rig.run(['doctor', '--fix', '--yes'])).toMatchObject({ exit: 0 });
+    }));
+
+  it('waits for nobody’s lock, and not while a deploy is unfinished', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      await rig.deploy([], { dieAt: { when: 'written', record: 1 } });
+      rig.writePidfile('green', `${await deadPid()}\n`);
+      const open = await rig.run(['doctor', '--fix', '--yes']);
+      expect(open).toMatchObject({ exit: 1, result: { failure: { reason: 'deploy-open' } } });
+      expect(existsSync(rig.site().pidfile.green)).toBe(true);
+      // whoever holds the app's lock is at these very files
+      const holder = spawn('/usr/bin/flock', [
+        '--no-fork',
+        rig.sandbox.path('run', 'demo.lock'),
+        'sleep',
+        '60',
+      ]);
+      try {
+        await rig.until(() => isLocked(rig.sandbox.path('run', 'demo.lock')));
+        const locked = await rig.run(['doctor', '--fix', '--yes']);
+        expect(locked).toMatchObject({ exit: 3, result: { outcome: 'locked' } });
+      } finally {
+        holder.kill('SIGKILL');
+      }
+      expect(await rig.run(['recover'])).toMatchObject({ result: { outcome: 'reverted' } });
+      expect(await rig.run(['doctor', '--fix', '--yes'])).toMatchObject({ exit: 0 });
     }));
 });

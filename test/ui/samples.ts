@@ -718,6 +718,8 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
   'worker-retires-long': {
     reason: 'worker-retires-long',
     pid: 12,
+    clients: 1,
+    upstreams: 2,
     since: '2026-11-21T20:43:01.000Z',
     ms: 5_400_000,
   },
