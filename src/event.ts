@@ -527,7 +527,6 @@ export type Failure =
       readonly retiring: number;
     }
   | { readonly reason: 'old-pool-named'; readonly address: string }
-  | { readonly reason: 'deploy-open'; readonly deploy: string; readonly step: StepName | null }
   | { readonly reason: 'unhealthy'; readonly errors: number; readonly warnings: number }
   | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
   | { readonly reason: 'demo-needs'; readonly missing: readonly string[] }

@@ -647,11 +647,6 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`nginx still sends requests to the old pool at ${failure.address}.`,
         hint: `${run('start', app)} brings up the new one and lets nginx follow its files.`,
       };
-    case 'deploy-open':
-      return {
-        message: say`The deploy ${failure.deploy} is unfinished${failure.step === null ? '' : say` (at ${failure.step})`}, and what is there may be a part of it.`,
-        hint: `${run('recover', app)} ends it first.`,
-      };
     case 'unhealthy': {
       const { errors, warnings } = failure;
       const parts = [

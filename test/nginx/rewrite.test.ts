@@ -466,7 +466,7 @@ describe('survey', () => {
     const proof = value(await proxy().reload());
     expect((await sure(proof)).differing).toEqual([]);
     unlinkSync(rig.path('conf.d/b.conf'));
-    expect((await sure(proof)).differing).toContain(rig.path('conf.d'));
+    expect((await sure(proof)).differing).toContain(`${rig.path('conf.d')}/`);
   });
 
   it('what the last deploy proved agrees at once, and no longer after another reload', async () => {

@@ -34,6 +34,7 @@ describe('a slot is what its socket says', () => {
         pidfile: 'missing',
         holder: null,
         retired: false,
+        lost: false,
         warnings: [],
       });
       return Promise.resolve();
