@@ -1,7 +1,7 @@
 /** `pool reload` and `pool reopen-logs`: what a pool's own master does when it is told to. */
-import type { PoolLife, SlotView } from '../drivers.js';
+import type { SlotView } from '../drivers.js';
 import type { Failure, Warning } from '../event.js';
-import { check, mastered, refused, step } from './pool-work.js';
+import { check, mastered, pidOf, refused, step } from './pool-work.js';
 import type { Ended, Work } from './pool-work.js';
 
 /** Refused while the configuration is broken; the pool is then not touched. */
@@ -52,8 +52,6 @@ function warnOfCuts({ app, slot }: Work, { connections, working }: SlotView): vo
   if (app.drivers.pool.grace(slot) > 0 || connections.accepted + working === 0) return;
   app.emit({ type: 'warning', warning: { reason: 'reload-cuts', slot, connections, working } });
 }
-
-const pidOf = ({ master }: PoolLife) => ({ kind: 'pid', pid: master?.pid ?? 0, adopted: false }) as const;
 
 /** The signal was sent, or could not be. */
 const endOf = (failure: Failure): Ended =>

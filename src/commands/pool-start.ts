@@ -1,6 +1,16 @@
 /** `pool start`, `pool restart` and `pool try-restart`. */
 import { takeDown } from './pool-stop.js';
-import { check, giveNameBack, orphaned, refused, roleOf, settled, step, unsettled } from './pool-work.js';
+import {
+  check,
+  giveNameBack,
+  orphaned,
+  pidOf,
+  refused,
+  roleOf,
+  settled,
+  step,
+  unsettled,
+} from './pool-work.js';
 import type { Ended, Work } from './pool-work.js';
 
 /** Brings the slot's pool up; nothing to do when it runs. Orphans that serve nobody are ended first, as a deploy does. */
@@ -45,12 +55,7 @@ export async function restart(work: Work): Promise<Ended> {
 
 async function launch(work: Work): Promise<Ended> {
   const { app, slot } = work;
-  const started = await step(
-    work,
-    'start',
-    () => app.drivers.pool.start(slot),
-    ({ master }) => ({ kind: 'pid', pid: master?.pid ?? 0, adopted: false }),
-  );
+  const started = await step(work, 'start', () => app.drivers.pool.start(slot), pidOf);
   if (started.ok) return check(work);
   const { failure } = started;
   const undone = ['start-failed', 'start-timeout', 'pool-died'].includes(failure.reason);

@@ -153,6 +153,13 @@ export async function step<T>(
   return done;
 }
 
+/** The process that stands for a pool: its master, or one of those that have none. */
+export const pidOf = ({ master, workers }: PoolLife): StepNote => ({
+  kind: 'pid',
+  pid: (master ?? workers[0])?.pid ?? 0,
+  adopted: false,
+});
+
 /** Whether the pool answers; one that does not goes on as it is. */
 export async function check(work: Work): Promise<Ended> {
   const { app, slot } = work;

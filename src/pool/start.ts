@@ -8,7 +8,7 @@ import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
 import type { Ended } from '../system/exec.js';
-import { argv, identify, isAlive, pids, sameProcess } from '../system/proc.js';
+import { argv, children, identify, isAlive, pids, sameProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { listeningInodes } from '../system/sockets.js';
 import { childrenOf, connectionsOf, look, residents, staff, statusListeners } from './life.js';
@@ -182,10 +182,18 @@ export function isStarting(fs: Procfs, slot: PoolSlot, command: readonly string[
   const raw = pids(fs).flatMap((pid) => {
     const words = argv(fs, pid);
     const same = words.length >= tail.length && tail.every((word, at) => words.at(at - tail.length) === word);
-    return same ? (identify(fs, pid) ?? []) : [];
+    return same && !keeps(fs, slot, pid) ? (identify(fs, pid) ?? []) : [];
   });
   // what has become the pool, of this slot or of the other, has a socket to listen on
   return [...raw, ...mastersOfSlot(fs, slot).map(({ id }) => id)].some((id) => isUnbound(fs, id));
+}
+
+/** Whether a process has started the pool and waits for it, as the shell of a command may: it has no more to do. */
+function keeps(fs: Procfs, slot: PoolSlot, pid: number): boolean {
+  const seen = look(fs, slot.address);
+  if (!seen.ok || seen.value.listeners.length === 0) return false;
+  const inodes = new Set(seen.value.listeners);
+  return children(fs, pid).some((child) => holds(fs, child, inodes));
 }
 
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */

@@ -105,6 +105,26 @@ export const prefork = (): Managed => ({
   processes: [/prefork\.pl/],
 });
 
+/** The same, kept by a shell that waits for it and holds no socket. */
+export const keptByShell = (): Managed => ({
+  ...prefork(),
+  rig: {
+    others: ['/usr/bin/perl', '/bin/sh', '/usr/bin/sh', '/usr/bin/dash'],
+    prepare: (sandbox) => {
+      const script = sandbox.path('serve.sh');
+      const server = resolve('test/support/servers/prefork.pl');
+      writeFileSync(script, `#!/bin/sh\n/usr/bin/perl ${server} "$1"\ntrue\n`, { mode: 0o755 });
+      writePool(sandbox, [
+        'kind: fastcgi',
+        'manager: command',
+        `listen: ${socket(sandbox)}`,
+        `command: { start: [${script}, ${socket(sandbox)}] }`,
+      ]);
+    },
+  },
+  processes: [/prefork\.pl/, /serve\.sh/],
+});
+
 /** One process that waits in epoll, with threads of its own. */
 export const loop = (): Managed => ({
   rig: {
