@@ -30,6 +30,27 @@ const vhost = (pass: string, more = ''): string => `server {
 }
 `;
 
+/** A site as Debian's papers have it: a vhost in sites-available, PHP by the stock pool `www`, with workers enough for the load. */
+export async function putStockSite(host: Host): Promise<void> {
+  putApplication(host);
+  host.write('/etc/nginx/sites-available/shop', vhost(`unix:${stockSocket(host)}`));
+  host.sh('ln -s /etc/nginx/sites-available/shop /etc/nginx/sites-enabled/shop');
+  host.sh(`sed -i 's/^pm.max_children = .*/pm.max_children = 16/' ${stockPool(host)}`);
+  host.sh(`systemctl restart ${stockService(host)}`);
+  await host.reloadNginx();
+}
+
+/** Where the stock pool listens, /run/php/php8.2-fpm.sock or another version's. */
+const stockSocket = (host: Host): string =>
+  host.sh(`sed -n 's/^listen = //p' /etc/php/*/fpm/pool.d/www.conf`);
+
+/** The file of the stock pool `www`. */
+export const stockPool = (host: Host): string => host.sh('ls /etc/php/*/fpm/pool.d/www.conf');
+
+/** php8.2-fpm, or another version's. */
+export const stockService = (host: Host): string =>
+  host.sh('basename /lib/systemd/system/php*-fpm.service .service');
+
 /**
  * README's quick start, from its own files: what a slot listens on, the upstream, the app. The stock pool
  * goes on; nothing of the app's runs yet. With `symlink` the upstream names the link instead, as README says.

@@ -140,3 +140,45 @@ onHost(
     host.allow.failedUnits.push(/^shop-fpm@green/);
   },
 );
+
+onHost(
+  "pool's verbs of units cut nothing, and what they stop systemd does not start again",
+  {},
+  async (host) => {
+    await startUnits(host, 'symlink');
+    // every end but that of a stop
+    host.write('/etc/systemd/system/shop-fpm@blue.service.d/x.conf', '[Service]\nRestart=always\n');
+    host.sh('systemctl daemon-reload');
+    const load = await host.load();
+    expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'green' } });
+    const pool = async (verb: string, slot: 'blue' | 'green'): Promise<unknown[]> => {
+      const run = await host.swapPool(['pool', verb, slot, 'shop']);
+      expect(run, `${verb}\n${run.stdout}${run.stderr}`).toMatchObject({
+        exit: 0,
+        result: { outcome: 'done' },
+      });
+      await load.answered();
+      return run.events.flatMap(({ warning }) => (warning as { reason?: unknown } | undefined)?.reason ?? []);
+    };
+    const main = (slot: string): string => host.sh(`systemctl show -P MainPID shop-fpm@${slot}`);
+
+    await pool('start', 'blue');
+    expect(states(host)).toEqual(['active', 'active']);
+    const first = main('blue');
+    await pool('restart', 'blue');
+    expect(main('blue')).not.toBe(first);
+    const second = main('green');
+    await pool('reload', 'green');
+    await pool('reopen-logs', 'green');
+    expect([main('green'), states(host)]).toEqual([second, ['active', 'active']]);
+    await pool('stop', 'blue');
+    expect(states(host)).toEqual(['inactive', 'active']);
+
+    await pool('start', 'blue');
+    expect(await pool('force-stop', 'blue')).toEqual([]);
+    expect(states(host)).toEqual(['inactive', 'active']);
+    expect(await host.swapPool(['pool', 'status', 'blue', 'shop'])).toMatchObject({ exit: 3 });
+    expect(host.sh('systemctl show -P NRestarts shop-fpm@blue')).toBe('0');
+    expect(host.answering()).toBe('green');
+  },
+);
