@@ -61,10 +61,20 @@ describe('verify', () => {
     });
     const at = (path: string, expected: object) =>
       ask(port, { url: `http://127.0.0.1:${String(port)}${path}`, expect: expected });
-    expect(await at('/500', {})).toEqual({ kind: 'status', status: 500, expected: 'below 400' });
+    expect(await at('/500', {})).toEqual({
+      kind: 'status',
+      status: 500,
+      expected: 'below 400',
+      body: 'all is well',
+    });
     expect(await at('/500', { status: 500 })).toBeNull();
     expect(await at('/', {})).toBeNull();
-    expect(await at('/', { status: 200 })).toEqual({ kind: 'status', status: 301, expected: 200 });
+    expect(await at('/', { status: 200 })).toEqual({
+      kind: 'status',
+      status: 301,
+      expected: 200,
+      body: 'all is well',
+    });
     expect(await at('/', { body: 'is well' })).toBeNull();
     expect(await at('/', { body: 'broken' })).toEqual({
       kind: 'body',
