@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse } from '../../src/nginx/parser.js';
 import type { Directive } from '../../src/nginx/parser.js';
-import { keepConn, mainSettings } from '../../src/nginx/settings.js';
+import { idleClientPlaces, keepConn, mainSettings } from '../../src/nginx/settings.js';
 import { bytesOf } from '../../src/nginx/spelling.js';
 import { enclosing, paths, placeOf, readTree, walk } from '../../src/nginx/tree.js';
 import { memory } from './disk.js';
@@ -165,5 +165,17 @@ describe('settings', () => {
     const kept = (text: string): boolean => keepConn(readTree(main, memory({ [main]: text })));
     expect(kept('http { server { location / { fastcgi_keep_conn On; } } }')).toBe(true);
     expect(kept('http { fastcgi_keep_conn off; map $a $b { fastcgi_keep_conn on; } }')).toBe(false);
+  });
+
+  it.each([
+    ['http { server { listen 80; } }', [1]],
+    ['http { keepalive_timeout 0;\n server { } }', []],
+    ['http { keepalive_timeout 65s;\n server { } }', [2]],
+    ['http { keepalive_min_timeout 1s;\n server { } }', []],
+    ['http { server { keepalive_min_timeout 1s; }\n server { } }', [2]],
+    ['http { server { location / { keepalive_timeout 0; } } }', [1]],
+    ['http { upstream a { server unix:/a; } }\nstream { server { } }', []],
+  ])('whose idle clients a reload would close: %s', (text, lines) => {
+    expect(idleClientPlaces(readTree(main, memory({ [main]: text }))).map(({ line }) => line)).toEqual(lines);
   });
 });

@@ -26,7 +26,7 @@ describe('FPM is asked what its configuration means', () => {
   it('tells-both-slots-from-one-file', () =>
     withRig(
       {
-        pool: 'pm = dynamic\npm.max_children = 7\npm.start_servers = 3\npm.min_spare_servers = 1\npm.max_spare_servers = 4\nping.path = /ping\nping.response = hi\npm.status_path = /st\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock',
+        pool: 'pm = dynamic\npm.max_children = 7\npm.start_servers = 3\npm.min_spare_servers = 1\npm.max_spare_servers = 4\nlisten.backlog = 33\nping.path = /ping\nping.response = hi\npm.status_path = /st\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock',
       },
       (rig) => {
         const { blue, green } = rig.pool.slots;
@@ -43,6 +43,7 @@ describe('FPM is asked what its configuration means', () => {
           pidfile: rig.path('blue.pid'),
           errorLog: rig.path('fpm.log'),
           controlTimeout: 60_000,
+          backlog: 33,
           pm: 'dynamic',
           startWorkers: 3,
           maxChildren: 7,

@@ -13,7 +13,7 @@ import {
   statusLines,
   visible,
 } from '../../src/ui/table.js';
-import { FAILURES, PLAN, STATUS } from './samples.js';
+import { FAILURES, OBSERVATIONS, PLAN, STATUS } from './samples.js';
 
 const holder = { pid: 4711, user: 'root', command: 'deploy shop', since: '2026-11-21T20:43:01.000Z' };
 
@@ -233,5 +233,37 @@ it('pool status: the slot of every app asked about, one below the other', () => 
     '',
     'blog',
     "  nginx's master, pid 812, is gone.",
+  ]);
+});
+
+it('doctor: each app with its findings, then the host; one that has none says so', () => {
+  const lines = resultTables(
+    {
+      command: 'doctor',
+      exit: 1,
+      examined: ['blog', 'shop'],
+      findings: [
+        { severity: 'error', app: 'shop', fixable: true, observation: OBSERVATIONS.orphans },
+        {
+          severity: 'advice',
+          app: null,
+          fixable: false,
+          observation: OBSERVATIONS['shutdown-timeout-unset'],
+        },
+      ],
+      mended: [{ severity: 'warning', app: 'blog', fixable: true, failure: FAILURES['nginx-gone'] }],
+    },
+    PLAIN,
+  );
+  expect(lines.map((line) => line.slice(0, 55))).toEqual([
+    "blog: mended: nginx's master, pid 812, is gone.",
+    'blog: nothing is wrong',
+    'shop:',
+    '  error    The green pool has lost its master, as after',
+    '           | pid 11 and 12',
+    '           hint: `swap-pool doctor shop --fix` mends it',
+    'this host:',
+    '  advice   `worker_shutdown_timeout` is not set in /etc',
+    '           hint: Set it to more than your longest reque',
   ]);
 });
