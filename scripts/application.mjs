@@ -23,11 +23,12 @@ const NAME = 'dokuwiki';
 const PACKAGES = [NAME, 'php-geshi', 'php-phpseclib', 'php-random-compat'];
 const CACHE = join(dirname(dirname(fileURLToPath(import.meta.url))), 'node_modules/.cache/swap-pool');
 
-/** Fetches it where it is missing. Gives back null, or why it could not: its test is left out then. */
-export function fetchApplication() {
+/** Fetches it where it is missing, which `say` is told. Gives back null, or why it could not: its test is left out then. */
+export function fetchApplication(say) {
   const place = join(CACHE, NAME);
   if (existsSync(place)) return null;
   if (!existsSync('/usr/bin/apt-get') || !existsSync('/usr/bin/dpkg-deb')) return 'this is no Debian';
+  say(`unpacking Debian's ${PACKAGES.join(', ')} into node_modules/.cache, for one test (apt-get download)`);
   const folder = mkdtempSync(join(tmpdir(), 'swap-pool-application-'));
   try {
     const run = (command, ...args) =>

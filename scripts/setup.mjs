@@ -45,7 +45,7 @@ async function main(mode) {
   const without = await missingOthers();
   if (without !== null) say(`no other FastCGI servers, their tests are left out (${without})`);
   const { fetchApplication } = await import('./application.mjs');
-  const missing = fetchApplication();
+  const missing = fetchApplication(say);
   if (missing !== null) say(`no real application to test with, that test is left out (${missing})`);
 }
 

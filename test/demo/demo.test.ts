@@ -42,7 +42,6 @@ const done = (from: Slot | null, to: Slot): DeployEnd => ({
 describe('the demo', () => {
   it('reports both switches both ways, and that nothing was cut', async () => {
     const { deploy, sandboxes } = byHand(swap);
-    const began = performance.now();
     const { report, failure } = await runDemo({
       emit: () => undefined,
       interruption: none,
@@ -50,7 +49,6 @@ describe('the demo', () => {
       templates,
     });
     expect(failure).toBeNull();
-    expect(performance.now() - began).toBeLessThan(60_000);
     expect(report?.rows).toEqual([
       { switch: 'rewrite', from: 'blue', to: 'green', deployMs: 7 },
       { switch: 'rewrite', from: 'green', to: 'blue', deployMs: 7 },

@@ -88,7 +88,7 @@ describe('under load of every class', () => {
   it('a pool that is ended with TERM instead of being drained is found out', async () => {
     await withSandbox(symlink, async (sandbox) => {
       await moveOver(sandbox);
-      const long = { every: 1_000, takes: 3_000 };
+      const long = { every: 2_000, takes: 6_000 };
       const load = await send(sandbox, { ...EVERYTHING, slow: long, finish: long });
       // later requests were answered, so the first slow one has been with the old pool for a while
       await until(() => load.underWay('slow') > 0 && load.records.length > 20);

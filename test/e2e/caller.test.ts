@@ -32,14 +32,16 @@ describe('a job that is killed with all its processes', () => {
   it('in the midst of its deploy leaves both pools alive, and recover ends it', async () => {
     await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
-      const load = await rig.load({ ...SHORT, slow: { every: 300, takes: 1500 } });
+      const load = await rig.load(SHORT);
       await rig.until(() => load.underWay('slow') > 0);
       const serving = await expectClean(rig);
+      const held = await rig.hold();
       const job = jobOf(rig, '"$@" --json');
       await job.untilStep('drain');
       await killJob(job);
       expect(rig.isListening(serving)).toBe(true);
       expect(await rig.answering()).toBe(otherSlot(serving));
+      expect(await held.release()).toEqual([held.id]);
       await mend(rig, 'recover');
       await expectClean(rig, otherSlot(serving));
       expectNoCut(rig, load);

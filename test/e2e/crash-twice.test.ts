@@ -220,7 +220,7 @@ describe('what others do between a death and its recovery', () => {
       await rig.deployed();
       expect((await rig.sandbox.startPool('green')).ok).toBe(true);
       // nginx reads the whole body first: the worker connects to blue when it is there, seconds from now
-      const load = await rig.load({ upload: { every: 60_000, takes: 4000, bytes: 50_000 } });
+      const load = await rig.load({ upload: { every: 60_000, takes: 12_000, bytes: 50_000 } });
       // a worker of before has read its head
       await rig.until(() => rig.read('log', 'nginx.log').includes('request body is buffered'));
       const { upstream, address } = rig.site();

@@ -105,7 +105,7 @@ describe.each(BOTH)('a person points nginx at the new slot of a deploy that died
     await withRig({ ...on(by), site: { workers: 4, yaml: 'drain: { timeout: 5s }' } }, async (rig) => {
       await dead(rig, 'evidence probe');
       const yaml = rig.read('config', 'demo.yaml');
-      writeFileSync(rig.site().config, yaml.replace('probe:', 'probe:\n  timeout: 500ms'));
+      writeFileSync(rig.site().config, yaml.replace('probe:', 'probe:\n  timeout: 3s'));
       await pointByHand(rig, 'green');
       breakIt(rig, true);
       const before = edited(rig);

@@ -4,6 +4,7 @@ import { request, scriptParams } from '../../src/fastcgi/client.js';
 import type { Slot } from '../../src/event.js';
 import { PROGRAM } from '../support/command.js';
 import { deathAt, expectClean, reasonOf, recordsOf } from '../support/deaths.js';
+import { PATIENCE } from '../support/limits.js';
 import { withRig, type Rig } from '../support/rig.js';
 
 const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
@@ -14,7 +15,7 @@ const SITE = { workers: 4, fpmGlobal: 'process_control_timeout = 1s' };
 async function busy(rig: Rig, slot: Slot, ms: number): Promise<{ readonly done: Promise<boolean> }> {
   const file = rig.sandbox.path('www', 'slow.php');
   const params = scriptParams({ file, uri: `/slow.php?ms=${String(ms)}` });
-  const asked = request({ address: rig.site().address[slot], params, timeoutMs: 20_000 });
+  const asked = request({ address: rig.site().address[slot], params, timeoutMs: PATIENCE });
   const connections = async (): Promise<number> => {
     const { result } = await rig.run(['status', 'demo']);
     const [app] = result['apps'] as { slots: Record<Slot, { workers: { active: number } }> }[];
@@ -30,7 +31,7 @@ describe('recover --now ends at once, and says how many requests it cut,', () =>
       await rig.deployed();
       const record = numberOf('evidence probe');
       await deathAt({ when: 'written', record }, (dieAt) => rig.deploy([], { dieAt }));
-      const { done } = await busy(rig, 'green', 12_000);
+      const { done } = await busy(rig, 'green', 300_000);
       const run = await rig.run(['recover', 'demo', '--now']);
       expect(run, run.stderr).toMatchObject({ exit: 1, result: { outcome: 'reverted', drain: { cut: 1 } } });
       expect(await done).toBe(false);
@@ -43,7 +44,7 @@ describe('recover --now ends at once, and says how many requests it cut,', () =>
       await rig.deployed();
       const record = numberOf('evidence drain');
       await deathAt({ when: 'written', record }, (dieAt) => rig.deploy([], { dieAt }));
-      const { done } = await busy(rig, 'blue', 12_000);
+      const { done } = await busy(rig, 'blue', 300_000);
       const run = await rig.run(['recover', 'demo', '--now']);
       expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done', drain: { cut: 1 } } });
       expect(await done).toBe(false);
@@ -57,14 +58,14 @@ describe('a disk that fails past the pivot', () => {
     const site = { ...SITE, yaml: 'drain: { timeout: 500ms }' };
     await withRig({ switch: 'symlink', site }, async (rig) => {
       await rig.deployed();
-      const { done } = await busy(rig, 'blue', 4_000);
+      const held = await rig.hold();
       const program = [process.execPath, '--require', resolve('test/support/fail-disk.cjs'), PROGRAM];
       const env = { RIG_RECORDS: String(numberOf('intent verify')) };
       const run = await rig.deploy([], { program, env });
       expect(run, run.stderr).toMatchObject({ exit: 5, result: { outcome: 'draining' } });
       expect(run.events.map(({ warning }) => reasonOf(warning))).toContain('journal-write-failed');
       expect(await rig.answering()).toBe('green');
-      expect(await done).toBe(true);
+      expect(await held.release()).toEqual([held.id]);
       expect(await rig.run(['recover', 'demo'])).toMatchObject({ exit: 0, result: { outcome: 'done' } });
       await expectClean(rig, 'green');
     });

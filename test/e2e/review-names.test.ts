@@ -38,12 +38,11 @@ describe('a slot that a person has pointed the proxy back to', () => {
       await withRig(on(by), async (rig) => {
         rig.allow.reloads = true;
         await rig.deployed();
-        const load = await rig.load({ slow: { every: 300, takes: 3_000 } });
-        await rig.until(() => load.underWay('slow') > 0);
+        const held = await rig.hold();
         const deploy = rig.spawnDeploy();
         await deploy.untilStep('drain');
         await pointByHand(rig, 'blue');
-        await load.stop();
+        expect(await held.release()).toEqual([held.id]);
         const run = await deploy.end;
         expect(run, run.stderr).toMatchObject({ exit: 4, result: { outcome: 'stranded' } });
         expect(await rig.answering()).toBe('blue');

@@ -2,7 +2,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { otherSlot } from '../../src/event.js';
-import type { LoadPlan } from '../../src/demo/load.js';
 import { procfs, readStat } from '../../src/system/proc.js';
 import { PROGRAM } from '../support/command.js';
 import { expectClean, mend, nameOf, openJournals, TRAFFIC } from '../support/deaths.js';
@@ -15,9 +14,6 @@ const SIGNALS = [
   ['SIGTERM', 143],
 ] as const;
 
-/** Always a request of the old pool under way, so that a drain waits. */
-const LASTING: LoadPlan = { ...TRAFFIC, slow: { every: 300, takes: 1500 } };
-
 const options = (by: 'symlink' | 'rewrite' = 'symlink'): RigOptions => ({
   switch: by,
   site: { workers: 16 },
@@ -25,11 +21,11 @@ const options = (by: 'symlink' | 'rewrite' = 'symlink'): RigOptions => ({
 
 async function withTraffic(
   act: (rig: Rig) => Promise<void>,
-  { by = 'symlink', plan = TRAFFIC }: { by?: 'symlink' | 'rewrite'; plan?: LoadPlan } = {},
+  by: 'symlink' | 'rewrite' = 'symlink',
 ): Promise<void> {
   await withRig(options(by), async (rig) => {
     await rig.deployed();
-    const load = await rig.load(plan);
+    const load = await rig.load(TRAFFIC);
     await rig.until(() => load.underWay('slow') > 0);
     await act(rig);
   });
@@ -66,70 +62,71 @@ describe('before the pivot', () => {
   );
 
   it('a switch that is under way is finished, then reverted', async () => {
-    await withTraffic(
-      async (rig) => {
-        const serving = await expectClean(rig);
-        const deploy = rig.spawnDeploy();
-        await deploy.untilStep('switch');
-        deploy.kill('SIGTERM');
-        expect(await deploy.end).toMatchObject({ exit: 143, result: { outcome: 'interrupted' } });
-        expect(did(rig).slice(5, 9)).toEqual([
-          'intent switch',
-          'evidence switch',
-          'intent revert switch',
-          'evidence revert switch',
-        ]);
-        await expectClean(rig, serving);
-      },
-      { by: 'rewrite' },
-    );
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      rig.breakSlot(otherSlot(serving), 'status');
+      const deploy = rig.spawnDeploy();
+      await deploy.untilStep('probe');
+      // stopped, the master looks idle, and the reload of the switch waits for it
+      await rig.signalNginx('SIGSTOP');
+      rig.breakSlot(otherSlot(serving), null);
+      await deploy.untilStep('switch');
+      deploy.kill('SIGTERM');
+      await rig.signalNginx('SIGCONT');
+      expect(await deploy.end).toMatchObject({ exit: 143, result: { outcome: 'interrupted' } });
+      expect(did(rig).slice(5, 9)).toEqual([
+        'intent switch',
+        'evidence switch',
+        'intent revert switch',
+        'evidence revert switch',
+      ]);
+      await expectClean(rig, serving);
+    }, 'rewrite');
   });
 
   it('a wait for the lock ends at once', async () => {
-    await withTraffic(
-      async (rig) => {
-        const first = rig.spawnDeploy();
-        await first.untilStep('start');
-        const second = rig.spawnDeploy(['--wait-lock', '1h']);
-        await rig.until(() => waitsForFlock(second.pid));
-        second.kill('SIGINT');
-        expect(await second.end).toMatchObject({ exit: 130, result: { outcome: 'interrupted' } });
-        expect(first.running).toBe(true);
-        expect(await first.end).toMatchObject({ exit: 0 });
-        expect(rig.journals()).toHaveLength(2);
-        await expectClean(rig);
-      },
-      { plan: LASTING },
-    );
+    await withTraffic(async (rig) => {
+      const held = await rig.hold();
+      const first = rig.spawnDeploy();
+      await first.untilStep('start');
+      const second = rig.spawnDeploy(['--wait-lock', '1h']);
+      await rig.until(() => waitsForFlock(second.pid));
+      second.kill('SIGINT');
+      expect(await second.end).toMatchObject({ exit: 130, result: { outcome: 'interrupted' } });
+      expect(first.running).toBe(true);
+      expect(await held.release()).toEqual([held.id]);
+      expect(await first.end).toMatchObject({ exit: 0 });
+      expect(rig.journals()).toHaveLength(2);
+      await expectClean(rig);
+    });
   });
 });
 
 describe('past the pivot', () => {
   it.each(SIGNALS)('%s reverts nothing: the drain is left to `recover`, exit 5', async (signal) => {
-    await withTraffic(
-      async (rig) => {
-        const serving = await expectClean(rig);
-        const deploy = rig.spawnDeploy();
-        await deploy.untilStep('drain');
-        deploy.kill(signal);
-        const run = await deploy.end;
-        expect(run, run.stderr).toMatchObject({
-          exit: 5,
-          result: { outcome: 'draining', exit: 5, failure: { reason: 'still-draining' } },
-        });
-        expect(run.stderr).not.toMatch(/revert/i);
-        expect(await rig.answering()).toBe(otherSlot(serving));
-        expect(rig.isListening(serving)).toBe(true);
-        const { result } = await rig.run(['status', 'demo']);
-        expect(result).toMatchObject({
-          exit: 0,
-          apps: [{ active: otherSlot(serving), slots: { [serving]: { state: 'draining' } } }],
-        });
-        await mend(rig, 'recover');
-        await expectClean(rig, otherSlot(serving));
-      },
-      { plan: LASTING },
-    );
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      const held = await rig.hold();
+      const deploy = rig.spawnDeploy();
+      await deploy.untilStep('drain');
+      deploy.kill(signal);
+      const run = await deploy.end;
+      expect(run, run.stderr).toMatchObject({
+        exit: 5,
+        result: { outcome: 'draining', exit: 5, failure: { reason: 'still-draining' } },
+      });
+      expect(run.stderr).not.toMatch(/revert/i);
+      expect(await rig.answering()).toBe(otherSlot(serving));
+      expect(rig.isListening(serving)).toBe(true);
+      const { result } = await rig.run(['status', 'demo']);
+      expect(result).toMatchObject({
+        exit: 0,
+        apps: [{ active: otherSlot(serving), slots: { [serving]: { state: 'draining' } } }],
+      });
+      expect(await held.release()).toEqual([held.id]);
+      await mend(rig, 'recover');
+      await expectClean(rig, otherSlot(serving));
+    });
   });
 });
 
@@ -138,25 +135,24 @@ describe('a second signal', () => {
     ['probe', 'SIGTERM', 'SIGINT'],
     ['drain', 'SIGINT', 'SIGTERM'],
   ] as const)('leaves at once in %s, and the journal stays', async (step, signal, other) => {
-    await withTraffic(
-      async (rig) => {
-        const serving = await expectClean(rig);
-        if (step === 'probe') rig.breakSlot(otherSlot(serving), 'status');
-        const deploy = rig.spawnDeploy();
-        await deploy.untilStep(step);
-        // while it is stopped both arrive, and it has had no moment to heed the first
-        deploy.kill('SIGSTOP');
-        deploy.kill(signal);
-        deploy.kill(other);
-        deploy.kill('SIGCONT');
-        expect((await deploy.end).exit).toBeOneOf([130, 143]);
-        expect(openJournals(rig)).toBe(1);
-        rig.breakSlot(otherSlot(serving), null);
-        await mend(rig, 'recover');
-        await expectClean(rig, step === 'probe' ? serving : otherSlot(serving));
-      },
-      { plan: step === 'drain' ? LASTING : TRAFFIC },
-    );
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      if (step === 'probe') rig.breakSlot(otherSlot(serving), 'status');
+      const held = await rig.hold();
+      const deploy = rig.spawnDeploy();
+      await deploy.untilStep(step);
+      // while it is stopped both arrive, and it has had no moment to heed the first
+      deploy.kill('SIGSTOP');
+      deploy.kill(signal);
+      deploy.kill(other);
+      deploy.kill('SIGCONT');
+      expect((await deploy.end).exit).toBeOneOf([130, 143]);
+      expect(openJournals(rig)).toBe(1);
+      expect(await held.release()).toEqual([held.id]);
+      rig.breakSlot(otherSlot(serving), null);
+      await mend(rig, 'recover');
+      await expectClean(rig, step === 'probe' ? serving : otherSlot(serving));
+    });
   });
 });
 
@@ -173,21 +169,20 @@ describe('nobody who looks on can stop a deploy', () => {
   });
 
   it('a terminal that is lost', async () => {
-    await withTraffic(
-      async (rig) => {
-        const serving = await expectClean(rig);
-        const terminal = inTerminal(rig);
-        const node = await terminal.program();
-        await reached(rig, 'intent drain');
-        // with `script` goes the other end of the terminal: the kernel sends HUP to who is in its foreground
-        terminal.command.kill('SIGKILL');
-        await terminal.command.end;
-        await rig.until(() => readStat(procfs(), node) === null);
-        expect(did(rig).at(-1)).toBe('closed');
-        await expectClean(rig, otherSlot(serving));
-      },
-      { plan: LASTING },
-    );
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      const held = await rig.hold();
+      const terminal = inTerminal(rig);
+      const node = await terminal.program();
+      await reached(rig, 'intent drain');
+      // with `script` goes the other end of the terminal: the kernel sends HUP to who is in its foreground
+      terminal.command.kill('SIGKILL');
+      await terminal.command.end;
+      expect(await held.release()).toEqual([held.id]);
+      await rig.until(() => readStat(procfs(), node) === null);
+      expect(did(rig).at(-1)).toBe('closed');
+      await expectClean(rig, otherSlot(serving));
+    });
   });
 
   it('a terminal that is lost before the switch', async () => {

@@ -162,7 +162,7 @@ describe('start', () => {
   it.each(BOTH)('that fails leaves nothing of its own behind: %s', async (by) => {
     await withRig(on(by), async (rig) => {
       const { config } = rig.site();
-      writeFileSync(config, rig.read('config', 'demo.yaml').replace('probe:', 'probe:\n  timeout: 500ms'));
+      writeFileSync(config, rig.read('config', 'demo.yaml').replace('probe:', 'probe:\n  timeout: 2s'));
       rig.breakSlot('blue', 'status');
       const failed = await rig.run(['start']);
       expect(failed).toMatchObject({

@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { SiteOptions } from '../../src/demo/site.js';
 import type { SwitchKind } from '../../src/event.js';
+import { procfs } from '../../src/system/proc.js';
+import { socketsAt } from '../../src/system/sockets.js';
 import { across, moment, slotsOf } from '../support/moments.js';
 import { SHORT, withRig, type Rig, type RigOptions } from '../support/rig.js';
 
@@ -32,9 +34,9 @@ function greenWith(sandbox: Sandbox, ...edits: Parameters<typeof edit>[1][]): vo
   appendFileSync(config, `\nslots: { green: { config: ${own} } }\n`);
 }
 
-/** The probe gives up after a second. */
+/** The probe gives up soon. */
 const impatient = (sandbox: Sandbox): void => {
-  edit(sandbox.site().config, [/^probe:$/m, 'probe:\n  timeout: 1s\n  interval: 100ms']);
+  edit(sandbox.site().config, [/^probe:$/m, 'probe:\n  timeout: 3s\n  interval: 100ms']);
 };
 
 interface Broken {
@@ -74,7 +76,7 @@ const BROKEN: Readonly<Record<string, Broken>> = {
   },
   'whose workers alone are left to answer': {
     prepare: (sandbox) => {
-      edit(sandbox.path('www', 'health.php'), ["reply.php';", "reply.php';\nwork(500);"]);
+      edit(sandbox.path('www', 'health.php'), ["reply.php';", "reply.php';\nwork(2000);"]);
     },
     during: (rig) => rig.signalPool('green', 'SIGKILL'),
     reason: 'pool-died',
@@ -229,11 +231,17 @@ it('a long backlog is waited for, and no reason to go back', async () => {
   const prepare = impatient;
   await withRig(rigged('symlink', { prepare, site: { workers: 4 } }), async (rig) => {
     await rig.deployed();
-    // five seconds of it, and the probe and the verification have one
-    const load = await rig.load({ burst: { every: 60_000, takes: 1_000, requests: 20 } });
-    await rig.until(() => load.underWay('burst') > 16);
-    const run = await rig.deploy();
+    const held = await rig.hold(20, 4);
+    await rig.until(() => queued(rig) === 16);
+    const command = rig.spawnDeploy();
+    await command.untilStep('drain', 'progress');
+    expect(await held.release()).toEqual(Array.from({ length: 20 }, () => held.id));
+    const run = await command.end;
     expect(run.result, run.stdout).toMatchObject({ outcome: 'done', drain: { accepted: 4, cut: 0 } });
     expect((run.result['drain'] as { queued: number }).queued).toBeGreaterThan(0);
   });
 });
+
+/** Connections that nobody has accepted yet; the kernel shows them without an inode. */
+const queued = (rig: Rig): number =>
+  socketsAt(procfs(), { kind: 'unix', path: rig.site().address.blue.slice(5) }).connections.queued;

@@ -8,9 +8,18 @@
  *       expect(await rig.deploy()).toMatchObject({ exit: 0 });
  *     });
  */
-import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
-import { resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { Load, type LoadPlan } from '../../src/demo/load.js';
 import { findPrograms } from '../../src/demo/programs.js';
 import { Sandbox, type SandboxOptions } from '../../src/demo/sandbox.js';
@@ -79,6 +88,8 @@ export class Rig {
   private readonly commands: Command[] = [];
   private readonly fs = procfs();
   private holds = 0;
+  /** Where a run that is killed leaves what it had for itself. */
+  private readonly temporary = mkdtempSync(join(tmpdir(), 'swap-pool-rig-'));
   private readonly before: readonly string[];
 
   private constructor(readonly sandbox: Sandbox) {
@@ -113,7 +124,7 @@ export class Rig {
   spawn(args: readonly string[], options: CommandOptions = {}): Command {
     const command = new Command(args, {
       ...options,
-      env: { ...this.sandbox.env, TMPDIR: this.sandbox.path('temp'), ...options.env },
+      env: { ...this.sandbox.env, TMPDIR: this.temporary, ...options.env },
     });
     this.commands.push(command);
     return command;
@@ -311,6 +322,7 @@ export class Rig {
     for (const { load } of this.loads) load.abandon();
     for (const command of this.commands) command.kill('SIGKILL');
     const left = await this.sandbox.close();
+    rmSync(this.temporary, { recursive: true, force: true });
     if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
   }
 
