@@ -35,7 +35,7 @@ describe('a job that is killed with all its processes', () => {
       const load = await rig.load(SHORT);
       await rig.until(() => load.underWay('slow') > 0);
       const serving = await expectClean(rig);
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const job = jobOf(rig, '"$@" --json');
       await job.untilStep('drain');
       await killJob(job);

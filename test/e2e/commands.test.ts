@@ -194,7 +194,7 @@ describe('status', () => {
     await withRig(on('symlink'), async (rig) => {
       await rig.deployed();
       await rig.load(FAST);
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const first = rig.spawnDeploy();
       await first.untilStep('drain');
       const app = appOf(await rig.run(['status']));
@@ -282,7 +282,7 @@ describe('rollback', () => {
       await rig.deployed();
       await rig.load(FAST);
       const pid = rig.sandbox.poolMaster('blue');
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const kept = await rig.deploy();
       expect(kept).toMatchObject({
         exit: 5,
@@ -312,7 +312,7 @@ describe('a drain that was kept', () => {
     await withRig(on('symlink', { yaml: KEEP }), async (rig) => {
       await rig.deployed();
       await rig.load(FAST);
-      const held = await rig.hold();
+      const held = await rig.occupy();
       expect(await rig.deploy()).toMatchObject({ exit: 5 });
       const next = await rig.deploy();
       expect(next).toMatchObject({
@@ -335,7 +335,7 @@ describe('a drain that was kept', () => {
       await rig.deployed();
       const load = await rig.load(FAST);
       // ends by TERM after stop.timeout at the latest: the request alone would take longer
-      const held = await rig.hold();
+      const held = await rig.occupy();
       rig.allow.log.push(/upstream/);
       writeFileSync(rig.site().config, `${rig.read('config', 'demo.yaml')}stop: { timeout: 300ms }\n`);
       expect(await rig.deploy()).toMatchObject({ exit: 5 });

@@ -250,7 +250,7 @@ function thaw(rig: Rig): void {
 
 /** A deploy that is asked to stop while the old pool drains: the new one serves, the old one is kept. */
 async function leaveDraining(rig: Rig): Promise<Held> {
-  const held = await rig.hold();
+  const held = await rig.occupy();
   const deploy = rig.spawnDeploy();
   await deploy.untilStep('drain');
   deploy.kill('SIGTERM');

@@ -48,7 +48,7 @@ describe('the move of a live site', () => {
   it.each<SwitchKind>(['rewrite', 'symlink'])(
     'cuts nothing when its start is killed at any record of its journal: %s',
     async (by) => {
-      await withStock({ switch: by, timeout: 120_000 }, async ({ rig, init }) => {
+      await withStock({ switch: by }, async ({ rig, init }) => {
         rig.allow.reloads = true;
         await rig.load();
         expect(await init(['--yes', '--switch', by, '--manager', 'direct'])).toMatchObject({ exit: 0 });

@@ -8,7 +8,7 @@ import { withRig, type Rig } from '../support/rig.js';
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
 
 const onRig = (by: SwitchKind, managed: Managed, act: (rig: Rig) => Promise<void>): Promise<void> =>
-  withRig({ switch: by, site: { workers: 8 }, timeout: 110_000, ...managed.rig }, async (rig) => {
+  withRig({ switch: by, site: { workers: 8 }, ...managed.rig }, async (rig) => {
     rig.allow.processes.push(...managed.processes);
     await act(rig);
   });
@@ -25,7 +25,7 @@ const KINDS: readonly (readonly [string, Managed])[] = [
   ['of one process that waits in epoll', loop()],
 ];
 
-describe.each(BOTH)('deploys by %s cut nothing', { timeout: 120_000 }, (by) => {
+describe.each(BOTH)('deploys by %s cut nothing', (by) => {
   it.for(KINDS)('%s', async ([, managed], { skip }) => {
     skip(lacks(managed), 'its programs are not installed');
     await onRig(by, managed, async (rig) => {
@@ -54,7 +54,7 @@ describe.each(BOTH)('deploys by %s cut nothing', { timeout: 120_000 }, (by) => {
   });
 });
 
-describe('kill -9', { timeout: 120_000 }, () => {
+describe('kill -9', () => {
   it.for([
     ['of a deploy by LSB scripts', 'symlink', byInit(), [2, 14]],
     ['of a deploy by a command', 'rewrite', spawnFcgi(), [2]],

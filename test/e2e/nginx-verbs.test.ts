@@ -10,7 +10,6 @@ import { appendedBy, identify, isAlive, procfs, signalProcess } from '../../src/
 import { withRig, type Rig } from '../support/rig.js';
 
 const fs = procfs();
-const MINUTE = { timeout: 70_000 };
 const BRIEF: LoadPlan = { fast: { rate: 60 }, post: { clients: 2, takes: 5 } };
 const site = (yaml = '', yamlNginx = '') => ({ workers: 8, yaml, yamlNginx });
 
@@ -22,47 +21,43 @@ function master(rig: Rig): ProcessId {
 const workers = (of: ProcessId): readonly ProcessId[] => readWorkers(fs, of).serving;
 const pidfile = (rig: Rig): string => rig.sandbox.path('run', 'nginx.pid');
 
-it(
-  'test and reload: a broken file is named with its line and changes nothing, a good one is proven to run',
-  MINUTE,
-  async () => {
-    await withRig({ site: site() }, async (rig) => {
-      rig.allow.strays.push(/^sites\/more\.conf$/);
-      await rig.deployed();
-      await rig.load(BRIEF);
-      const more = rig.sandbox.path('sites', 'more.conf');
-      expect((await rig.run(['nginx', 'test'])).result).toMatchObject({
-        verb: 'test',
-        outcome: 'done',
-        exit: 0,
-      });
-      const before = workers(master(rig));
-
-      writeFileSync(more, '\nserver { listen 127.0.0.1:1; nonsense; }\n');
-      for (const verb of ['test', 'reload']) {
-        const run = await rig.run(['nginx', verb]);
-        expect(run.result, verb).toMatchObject({ exit: 1, failure: { reason: 'nginx-config-broken' } });
-        expect(run.stderr).toMatch(/unknown directive "nonsense" in \S+\/more\.conf:2/);
-      }
-      expect(workers(master(rig))).toEqual(before);
-
-      writeFileSync(more, '# nothing\n');
-      const run = await rig.run(['nginx', 'reload']);
-      expect(run.result, run.stdout).toMatchObject({
-        outcome: 'done',
-        exit: 0,
-        nginx: { state: 'running', workers: 2 },
-      });
-      expect(workers(master(rig)).filter(({ pid }) => before.some((id) => id.pid === pid))).toEqual([]);
-      // what a reload has proven no deploy puts live again
-      const deploy = await rig.deploy();
-      expect(deploy.stdout).not.toContain('running-differs');
-      expect(deploy.result).toMatchObject({ outcome: 'done' });
+it('test and reload: a broken file is named with its line and changes nothing, a good one is proven to run', async () => {
+  await withRig({ site: site() }, async (rig) => {
+    rig.allow.strays.push(/^sites\/more\.conf$/);
+    await rig.deployed();
+    await rig.load(BRIEF);
+    const more = rig.sandbox.path('sites', 'more.conf');
+    expect((await rig.run(['nginx', 'test'])).result).toMatchObject({
+      verb: 'test',
+      outcome: 'done',
+      exit: 0,
     });
-  },
-);
+    const before = workers(master(rig));
 
-it('a reload that nginx swallows says so, with what its log says', MINUTE, async () => {
+    writeFileSync(more, '\nserver { listen 127.0.0.1:1; nonsense; }\n');
+    for (const verb of ['test', 'reload']) {
+      const run = await rig.run(['nginx', verb]);
+      expect(run.result, verb).toMatchObject({ exit: 1, failure: { reason: 'nginx-config-broken' } });
+      expect(run.stderr).toMatch(/unknown directive "nonsense" in \S+\/more\.conf:2/);
+    }
+    expect(workers(master(rig))).toEqual(before);
+
+    writeFileSync(more, '# nothing\n');
+    const run = await rig.run(['nginx', 'reload']);
+    expect(run.result, run.stdout).toMatchObject({
+      outcome: 'done',
+      exit: 0,
+      nginx: { state: 'running', workers: 2 },
+    });
+    expect(workers(master(rig)).filter(({ pid }) => before.some((id) => id.pid === pid))).toEqual([]);
+    // what a reload has proven no deploy puts live again
+    const deploy = await rig.deploy();
+    expect(deploy.stdout).not.toContain('running-differs');
+    expect(deploy.result).toMatchObject({ outcome: 'done' });
+  });
+});
+
+it('a reload that nginx swallows says so, with what its log says', async () => {
   await withRig({ site: site() }, async (rig) => {
     rig.allow.log.push(/\[emerg\].*(bind\(\) to|still could not bind)/);
     rig.allow.strays.push(/^sites\/taken\.conf$/);
@@ -86,96 +81,88 @@ it('a reload that nginx swallows says so, with what its log says', MINUTE, async
   });
 });
 
-it(
-  'stop asks; waits for the last request; after the deadline it says who holds what, and kills nobody',
-  MINUTE,
-  async () => {
-    await withRig({ site: site('drain: { timeout: 3s }') }, async (rig) => {
-      await rig.deployed();
-      const old = master(rig);
-      const asked = await rig.run(['nginx', 'stop']);
-      expect(asked.result).toMatchObject({ outcome: 'usage', exit: 2, failure: { reason: 'answer-needed' } });
-      expect(asked.stderr).toContain('--yes');
-      expect(isAlive(fs, old)).toBe(true);
+it('stop asks; waits for the last request; after the deadline it says who holds what, and kills nobody', async () => {
+  await withRig({ site: site('drain: { timeout: 3s }') }, async (rig) => {
+    await rig.deployed();
+    const old = master(rig);
+    const asked = await rig.run(['nginx', 'stop']);
+    expect(asked.result).toMatchObject({ outcome: 'usage', exit: 2, failure: { reason: 'answer-needed' } });
+    expect(asked.stderr).toContain('--yes');
+    expect(isAlive(fs, old)).toBe(true);
 
-      const slow = await rig.holdUpload();
-      const retired = workers(old);
-      const run = await rig.run(['nginx', 'stop', '--yes']);
-      expect(run.result, run.stdout).toMatchObject({ exit: 1, failure: { reason: 'nginx-busy' } });
-      expect(run.result['outcome']).toBeUndefined();
-      const told = run.events.find(({ type }) => type === 'failure')?.['failure'] as {
-        holders: { pid: number }[];
-      };
-      expect(told.holders).toMatchObject([{ clients: 1, upstreams: 0 }]);
-      expect(retired.map(({ pid }) => pid)).toContain(told.holders[0]?.pid);
-      expect(await slow.finish()).toBe(200);
-      await rig.until(() => !isAlive(fs, old));
-      expect(existsSync(pidfile(rig))).toBe(false);
-      expect((await rig.run(['nginx', 'stop', '--yes'])).result).toMatchObject({
-        outcome: 'unchanged',
-        exit: 0,
-      });
-
-      await rig.sandbox.startNginx();
-      const again = master(rig);
-      const last = await rig.holdUpload();
-      const command = rig.spawn(['nginx', 'stop', '--yes']);
-      await command.until(({ type }) => type === 'notice');
-      expect(await last.finish()).toBe(200);
-      const stopped = await command.end;
-      expect(stopped.result, stopped.stdout).toMatchObject({
-        outcome: 'done',
-        exit: 0,
-        nginx: { state: 'stopped' },
-      });
-      expect(isAlive(fs, again)).toBe(false);
-    });
-  },
-);
-
-it(
-  'force-stop ends also what hears no TERM, and leaves nothing that would keep nginx from starting',
-  MINUTE,
-  async () => {
-    // a killed nginx leaves the file, and the next one could not bind it
-    const prepare = (sandbox: Sandbox): void => {
-      const text = readFileSync(sandbox.site().site, 'utf8');
-      const more = `listen unix:${sandbox.path('run', 'web.sock')};`;
-      writeFileSync(sandbox.site().site, text.replace('server_name', `${more} server_name`));
+    const slow = await rig.hold();
+    const retired = workers(old);
+    const run = await rig.run(['nginx', 'stop', '--yes']);
+    expect(run.result, run.stdout).toMatchObject({ exit: 1, failure: { reason: 'nginx-busy' } });
+    expect(run.result['outcome']).toBeUndefined();
+    const told = run.events.find(({ type }) => type === 'failure')?.['failure'] as {
+      holders: { pid: number }[];
     };
-    await withRig({ site: site('stop: { timeout: 500ms }'), prepare }, async (rig) => {
-      await rig.deployed();
-      const old = master(rig);
-      const known = workers(old);
-      expect(existsSync(rig.sandbox.path('run', 'web.sock'))).toBe(true);
-      signalProcess(fs, old, 'SIGSTOP');
-      for (const id of known) signalProcess(fs, id, 'SIGSTOP');
-      const run = await rig.run(['nginx', 'force-stop']);
-      expect(run.result, run.stdout).toMatchObject({
-        outcome: 'done',
-        exit: 0,
-        nginx: { state: 'stopped' },
-      });
-      expect([old, ...known].filter((id) => isAlive(fs, id))).toEqual([]);
-      expect(existsSync(pidfile(rig))).toBe(false);
-      expect((await rig.sandbox.startNginx()).ok).toBe(true);
-      expect((await rig.run(['nginx', 'force-stop'])).result).toMatchObject({ outcome: 'done', exit: 0 });
-      expect((await rig.run(['nginx', 'force-stop'])).result).toMatchObject({
-        outcome: 'unchanged',
-        exit: 0,
-      });
-      await rig.sandbox.startNginx();
+    expect(told.holders).toMatchObject([{ clients: 1, upstreams: 0 }]);
+    expect(retired.map(({ pid }) => pid)).toContain(told.holders[0]?.pid);
+    expect(await slow.finish()).toBe(200);
+    await rig.until(() => !isAlive(fs, old));
+    expect(existsSync(pidfile(rig))).toBe(false);
+    expect((await rig.run(['nginx', 'stop', '--yes'])).result).toMatchObject({
+      outcome: 'unchanged',
+      exit: 0,
     });
-  },
-);
 
-it('reopen-logs: every process writes to the new file, those included that only finish', MINUTE, async () => {
+    await rig.sandbox.startNginx();
+    const again = master(rig);
+    const last = await rig.hold();
+    const command = rig.spawn(['nginx', 'stop', '--yes']);
+    await command.until(({ type }) => type === 'notice');
+    expect(await last.finish()).toBe(200);
+    const stopped = await command.end;
+    expect(stopped.result, stopped.stdout).toMatchObject({
+      outcome: 'done',
+      exit: 0,
+      nginx: { state: 'stopped' },
+    });
+    expect(isAlive(fs, again)).toBe(false);
+  });
+});
+
+it('force-stop ends also what hears no TERM, and leaves nothing that would keep nginx from starting', async () => {
+  // a killed nginx leaves the file, and the next one could not bind it
+  const prepare = (sandbox: Sandbox): void => {
+    const text = readFileSync(sandbox.site().site, 'utf8');
+    const more = `listen unix:${sandbox.path('run', 'web.sock')};`;
+    writeFileSync(sandbox.site().site, text.replace('server_name', `${more} server_name`));
+  };
+  await withRig({ site: site('stop: { timeout: 500ms }'), prepare }, async (rig) => {
+    await rig.deployed();
+    const old = master(rig);
+    const known = workers(old);
+    expect(existsSync(rig.sandbox.path('run', 'web.sock'))).toBe(true);
+    signalProcess(fs, old, 'SIGSTOP');
+    for (const id of known) signalProcess(fs, id, 'SIGSTOP');
+    const run = await rig.run(['nginx', 'force-stop']);
+    expect(run.result, run.stdout).toMatchObject({
+      outcome: 'done',
+      exit: 0,
+      nginx: { state: 'stopped' },
+    });
+    expect([old, ...known].filter((id) => isAlive(fs, id))).toEqual([]);
+    expect(existsSync(pidfile(rig))).toBe(false);
+    expect((await rig.sandbox.startNginx()).ok).toBe(true);
+    expect((await rig.run(['nginx', 'force-stop'])).result).toMatchObject({ outcome: 'done', exit: 0 });
+    expect((await rig.run(['nginx', 'force-stop'])).result).toMatchObject({
+      outcome: 'unchanged',
+      exit: 0,
+    });
+    await rig.sandbox.startNginx();
+  });
+});
+
+it('reopen-logs: every process writes to the new file, those included that only finish', async () => {
   await withRig({ site: site() }, async (rig) => {
     rig.allow.strays.push(/^log\//);
     await rig.deployed();
     await rig.load(BRIEF);
     const of = master(rig);
-    const slow = await rig.holdUpload();
+    const slow = await rig.hold();
     expect((await rig.run(['nginx', 'reload'])).result).toMatchObject({ outcome: 'done' });
     const log = rig.sandbox.path('log', 'access.log');
     renameSync(log, `${log}.1`);
@@ -196,7 +183,6 @@ it('reopen-logs: every process writes to the new file, those included that only 
 
 it.runIf(process.geteuid?.() === 0)(
   'reopen-logs: workers that may not open the new file are told, not passed over',
-  MINUTE,
   async () => {
     await withRig({ site: site('', 'reload-timeout: 1s') }, async (rig) => {
       rig.allow.log.push(/\[emerg\].*open\(\) .* failed \(13: Permission denied\)/);
@@ -214,12 +200,12 @@ it.runIf(process.geteuid?.() === 0)(
   },
 );
 
-it('status: LSB codes, generations with what they hold, no lock needed', MINUTE, async () => {
+it('status: LSB codes, generations with what they hold, no lock needed', async () => {
   await withRig({ site: site() }, async (rig) => {
     await rig.deployed();
     const of = master(rig);
     const before = workers(of).map(({ pid }) => pid);
-    const slow = await rig.holdUpload();
+    const slow = await rig.hold();
     const command = rig.spawn(['nginx', 'reload']);
     expect((await command.end).exit).toBe(0);
     const run = await rig.run(['nginx', 'status']);
@@ -268,7 +254,7 @@ it('status: LSB codes, generations with what they hold, no lock needed', MINUTE,
   });
 });
 
-it('several apps behind one nginx name it once; apps that name two are asked which', MINUTE, async () => {
+it('several apps behind one nginx name it once; apps that name two are asked which', async () => {
   const sites = ['a', 'b'].map((name) => ({ name, switch: 'rewrite' as const, workers: 2 }));
   await withRig({ sites }, async (rig) => {
     rig.allow.strays.push(/^(other\.conf|config\/c\.yaml)$/);
@@ -292,30 +278,26 @@ it('several apps behind one nginx name it once; apps that name two are asked whi
   });
 });
 
-it(
-  'a verb that changes something waits for nginx’s lock; quiet says nothing when all is well',
-  MINUTE,
-  async () => {
-    await withRig({ site: site('drain: { timeout: 20s }', 'reload-timeout: 700ms') }, async (rig) => {
-      await rig.deployed();
-      const slow = await rig.holdUpload();
-      const stop = rig.spawn(['nginx', 'stop', '--yes']);
-      await stop.until(({ type }) => type === 'notice');
-      const run = await rig.run(['nginx', 'reopen-logs']);
-      expect(run.result, run.stdout).toMatchObject({
-        outcome: 'locked',
-        exit: 3,
-        failure: { reason: 'locked' },
-      });
-      expect((await rig.run(['nginx', 'status'])).exit).toBe(0);
-      expect(await slow.finish()).toBe(200);
-      expect((await stop.end).result).toMatchObject({ outcome: 'done' });
-      await rig.sandbox.startNginx();
-      expect(await rig.run(['-q', 'nginx', 'reload'], { json: false })).toMatchObject({
-        exit: 0,
-        stdout: '',
-        stderr: '',
-      });
+it('a verb that changes something waits for nginx’s lock; quiet says nothing when all is well', async () => {
+  await withRig({ site: site('drain: { timeout: 20s }', 'reload-timeout: 700ms') }, async (rig) => {
+    await rig.deployed();
+    const slow = await rig.hold();
+    const stop = rig.spawn(['nginx', 'stop', '--yes']);
+    await stop.until(({ type }) => type === 'notice');
+    const run = await rig.run(['nginx', 'reopen-logs']);
+    expect(run.result, run.stdout).toMatchObject({
+      outcome: 'locked',
+      exit: 3,
+      failure: { reason: 'locked' },
     });
-  },
-);
+    expect((await rig.run(['nginx', 'status'])).exit).toBe(0);
+    expect(await slow.finish()).toBe(200);
+    expect((await stop.end).result).toMatchObject({ outcome: 'done' });
+    await rig.sandbox.startNginx();
+    expect(await rig.run(['-q', 'nginx', 'reload'], { json: false })).toMatchObject({
+      exit: 0,
+      stdout: '',
+      stderr: '',
+    });
+  });
+});

@@ -58,7 +58,7 @@ describe('a disk that fails past the pivot', () => {
     const site = { ...SITE, yaml: 'drain: { timeout: 500ms }' };
     await withRig({ switch: 'symlink', site }, async (rig) => {
       await rig.deployed();
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const program = [process.execPath, '--require', resolve('test/support/fail-disk.cjs'), PROGRAM];
       const env = { RIG_RECORDS: String(numberOf('intent verify')) };
       const run = await rig.deploy([], { program, env });

@@ -39,7 +39,7 @@ describe('a slot that was taken back while it drained', () => {
   ])('when the configuration since its start %s', async (_, changed) => {
     await withRig({ switch: 'symlink', site: KEEP }, async (rig) => {
       await rig.deployed();
-      const held = await rig.hold();
+      const held = await rig.occupy();
       if (changed) edit(rig);
       expect(await rig.deploy()).toMatchObject({ exit: 5 });
       const back = await rig.run(['rollback']);

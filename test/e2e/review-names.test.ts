@@ -38,7 +38,7 @@ describe('a slot that a person has pointed the proxy back to', () => {
       await withRig(on(by), async (rig) => {
         rig.allow.reloads = true;
         await rig.deployed();
-        const held = await rig.hold();
+        const held = await rig.occupy();
         const deploy = rig.spawnDeploy();
         await deploy.untilStep('drain');
         await pointByHand(rig, 'blue');

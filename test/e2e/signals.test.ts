@@ -86,7 +86,7 @@ describe('before the pivot', () => {
 
   it('a wait for the lock ends at once', async () => {
     await withTraffic(async (rig) => {
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const first = rig.spawnDeploy();
       await first.untilStep('start');
       const second = rig.spawnDeploy(['--wait-lock', '1h']);
@@ -106,7 +106,7 @@ describe('past the pivot', () => {
   it.each(SIGNALS)('%s reverts nothing: the drain is left to `recover`, exit 5', async (signal) => {
     await withTraffic(async (rig) => {
       const serving = await expectClean(rig);
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const deploy = rig.spawnDeploy();
       await deploy.untilStep('drain');
       deploy.kill(signal);
@@ -138,7 +138,7 @@ describe('a second signal', () => {
     await withTraffic(async (rig) => {
       const serving = await expectClean(rig);
       if (step === 'probe') rig.breakSlot(otherSlot(serving), 'status');
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const deploy = rig.spawnDeploy();
       await deploy.untilStep(step);
       // while it is stopped both arrive, and it has had no moment to heed the first
@@ -171,7 +171,7 @@ describe('nobody who looks on can stop a deploy', () => {
   it('a terminal that is lost', async () => {
     await withTraffic(async (rig) => {
       const serving = await expectClean(rig);
-      const held = await rig.hold();
+      const held = await rig.occupy();
       const terminal = inTerminal(rig);
       const node = await terminal.program();
       await reached(rig, 'intent drain');

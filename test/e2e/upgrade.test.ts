@@ -69,199 +69,175 @@ function expectBack(run: Run, at: string): void {
   expect(told).toMatchObject({ reason: 'upgrade-failed', at });
 }
 
-it(
-  'a new binary takes over under load, and another after it; deploys go on',
-  { timeout: 100_000 },
-  async () => {
-    await withBinary({ site: site(), timeout: 90_000 }, async (rig, binary) => {
-      await rig.deployed();
-      await rig.load(LOAD);
-      for (const renew of [
-        () => {
-          binary.renew();
-        },
-        () => {
-          binary.renewBeside();
-        },
-      ]) {
-        const old = master(rig);
-        const slow = await rig.holdUpload();
-        renew();
-        const command = rig.spawn(['nginx', 'upgrade']);
-        await command.until(
-          ({ notice }) => (notice as { kind?: string } | undefined)?.kind === 'nginx-waits',
-        );
-        expect(isAlive(fs, old)).toBe(true);
-        expect(await slow.finish()).toBe(200);
-        const run = await command.end;
-        expect(run.result, run.stdout + run.stderr).toMatchObject({ outcome: 'done', exit: 0 });
-        const young = master(rig);
-        expect(run.result).toMatchObject({ nginx: { pid: young.pid, state: 'running', upgrade: null } });
-        expect(young.pid).not.toBe(old.pid);
-        expect(isAlive(fs, old)).toBe(false);
-        expect(statSync(`/proc/${young.pid}/exe`).ino).toBe(statSync(binary.path).ino);
-        await expectAlone(rig, young);
-        const deploy = await rig.deploy();
-        expect(deploy.result, deploy.stdout).toMatchObject({ outcome: 'done' });
-        expect(deploy.events.filter(({ warning }) => reasonOf(warning) === 'running-differs')).toEqual([]);
-      }
-    });
-  },
-);
-
-it(
-  'whatever stands in the binary’s place, the old one serves on as before',
-  { timeout: 130_000 },
-  async () => {
-    const yaml = 'stop: { timeout: 500ms }';
-    await withBinary({ site: site(yaml, 'reload-timeout: 3s'), timeout: 120_000 }, async (rig, binary) => {
-      await rig.deployed();
-      const load = await rig.load(LOAD);
-      const old = master(rig);
-      const workers = serving(old);
-      const other = rig.sandbox.path('other.conf');
-      rig.allow.strays.push(/^other\.conf$/);
-      // those that had to be
-      rig.allow.log.push(/new binary process \d+ exited on signal 9$/);
-      rig.append(rig.read('nginx.conf').replace('worker_processes 2', 'worker_processes 0'), 'other.conf');
-
-      binary.script('echo "nginx: [emerg] no such directive" >&2; exit 1');
-      const rejected = await upgrade(rig);
-      expect(rejected.result).toMatchObject({
-        outcome: 'refused',
-        failure: { reason: 'new-binary-rejects' },
-      });
-      expect(rejected.stderr).toContain('no such directive');
-
-      binary.replace('exit 1');
-      expectBack(await upgrade(rig), 'start');
-
-      binary.replace(`exec ${binary.real} -c ${other}`);
-      expectBack(await upgrade(rig), 'workers');
-
-      // neither comes up nor ends, and does not hear a TERM
-      binary.replace('kill -STOP $$');
-      expectBack(await upgrade(rig), 'start');
-
-      // the configuration on disk is not the one that runs: the new workers would not listen where the old ones do
-      binary.renew();
-      const text = rig.read('sites', 'demo.conf');
-      const moved = text.replace(`:${rig.site().port};`, `:${await freePort()};`);
-      expect(moved).not.toBe(text);
-      writeFileSync(rig.site().site, moved);
-      expectBack(await upgrade(rig), 'listeners');
-      writeFileSync(rig.site().site, text);
-
-      expect(serving(old)).toEqual(workers);
-      await expectAlone(rig, old);
-      expectNoCut(rig, load);
-    });
-  },
-);
-
-it(
-  'old workers that stay too long bring the old binary back; their request ends well',
-  { timeout: 100_000 },
-  async () => {
-    const yaml = 'drain: { timeout: 1s }';
-    await withBinary({ site: site(yaml), timeout: 90_000 }, async (rig, binary) => {
-      await rig.deployed();
-      const load = await rig.load(BRIEF);
-      const old = master(rig);
-      const before = serving(old);
-      const slow = await rig.holdUpload();
-      binary.renew();
-      const run = await upgrade(rig);
-      expectBack(run, 'leave');
-      const told = run.events.find(({ type }) => type === 'failure')?.['failure'] as { holders: unknown[] };
-      expect(told.holders).toMatchObject([{ pid: expect.any(Number) as number, clients: 1 }]);
-      // HUP beside a new binary starts workers anew
-      expect(serving(old).filter((id) => before.some(({ pid }) => pid === id.pid))).toEqual([]);
-      expect(serving(old)).toHaveLength(2);
-      expect(await slow.finish()).toBe(200);
-      await expectAlone(rig, old);
-      expectNoCut(rig, load);
-    });
-  },
-);
-
-it(
-  'a TERM while old workers leave goes back; a new master that dies then leaves nobody behind',
-  { timeout: 100_000 },
-  async () => {
-    await withBinary({ site: site(), timeout: 90_000 }, async (rig, binary) => {
-      rig.allow.log.push(/new binary process \d+ exited on signal 9$/);
-      await rig.deployed();
-      const load = await rig.load(BRIEF);
-      const old = master(rig);
-      for (const how of ['interrupted', 'died'] as const) {
-        const slow = await rig.holdUpload();
+it('a new binary takes over under load, and another after it; deploys go on', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
+    await rig.deployed();
+    await rig.load(LOAD);
+    for (const renew of [
+      () => {
         binary.renew();
-        const command = rig.spawn(['nginx', 'upgrade']);
-        await command.until(
-          ({ notice }) => (notice as { kind?: string } | undefined)?.kind === 'nginx-answers',
-        );
-        if (how === 'interrupted') command.kill('SIGTERM');
-        else {
-          const [young] = heirsOf(fs, old).masters;
-          if (young === undefined) throw new Error('no new master');
-          signalProcess(fs, young, 'SIGKILL');
-        }
-        const run = await command.end;
-        if (how === 'died') expectBack(run, 'died');
-        else expect(run.result).toMatchObject({ outcome: 'interrupted', exit: 143 });
-        expect(await slow.finish()).toBe(200);
-        await expectAlone(rig, old, how);
-        // the new master's workers had lost it, and were told to go as well
-        const workers = rig.sandbox
-          .residents()
-          .filter(({ command: line }) => line.startsWith('nginx: worker'));
-        expect(workers.map(({ id }) => id.pid).sort()).toEqual(
-          everyWorker(old)
-            .map(({ pid }) => pid)
-            .sort(),
-        );
-      }
-      expectNoCut(rig, load);
-    });
-  },
-);
-
-it(
-  'an old master that cannot come back leaves the new one serving, and recover goes on',
-  { timeout: 100_000 },
-  async () => {
-    const yaml = 'drain: { timeout: 1s }';
-    await withBinary({ site: site(yaml, 'reload-timeout: 2s'), timeout: 90_000 }, async (rig, binary) => {
-      await rig.deployed();
-      const load = await rig.load(BRIEF);
+      },
+      () => {
+        binary.renewBeside();
+      },
+    ]) {
       const old = master(rig);
-      const slow = await rig.holdUpload();
+      const slow = await rig.hold();
+      renew();
+      const command = rig.spawn(['nginx', 'upgrade']);
+      await command.until(({ notice }) => (notice as { kind?: string } | undefined)?.kind === 'nginx-waits');
+      expect(isAlive(fs, old)).toBe(true);
+      expect(await slow.finish()).toBe(200);
+      const run = await command.end;
+      expect(run.result, run.stdout + run.stderr).toMatchObject({ outcome: 'done', exit: 0 });
+      const young = master(rig);
+      expect(run.result).toMatchObject({ nginx: { pid: young.pid, state: 'running', upgrade: null } });
+      expect(young.pid).not.toBe(old.pid);
+      expect(isAlive(fs, old)).toBe(false);
+      expect(statSync(`/proc/${young.pid}/exe`).ino).toBe(statSync(binary.path).ino);
+      await expectAlone(rig, young);
+      const deploy = await rig.deploy();
+      expect(deploy.result, deploy.stdout).toMatchObject({ outcome: 'done' });
+      expect(deploy.events.filter(({ warning }) => reasonOf(warning) === 'running-differs')).toEqual([]);
+    }
+  });
+});
+
+it('whatever stands in the binary’s place, the old one serves on as before', async () => {
+  const yaml = 'stop: { timeout: 500ms }';
+  await withBinary({ site: site(yaml, 'reload-timeout: 3s') }, async (rig, binary) => {
+    await rig.deployed();
+    const load = await rig.load(LOAD);
+    const old = master(rig);
+    const workers = serving(old);
+    const other = rig.sandbox.path('other.conf');
+    rig.allow.strays.push(/^other\.conf$/);
+    // those that had to be
+    rig.allow.log.push(/new binary process \d+ exited on signal 9$/);
+    rig.append(rig.read('nginx.conf').replace('worker_processes 2', 'worker_processes 0'), 'other.conf');
+
+    binary.script('echo "nginx: [emerg] no such directive" >&2; exit 1');
+    const rejected = await upgrade(rig);
+    expect(rejected.result).toMatchObject({
+      outcome: 'refused',
+      failure: { reason: 'new-binary-rejects' },
+    });
+    expect(rejected.stderr).toContain('no such directive');
+
+    binary.replace('exit 1');
+    expectBack(await upgrade(rig), 'start');
+
+    binary.replace(`exec ${binary.real} -c ${other}`);
+    expectBack(await upgrade(rig), 'workers');
+
+    // neither comes up nor ends, and does not hear a TERM
+    binary.replace('kill -STOP $$');
+    expectBack(await upgrade(rig), 'start');
+
+    // the configuration on disk is not the one that runs: the new workers would not listen where the old ones do
+    binary.renew();
+    const text = rig.read('sites', 'demo.conf');
+    const moved = text.replace(`:${rig.site().port};`, `:${await freePort()};`);
+    expect(moved).not.toBe(text);
+    writeFileSync(rig.site().site, moved);
+    expectBack(await upgrade(rig), 'listeners');
+    writeFileSync(rig.site().site, text);
+
+    expect(serving(old)).toEqual(workers);
+    await expectAlone(rig, old);
+    expectNoCut(rig, load);
+  });
+});
+
+it('old workers that stay too long bring the old binary back; their request ends well', async () => {
+  const yaml = 'drain: { timeout: 1s }';
+  await withBinary({ site: site(yaml) }, async (rig, binary) => {
+    await rig.deployed();
+    const load = await rig.load(BRIEF);
+    const old = master(rig);
+    const before = serving(old);
+    const slow = await rig.hold();
+    binary.renew();
+    const run = await upgrade(rig);
+    expectBack(run, 'leave');
+    const told = run.events.find(({ type }) => type === 'failure')?.['failure'] as { holders: unknown[] };
+    expect(told.holders).toMatchObject([{ pid: expect.any(Number) as number, clients: 1 }]);
+    // HUP beside a new binary starts workers anew
+    expect(serving(old).filter((id) => before.some(({ pid }) => pid === id.pid))).toEqual([]);
+    expect(serving(old)).toHaveLength(2);
+    expect(await slow.finish()).toBe(200);
+    await expectAlone(rig, old);
+    expectNoCut(rig, load);
+  });
+});
+
+it('a TERM while old workers leave goes back; a new master that dies then leaves nobody behind', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
+    rig.allow.log.push(/new binary process \d+ exited on signal 9$/);
+    await rig.deployed();
+    const load = await rig.load(BRIEF);
+    const old = master(rig);
+    for (const how of ['interrupted', 'died'] as const) {
+      const slow = await rig.hold();
       binary.renew();
       const command = rig.spawn(['nginx', 'upgrade']);
-      await command.until(signalled('SIGWINCH', 'old-nginx'));
-      await rig.until(() => serving(old).length === 0);
-      signalProcess(fs, old, 'SIGSTOP');
+      await command.until(
+        ({ notice }) => (notice as { kind?: string } | undefined)?.kind === 'nginx-answers',
+      );
+      if (how === 'interrupted') command.kill('SIGTERM');
+      else {
+        const [young] = heirsOf(fs, old).masters;
+        if (young === undefined) throw new Error('no new master');
+        signalProcess(fs, young, 'SIGKILL');
+      }
       const run = await command.end;
-      expect(run.result, run.stdout).toMatchObject({ outcome: 'stranded', exit: 4 });
-      expect(await rig.answering()).toBe('blue');
-      expectNoCut(rig, load, 'while nobody can go on');
-      expect((await rig.deploy()).result).toMatchObject({
-        outcome: 'refused',
-        failure: { reason: 'upgrade-pending' },
-      });
-
-      signalProcess(fs, old, 'SIGCONT');
-      const mended = await rig.run(['recover']);
-      expect(mended.result, mended.stdout + mended.stderr).toMatchObject({ outcome: 'reverted', exit: 0 });
+      if (how === 'died') expectBack(run, 'died');
+      else expect(run.result).toMatchObject({ outcome: 'interrupted', exit: 143 });
       expect(await slow.finish()).toBe(200);
-      await expectAlone(rig, old);
-    });
-  },
-);
+      await expectAlone(rig, old, how);
+      // the new master's workers had lost it, and were told to go as well
+      const workers = rig.sandbox.residents().filter(({ command: line }) => line.startsWith('nginx: worker'));
+      expect(workers.map(({ id }) => id.pid).sort()).toEqual(
+        everyWorker(old)
+          .map(({ pid }) => pid)
+          .sort(),
+      );
+    }
+    expectNoCut(rig, load);
+  });
+});
 
-it('one that somebody else has begun is left to them', { timeout: 100_000 }, async () => {
-  await withBinary({ site: site(), timeout: 90_000 }, async (rig, binary) => {
+it('an old master that cannot come back leaves the new one serving, and recover goes on', async () => {
+  const yaml = 'drain: { timeout: 1s }';
+  await withBinary({ site: site(yaml, 'reload-timeout: 2s') }, async (rig, binary) => {
+    await rig.deployed();
+    const load = await rig.load(BRIEF);
+    const old = master(rig);
+    const slow = await rig.hold();
+    binary.renew();
+    const command = rig.spawn(['nginx', 'upgrade']);
+    await command.until(signalled('SIGWINCH', 'old-nginx'));
+    await rig.until(() => serving(old).length === 0);
+    signalProcess(fs, old, 'SIGSTOP');
+    const run = await command.end;
+    expect(run.result, run.stdout).toMatchObject({ outcome: 'stranded', exit: 4 });
+    expect(await rig.answering()).toBe('blue');
+    expectNoCut(rig, load, 'while nobody can go on');
+    expect((await rig.deploy()).result).toMatchObject({
+      outcome: 'refused',
+      failure: { reason: 'upgrade-pending' },
+    });
+
+    signalProcess(fs, old, 'SIGCONT');
+    const mended = await rig.run(['recover']);
+    expect(mended.result, mended.stdout + mended.stderr).toMatchObject({ outcome: 'reverted', exit: 0 });
+    expect(await slow.finish()).toBe(200);
+    await expectAlone(rig, old);
+  });
+});
+
+it('one that somebody else has begun is left to them', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
     await rig.deployed();
     await rig.load(BRIEF);
     const old = master(rig);
@@ -321,46 +297,42 @@ async function dieOnAndOn(
   }
 }
 
-it(
-  'kill -9 at every point: recover and the next upgrade end it, after WINCH in favour of the new binary',
-  { timeout: 180_000 },
-  async () => {
-    await withBinary({ site: site(), timeout: 170_000 }, async (rig, binary) => {
-      await rig.deployed();
-      const load = await rig.load(BRIEF);
-      let old = master(rig);
-      let winched = false;
-      const points = await dieOnAndOn(rig, {
-        start: (dieAt) => {
-          binary.renew();
-          return rig.run(['nginx', 'upgrade'], { dieAt });
-        },
-        after: async (words) => {
-          winched ||= words.startsWith('SIGWINCH');
-          // a record that says WINCH may have been sent is as good as one
-          const onward = master(rig).pid !== old.pid;
-          if (winched) expect(onward, words).toBe(true);
-          old = master(rig);
-          expect(await rig.answering(), words).toBe('blue');
-          expectNoCut(rig, load, words);
-        },
-      });
-      expect(winched).toBe(true);
-      expect(points).toBeGreaterThan(8);
+it('kill -9 at every point: recover and the next upgrade end it, after WINCH in favour of the new binary', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
+    await rig.deployed();
+    const load = await rig.load(BRIEF);
+    let old = master(rig);
+    let winched = false;
+    const points = await dieOnAndOn(rig, {
+      start: (dieAt) => {
+        binary.renew();
+        return rig.run(['nginx', 'upgrade'], { dieAt });
+      },
+      after: async (words) => {
+        winched ||= words.startsWith('SIGWINCH');
+        // a record that says WINCH may have been sent is as good as one
+        const onward = master(rig).pid !== old.pid;
+        if (winched) expect(onward, words).toBe(true);
+        old = master(rig);
+        expect(await rig.answering(), words).toBe('blue');
+        expectNoCut(rig, load, words);
+      },
     });
-  },
-);
+    expect(winched).toBe(true);
+    expect(points).toBeGreaterThan(8);
+  });
+});
 
-it('kill -9 on the way back: recover ends it', { timeout: 180_000 }, async () => {
+it('kill -9 on the way back: recover ends it', async () => {
   const yaml = 'drain: { timeout: 700ms }';
-  await withBinary({ site: site(yaml), timeout: 170_000 }, async (rig, binary) => {
+  await withBinary({ site: site(yaml) }, async (rig, binary) => {
     await rig.deployed();
     const load = await rig.load(BRIEF);
     const old = master(rig);
     const words: string[] = [];
     // from WINCH on: those before were tried above
     for (let change = 6; ; change += 1) {
-      const slow = await rig.holdUpload();
+      const slow = await rig.hold();
       binary.renew();
       const death = await deathAt({ when: 'act', record: 0, change }, (dieAt) =>
         rig.run(['nginx', 'upgrade'], { dieAt }),

@@ -231,7 +231,7 @@ it('a long backlog is waited for, and no reason to go back', async () => {
   const prepare = impatient;
   await withRig(rigged('symlink', { prepare, site: { workers: 4 } }), async (rig) => {
     await rig.deployed();
-    const held = await rig.hold(20, 4);
+    const held = await rig.occupy(20, 4);
     await rig.until(() => queued(rig) === 16);
     const command = rig.spawnDeploy();
     await command.untilStep('drain', 'progress');

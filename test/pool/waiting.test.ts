@@ -11,6 +11,7 @@ import { waitUntil } from '../../src/system/clock.js';
 import { identify, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 import { syscallName } from '../../src/system/syscalls.js';
+import { PATIENCE } from '../support/limits.js';
 
 const fs = procfs();
 
@@ -41,7 +42,7 @@ async function stateOf(start: (path: string) => ChildProcess, wanted: string, co
     const inodes = (): Set<number> => new Set(socketsAt(fs, { kind: 'unix', path }).listeners);
     const id = identify(fs, child.pid ?? 0);
     if (id === null) throw new Error('it did not start');
-    await waitUntil(() => (inodes().size > 0 ? true : undefined), { deadline: 15_000 });
+    await waitUntil(() => (inodes().size > 0 ? true : undefined), { deadline: PATIENCE });
     for (let each = 0; each < connects; each += 1) clients.push(connect(path).on('error', () => undefined));
     // what is proven is seen sooner or later; what never is, never: it is looked at often
     let last = '';
@@ -52,7 +53,7 @@ async function stateOf(start: (path: string) => ChildProcess, wanted: string, co
         looks += 1;
         return last === wanted && (wanted === 'idle' || looks > 100) ? true : undefined;
       },
-      { deadline: 15_000, pace: () => 5 },
+      { deadline: PATIENCE, pace: () => 5 },
     );
     return last;
   } finally {

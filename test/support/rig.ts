@@ -175,10 +175,10 @@ export class Rig {
   }
 
   /**
-   * Sends requests that workers hold until they are let go of: what is to be true meanwhile needs no span of time.
+   * Sends requests that workers of the pool hold until they are let go of: what is to be true meanwhile needs no span of time.
    * Waits until `entered` of them (all, unless said) are being worked on; more than there are workers are queued.
    */
-  async hold(count = 1, entered = count): Promise<Held> {
+  async occupy(count = 1, entered = count): Promise<Held> {
     this.holds += 1;
     const id = `held-${this.holds}`;
     const at = (name: string): string => this.sandbox.path('work', `${id}-${name}`);
@@ -223,7 +223,7 @@ export class Rig {
    * A request that a worker of nginx is busy with until `finish`, which gives the answer's status (null: the
    * connection broke): a POST, half of whose body has yet to come. It has been begun when this resolves.
    */
-  holdUpload(name?: string): Promise<{ readonly finish: () => Promise<number | null> }> {
+  hold(name?: string): Promise<{ readonly finish: () => Promise<number | null> }> {
     const { port, name: host } = this.site(name);
     const sent = request({
       host: '127.0.0.1',

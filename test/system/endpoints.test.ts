@@ -9,6 +9,7 @@ import { waitUntil } from '../../src/system/clock.js';
 import { connectTo } from '../../src/system/connect.js';
 import { cameIn, endpointsOf, reachable, tcpAddress } from '../../src/system/endpoints.js';
 import { polledBy, procfs, socketsOf } from '../../src/system/proc.js';
+import { PATIENCE } from '../support/limits.js';
 
 const fs = procfs();
 const folder = mkdtempSync(join(tmpdir(), 'swap-pool-endpoints-'));
@@ -50,7 +51,7 @@ it('TCP, IPv6 and unix listeners are found with their addresses, and what came i
     open.push(opened);
     const own = listeners.filter((each) => JSON.stringify(each.address) === JSON.stringify(address));
     const came = (): number => mine().connections.filter((end) => cameIn(end, own)).length;
-    const seen = await waitUntil(() => (came() === 1 ? true : undefined), { deadline: 5000 });
+    const seen = await waitUntil(() => (came() === 1 ? true : undefined), { deadline: PATIENCE });
     expect([address, seen.kind]).toEqual([address, 'seen']);
   }
 });
@@ -73,7 +74,7 @@ it('what a process waits for with epoll is read of the kernel', async () => {
   const seen = await waitUntil(
     () => (polledBy(fs, process.pid)?.has(inode ?? -1) === true ? true : undefined),
     {
-      deadline: 5000,
+      deadline: PATIENCE,
     },
   );
   expect(seen.kind).toBe('seen');
