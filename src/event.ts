@@ -943,7 +943,7 @@ export type Timings = Readonly<Partial<Record<StepName | 'total', number>>>;
 /** The last line of every command, failed or not. `cut` is an upper bound, 0 is exact. */
 export interface CommandResult {
   readonly command: CommandName | null;
-  /** `pool` only. */
+  /** Of `pool` and `nginx`. */
   readonly verb?: PoolVerb | NginxVerb;
   readonly slot?: Slot;
   readonly outcome?: Outcome;

@@ -122,22 +122,22 @@ export async function hold(
       app = found.value.app;
       return runIn(found.value, act);
     },
-    withFiles: async (wanted, act) => {
+    withClear: async (wanted, act) => {
       const found = selectEach({ folder, name: wanted, file });
       if (!found.ok) return refusal(name, found.failure);
       const { apps, misnamed } = found.value;
       if (apps.length === 1 && misnamed === null) app = apps[0]?.app ?? null;
-      const result = await act(apps);
-      if (misnamed === null) return result;
-      const last = refusal(name, misnamed);
-      const [worse, other] = result.exit >= last.exit ? [result, last] : [{ ...result, ...last }, result];
-      if (other.failure !== undefined) say({ type: 'failure', failure: other.failure });
-      return worse;
+      return act(apps, misnamed);
     },
-    withClear: async (wanted, act) => {
-      const found = selectEach({ folder, name: wanted, file });
-      return found.ok ? act(found.value.apps, found.value.misnamed) : refusal(name, found.failure);
-    },
+    withFiles: (wanted, act) =>
+      session.withClear(wanted, async (apps, misnamed) => {
+        const result = await act(apps);
+        if (misnamed === null) return result;
+        const last = refusal(name, misnamed);
+        const [worse, other] = result.exit >= last.exit ? [result, last] : [{ ...result, ...last }, result];
+        if (other.failure !== undefined) say({ type: 'failure', failure: other.failure });
+        return worse;
+      }),
     withEach: (wanted, act, how) =>
       session.withFiles(wanted, async (files) => {
         let worst: CommandResult | null = null;
@@ -166,6 +166,8 @@ export async function hold(
       const { ask } = await import('./ui/ask.js');
       const { signal } = given.interruption;
       const yes = await ask(question, about ?? app, { input: process.stdin, output: process.stderr, signal });
+      const { requested } = given.interruption;
+      if (requested !== null) return fail({ reason: 'interrupted', signal: requested });
       return yes ? ok(undefined) : fail({ reason: 'declined', question });
     },
     newFile: (wanted) => {

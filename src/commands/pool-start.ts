@@ -23,6 +23,10 @@ export async function start(work: Work): Promise<Ended> {
   const { life } = view;
   if (life === null) return launch(work);
   if (view.state !== 'orphaned') {
+    if (view.lost) {
+      const { address } = view;
+      return refused({ reason: 'pool-unreachable', slot, address, answer: { kind: 'no-socket' } });
+    }
     if (!view.retired) return { outcome: 'unchanged' };
     const named = giveNameBack(app, slot);
     return named.ok ? check(work) : refused(named.failure);

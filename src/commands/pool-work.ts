@@ -124,15 +124,13 @@ export async function roleOf({ app, slot, yes }: Work): Promise<Result<Role>> {
 
 /** Null: go on. Else why not: `answer-needed`, `declined`, or a signal came instead of an answer. */
 export async function agreed(
-  { app, slot, verb, yes, confirm }: Work,
+  { slot, verb, yes, confirm }: Work,
   { connections, working }: SlotView,
   certain: boolean,
 ): Promise<Failure | null> {
   if (yes) return null;
   const question = { kind: 'pool-serves', verb, slot, certain, connections, working } as const;
   const answer = await confirm(question);
-  const { requested } = app.interruption;
-  if (requested !== null) return { reason: 'interrupted', signal: requested };
   return answer.ok ? null : answer.failure;
 }
 

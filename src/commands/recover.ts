@@ -26,7 +26,7 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
     if (!upgrade.ok) return refusal('recover', upgrade.failure);
     const open = app.store.open({ locked: true });
     if (!open.ok) return refusal('recover', open.failure);
-    const outcome = { none: 'unchanged', finished: 'done', undone: 'reverted' } as const;
+    const outcome = { none: 'unchanged', finished: 'done', undone: 'done' } as const;
     let worst: CommandResult = { command: 'recover', outcome: outcome[upgrade.value], exit: 0 };
     for (const { opened } of open.value) {
       const state = app.store.state(opened.deploy);

@@ -80,7 +80,10 @@ async function proveChoice(deploy: Deploy, known: Known): Promise<Result<void>> 
   if (!answered.ok) return answered;
   const arriving = await adopt(deploy);
   if (!arriving.ok) return arriving;
-  if (arriving.value.master === null)
+  // workers answer on without their master, but nobody would look after the pool that is to serve
+  const view = drivers.pool.observe(to);
+  if (!view.ok) return view;
+  if (view.value.state !== 'running')
     return fail({ reason: 'pool-died', slot: to, log: await drivers.pool.log(to) });
 
   const lock = drivers.proxy.needsLock() ? await drivers.lockProxy() : null;

@@ -4,10 +4,11 @@
  */
 import { isChosenByHand, isSettledByHand, isUndoneByHand } from './by-hand.js';
 import type { Deploy } from './deploy.js';
-import { act, back, close, DIED, forward } from './run.js';
+import { act, back, close, DIED, forward, strand } from './run.js';
 import type { Ending } from './run.js';
 import { course, mayHaveSwitched, standsAt } from './state.js';
 import type { DeployState } from './state.js';
+import { adopt } from './steps.js';
 
 /** Ends an open deploy, or says why it cannot be ended yet. */
 export async function recover(deploy: Deploy, state: DeployState): Promise<Ending> {
@@ -23,7 +24,11 @@ async function goOn(deploy: Deploy, state: DeployState): Promise<Ending> {
     case 'forward':
       return onward(deploy, state);
     case 'revert':
-      return (await isChosenByHand(deploy, state)) ?? back(deploy, DIED, mayHaveSwitched(state));
+      return (
+        (await isChosenByHand(deploy, state)) ??
+        (await isBroughtUp(deploy, state)) ??
+        back(deploy, DIED, mayHaveSwitched(state))
+      );
     case 'observe':
       return observe(deploy, state);
     case 'prove':
@@ -54,8 +59,24 @@ async function observe(deploy: Deploy, state: DeployState): Promise<Ending> {
   if (!reached) return back(deploy, DIED, from !== null);
   // it may be there, but that it is, and who may still use the other slot, is only known from a proof of our own
   const proven = await act(deploy, 'switch', false);
-  if (!proven.ok) return back(deploy, DIED, from !== null);
+  if (!proven.ok) return up ? strand(deploy, proven.failure) : back(deploy, DIED, from !== null);
   return deploy.opened.steps.at(-1) === 'switch' ? close(deploy, 'done', null) : prove(deploy);
+}
+
+/**
+ * Where nothing served, the pool that was started may be the only one that serves since: the proxy named its slot
+ * from the first. Null: there is none, or it does not answer. Else it stays, whatever becomes of the switch: to take
+ * it down would be an outage, where to do nothing is none.
+ */
+async function isBroughtUp(deploy: Deploy, { phase }: DeployState): Promise<Ending | null> {
+  const { from, to, steps } = deploy.opened;
+  if (from !== null || phase === 'reverting') return null;
+  const there = deploy.drivers.pool.observe(to);
+  if (!there.ok || there.value.state !== 'running' || !(await isNamed(deploy))) return null;
+  const adopted = await adopt(deploy);
+  if (!adopted.ok || !(await act(deploy, 'probe', false)).ok) return null;
+  const followed = steps.includes('switch') ? await act(deploy, 'switch', false) : null;
+  return followed?.ok === false ? strand(deploy, followed.failure) : close(deploy, 'done', null);
 }
 
 /** The files name the new pool, whoever wrote them, and it answers: nothing speaks for going back. */

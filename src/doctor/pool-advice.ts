@@ -15,6 +15,9 @@ export const deployWarnings: Check = ({ pools, proxy, views, active, slots }) =>
   if (proxy !== null && proxy.otherPools.length > 0) {
     found.push({ reason: 'master-shared', places: proxy.otherPools });
   }
+  if (proxy !== null && proxy.unused.length > 0) {
+    found.push({ reason: 'reference-unused', places: proxy.unused });
+  }
   const named = proxy?.active ?? null;
   if (named !== null && proxy !== null && proxy.leftBehind.length > 0) {
     found.push({ reason: 'left-behind', slot: named, places: proxy.leftBehind });
@@ -26,6 +29,8 @@ export const deployWarnings: Check = ({ pools, proxy, views, active, slots }) =>
 const SEVERITY: Readonly<Partial<Record<WarningReason, Severity>>> = {
   // a deploy is refused for it
   'master-shared': 'error',
+  // nobody is sent to the pool
+  'reference-unused': 'error',
   'no-status': 'advice',
   'variable-reference': 'advice',
 };

@@ -317,7 +317,7 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
     warnings.push({ reason: 'socket-file-stale', slot: slot.slot, path: slot.address.path });
   }
   const path = slot.address.kind === 'unix' ? slot.address.path : null;
-  const lives = who.kind === 'pool' || who.kind === 'orphans';
+  const lives = who.kind !== 'none' && who.kind !== 'foreign';
   const lost = path !== null && lives && file !== 'here' && file !== 'retired' && isNameless(path);
   if (lost) warnings.push({ reason: 'socket-file-gone', slot: slot.slot, path });
   if (who.kind === 'orphans') {

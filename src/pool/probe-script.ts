@@ -4,12 +4,13 @@
  */
 import { fail, ok } from '../event.js';
 import type { Problem, Result } from '../event.js';
-import { factsThroughLinks, readable } from '../system/files.js';
+import { factsThroughLinks } from '../system/files.js';
 import type { PoolSlot, ProbeSettings } from './slots.js';
 
 /**
  * Fails with `config-invalid`. Only what we can see as the pool does is judged: in a chroot or a unit's sandbox the
- * path may lead somewhere else, and whether another user may read the file its workers alone can tell.
+ * path may lead somewhere else, and who may read the file its workers alone can tell (root may not, on a network
+ * file system that squashes it).
  */
 export function mayProbe(slot: PoolSlot, { script, scriptAt }: ProbeSettings): Result<void> {
   if (script === undefined || scriptAt === undefined) return ok(undefined);
@@ -22,9 +23,7 @@ export function mayProbe(slot: PoolSlot, { script, scriptAt }: ProbeSettings): R
   if (!found.ok) {
     return found.code === 'ENOENT' || found.code === 'ENOTDIR'
       ? wrong(`there is no ${script}`, 'create it, or correct the path')
-      : wrong(`${script} cannot be looked at: ${found.code}`, 'let the pool enter the folders above it');
+      : ok(undefined);
   }
-  if (found.value.kind !== 'file') return wrong(`${script} is no file`, 'name a PHP script');
-  if (!readable(script)) return wrong(`${script} may not be read`, 'let the pool read it');
-  return ok(undefined);
+  return found.value.kind === 'file' ? ok(undefined) : wrong(`${script} is no file`, 'name a PHP script');
 }

@@ -39,11 +39,6 @@ export const readText = (path: string): Io<string> => io(() => fse.readFileSync(
 export const realPath = (path: string): Io<string> => io(() => fse.realpathSync(path));
 export const exists = (path: string): boolean => fse.existsSync(path);
 
-/** Whether this process may read a file (access(2)). */
-export const readable = (path: string): boolean =>
-  io(() => {
-    fse.accessSync(path, constants.R_OK);
-  }).ok;
 /**
  * Whether this process could make files in a folder: its mode, its owner, its file system and its immutable flag
  * allow it (access(2), which changes nothing). Room is another question.

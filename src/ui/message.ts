@@ -541,7 +541,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     // the deploy itself
     case 'deploy-open':
       return {
-        message: say`The deploy ${failure.deploy} is unfinished${failure.step === null ? '' : say` (at ${failure.step})`}, and this pool may be a part of it.`,
+        message: say`The deploy ${failure.deploy} is unfinished${failure.step === null ? '' : say` (at ${failure.step})`}, and what is there may be a part of it.`,
         hint: `${run('recover', app)} ends it first.`,
       };
     case 'nothing-to-roll-back':
@@ -950,7 +950,7 @@ function observationMessage(seen: Observation, app: string | null): Message {
           }
         : {
             message: say`${who} of ${seen.slot} runs and nobody can reach it: somebody has removed its socket, ${seen.address}.`,
-            hint: say`Nothing gives it a name again. See that no other master used the path; let it finish, then end it by its pid (QUIT).`,
+            hint: `See that no other master used the path. ${run('start', app)} brings the other slot up, and ends this pool by the drain proof.`,
           };
     }
     case 'no-status-listen':
@@ -1141,7 +1141,7 @@ function poolLine(result: CommandResult, app: string | null): string | null {
   const { verb = 'status', slot = 'blue', outcome, exit, drain } = result;
   if (!isPoolDone(verb) || outcome === undefined || outcome === 'usage') return null;
   const took = result.ms?.total === undefined ? '' : ` in ${closingTime(result.ms.total)}`;
-  const cut = drain === undefined ? '' : `, ${count(drain.cut, 'request')} cut`;
+  const cut = drain === undefined ? '' : `, ${cutText(drain.cut)} cut`;
   if (exit === 70 || outcome === 'stranded') {
     return `A person has to look: ${run(`pool status ${slot}`, app)} shows what runs in ${slot}.`;
   }

@@ -230,7 +230,7 @@ it('an old master that cannot come back leaves the new one serving, and recover 
 
     signalProcess(fs, old, 'SIGCONT');
     const mended = await rig.run(['recover']);
-    expect(mended.result, mended.stdout + mended.stderr).toMatchObject({ outcome: 'reverted', exit: 0 });
+    expect(mended.result, mended.stdout + mended.stderr).toMatchObject({ outcome: 'done', exit: 0 });
     expect(await slow.finish()).toBe(200);
     await expectAlone(rig, old);
   });
@@ -346,7 +346,7 @@ it('kill -9 on the way back: recover ends it', async () => {
       const mended = await rig.run(['recover']);
       const said = `${death.words}\n${mended.stdout}${mended.stderr}`;
       // the record goes last, when all is as it was
-      const outcome = death.words.startsWith('unlink') ? 'unchanged' : 'reverted';
+      const outcome = death.words.startsWith('unlink') ? 'unchanged' : 'done';
       expect(mended.result, said).toMatchObject({ exit: 0, outcome });
       expect(await slow.finish(), said).toBe(200);
       await expectAlone(rig, old, said);
