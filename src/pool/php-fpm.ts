@@ -14,6 +14,7 @@ import type { Failure, Result, Slot } from '../event.js';
 import { run } from '../system/exec.js';
 import {
   createFile,
+  errorCode,
   exists,
   facts,
   makeLink,
@@ -155,6 +156,14 @@ export async function testFpm(slot: FpmSlot): Promise<Result<void>> {
 
 const pathOf = (address: Address): string | null => (address.kind === 'unix' ? address.path : null);
 
+function temporary(): Result<string> {
+  try {
+    return ok(privateFolder(tmpdir(), 'swap-pool-ask-'));
+  } catch (error) {
+    return fail({ reason: 'state-unwritable', path: tmpdir(), code: errorCode(error) });
+  }
+}
+
 /** FPM's own words. */
 async function dump(
   slot: Slot,
@@ -162,7 +171,9 @@ async function dump(
   env: Readonly<Record<string, string>>,
   option: '-t' | '-tt' = '-tt',
 ): Promise<Result<string>> {
-  const folder = privateFolder(tmpdir(), 'swap-pool-ask-');
+  const made = temporary();
+  if (!made.ok) return made;
+  const folder = made.value;
   try {
     const link = join(folder, 'pool.conf');
     const wrapper = join(folder, 'ask.conf');

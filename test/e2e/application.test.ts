@@ -22,6 +22,7 @@ if (!isThere) {
 }
 
 const PAGES = 12;
+const READERS = 3;
 const marker = (page: number): string => `the-${String(page)}th-page-says-so`;
 
 /** Puts a wiki into the sandbox and makes it the site: what nginx serves, and what is probed and verified. */
@@ -93,7 +94,9 @@ class Visitors {
 
   constructor(private readonly rig: Rig) {
     this.running = [
-      ...[0, 1, 2].map((reader) => this.read(reader)),
+      // DokuWiki fills its cache without a lock, and what writers save empties it: two who ask for one page then can
+      // leave half of it there. So nobody else asks for a reader's pages; page 0 is the probe's
+      ...Array.from({ length: READERS }, (_, reader) => this.read(reader)),
       ...[0, 1].map((writer) => this.write(writer)),
     ];
   }
@@ -104,8 +107,8 @@ class Visitors {
   }
 
   private async read(reader: number): Promise<void> {
-    for (let turn = reader; this.going; turn += 1) {
-      const page = turn % PAGES;
+    for (let turn = 0; this.going; turn += 1) {
+      const page = 1 + reader + READERS * (turn % 3);
       const answer = await this.ask(`/doku.php?id=page${page}`);
       const whole = answer.body.includes(marker(page)) && answer.body.trimEnd().endsWith('</html>');
       if (answer.status !== 200 || !whole) this.wrong.push(`page${page}: ${show(answer)}`);
@@ -181,9 +184,6 @@ describe.skipIf(!isThere)('a real application, Debian’s DokuWiki,', () => {
       };
       await withRig(options, async (rig) => {
         await rig.deployed();
-        // DokuWiki fills its cache without a lock: two who ask first for one page can leave half of it there
-        for (let page = 0; page < PAGES; page += 1)
-          await fetch(`http://127.0.0.1:${rig.site().port}/doku.php?id=page${page}`);
         const visitors = new Visitors(rig);
         try {
           await rig.until(() => visitors.pages > PAGES && visitors.saved > 1);

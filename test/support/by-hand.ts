@@ -1,7 +1,10 @@
 /** What a person does to a site beside swap-pool. */
 import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { Slot } from '../../src/event.js';
+import { children, procfs, title } from '../../src/system/proc.js';
 import type { Rig } from './rig.js';
+
+const fs = procfs();
 
 /** Exchanges the slots where nginx is told of them, in the file or the link; nginx itself is told nothing yet. */
 export function editByHand(rig: Rig, slot: Slot): void {
@@ -22,6 +25,11 @@ export function editByHand(rig: Rig, slot: Slot): void {
 /** Points nginx at a slot: edit, reload, and look whether it took it. */
 export async function pointByHand(rig: Rig, slot: Slot): Promise<void> {
   editByHand(rig, slot);
-  if (rig.site().switch === 'rewrite') await rig.signalNginx('SIGHUP');
+  if (rig.site().switch === 'rewrite') {
+    const old = children(fs, rig.sandbox.nginxMaster() ?? 0);
+    await rig.signalNginx('SIGHUP');
+    // until it is told to go, a worker of before takes connections beside the new ones
+    await rig.until(() => old.every((pid) => !title(fs, pid).endsWith('worker process')));
+  }
   for (let seen = ''; seen !== slot;) seen = await rig.answering();
 }

@@ -10,6 +10,7 @@
  */
 import {
   appendFileSync,
+  chmodSync,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -93,6 +94,8 @@ export class Rig {
   private readonly before: readonly string[];
 
   private constructor(readonly sandbox: Sandbox) {
+    // a command may run as anybody
+    chmodSync(this.temporary, 0o1777);
     this.before = filesOf(sandbox);
   }
 
