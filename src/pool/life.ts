@@ -168,7 +168,8 @@ export function present(
   for (const id of life.workers) if (isAlive(fs, id)) found.set(id.pid, id);
   if (master !== null) {
     for (const id of childrenOf(fs, master)) found.set(id.pid, id);
-    return [...found.values()];
+    // one that has died meanwhile has no children any more, but they may serve on
+    if (isAlive(fs, master)) return [...found.values()];
   }
   if (own.size > 0) {
     const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));

@@ -17,6 +17,13 @@ const BRIEF: LoadPlan = {
   slow: { every: 300, takes: 600 },
 };
 
+/** As somebody else's reload does. */
+const hangUp = (rig: Rig): void => {
+  const master = rig.sandbox.nginxMaster();
+  if (master === null) throw new Error('nginx has no master');
+  process.kill(master, 'SIGHUP');
+};
+
 /** nginx's workers, but not those that are on their way out. */
 const workers = (rig: Rig): readonly number[] => children(fs, rig.sandbox.nginxMaster() ?? 0);
 
@@ -149,7 +156,7 @@ it('a person’s edit between our reading and our writing is never overwritten',
     await command.untilStep('switch');
     // a master at work on somebody else's reload is waited for: by then the deploy has read, and written beside
     await rig.until(() => {
-      process.kill(rig.sandbox.nginxMaster() ?? 0, 'SIGHUP');
+      hangUp(rig);
       return readdirSync(rig.sandbox.path('upstreams')).length > 1;
     });
     rig.append('# mine\n', 'upstreams', 'demo.conf');
@@ -194,7 +201,7 @@ it('somebody else’s reloads in the middle of ours fool nobody', async () => {
       let next = 0;
       await rig.until(() => {
         if (performance.now() < next) return false;
-        process.kill(rig.sandbox.nginxMaster() ?? 0, 'SIGHUP');
+        hangUp(rig);
         next = performance.now() + gap;
         left -= 1;
         return left === 0;

@@ -11,7 +11,7 @@ import { waitUntil } from '../../src/system/clock.js';
 import { userOfProcess } from '../../src/system/user.js';
 import type { User } from '../../src/system/user.js';
 import { PATIENCE } from '../support/limits.js';
-import { FPM, elsewhere, fs, isRoot, mkdir, reason, value, withRig } from './rig.js';
+import { FPM, elsewhere, fs, isRoot, mkdir, reason, value, withRig, pidOf } from './rig.js';
 import type { Rig } from './rig.js';
 
 const STATUS = 'pm.status_path = /s\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock';
@@ -236,8 +236,8 @@ describe('a pool’s activity', () => {
       const woken = (await read(rig, life)).switches ?? 0;
       expect(woken).toBeGreaterThan(still.switches ?? 0);
       // a worker that is gone keeps its share
-      process.kill(life.workers[0]?.pid ?? 0, 'SIGKILL');
-      process.kill(life.workers[1]?.pid ?? 0, 'SIGKILL');
+      process.kill(pidOf(life.workers[0]), 'SIGKILL');
+      process.kill(pidOf(life.workers[1]), 'SIGKILL');
       await rig.until(() => value(rig.pool.observe('blue')).idle === 2);
       expect((await read(rig, life)).switches).toBeGreaterThanOrEqual(woken);
     }));

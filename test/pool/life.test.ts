@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { PoolLife, PoolLoad } from '../../src/drivers.js';
 import { children, isAlive } from '../../src/system/proc.js';
 import { PATIENCE } from '../support/limits.js';
-import { FPM, Rig, fs, isRoot, mkdir, reason, value, withRig } from './rig.js';
+import { FPM, Rig, fs, isRoot, mkdir, reason, value, withRig, pidOf } from './rig.js';
 
 const DYNAMIC =
   'pm = dynamic\npm.max_children = 4\npm.start_servers = 2\npm.min_spare_servers = 1\npm.max_spare_servers = 3';
@@ -96,7 +96,7 @@ describe('a slot is what its socket says', () => {
   it('orphaned after SIGKILL to its master', () =>
     withRig({}, async (rig) => {
       const life = await rig.start();
-      process.kill(life.master?.pid ?? 0, 'SIGKILL');
+      process.kill(pidOf(life.master), 'SIGKILL');
       await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
       const view = value(rig.pool.observe('blue'));
       expect(view).toMatchObject({ life: { master: null }, idle: 2, working: 0, pidfile: 'dead' });
@@ -123,7 +123,7 @@ describe('a slot is what its socket says', () => {
   it.each(['SIGUSR2', 'SIGHUP'] as const)('running-under-a-new-master-after %s', (signal) =>
     withRig({}, async (rig) => {
       const life = await rig.start();
-      process.kill(life.master?.pid ?? 0, signal);
+      process.kill(pidOf(life.master), signal);
       await rig.until(() => life.master !== null && !isAlive(fs, life.master));
       await rig.until(() => {
         const { state, idle, pidfile } = value(rig.pool.observe('blue'));
@@ -158,7 +158,7 @@ print "up\n";
         await new Promise((resolve) => reaper.stdout.once('data', resolve));
         await rig.until(() => value(rig.pool.observe('blue')).idle === 2);
         const life = value(rig.pool.observe('blue')).life;
-        process.kill(life?.master?.pid ?? 0, 'SIGKILL');
+        process.kill(pidOf(life?.master), 'SIGKILL');
         await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
         const orphans = value(rig.pool.observe('blue')).life?.workers ?? [];
         expect(orphans.map(({ pid }) => children(fs, reaper.pid ?? 0).includes(pid))).toEqual([true, true]);
@@ -338,7 +338,7 @@ describe('a drain sees every request that is under way', () => {
       const life = await rig.start();
       const asked = rig.ask('held');
       await served(rig, life, 1);
-      process.kill(life.master?.pid ?? 0, 'SIGKILL');
+      process.kill(pidOf(life.master), 'SIGKILL');
       await rig.until(() => life.master !== null && !isAlive(fs, life.master));
       expect(load(rig, life)).toMatchObject({ working: 1, alive: true });
       rig.release();
@@ -390,7 +390,7 @@ pm.max_children = 1`,
           const before = value(await rig.pool.start('blue'));
           // its workers are born when they are asked first, and without a master nobody ends them
           await request({ address: status.path, params, timeoutMs: PATIENCE });
-          process.kill(before.master?.pid ?? 0, 'SIGKILL');
+          process.kill(pidOf(before.master), 'SIGKILL');
           await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
           const orphaned = value(rig.pool.observe('blue')).life;
           const life = recorded === 'without it' ? orphaned : before;

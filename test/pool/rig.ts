@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import type { PoolLife } from '../../src/drivers.js';
-import type { Result, Slot } from '../../src/event.js';
+import type { ProcessId, Result, Slot } from '../../src/event.js';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import type { Reply } from '../../src/fastcgi/client.js';
 import { createPool } from '../../src/pool/driver.js';
@@ -201,7 +201,7 @@ export async function elsewhere(
   await new Promise((done) => child.once('close', done));
   // what a CI runner does to whatever its job left behind
   try {
-    process.kill(-(child.pid ?? 0), 'SIGKILL');
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
   } catch {
     // nobody of it is left
   }
@@ -227,6 +227,12 @@ export function fpmSlot({ pool }: Rig, slot: Slot): FpmSlot {
   const found = pool.slots[slot];
   if (found.kind !== 'php-fpm') throw new Error(found.kind);
   return found;
+}
+
+/** For a signal: 0 would be everybody in this process's group. */
+export function pidOf(id: ProcessId | null | undefined): number {
+  if (!id) throw new Error('there is nobody to signal');
+  return id.pid;
 }
 
 export const reason = (result: Result<unknown>): string => (result.ok ? 'ok' : result.failure.reason);

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { isStarting } from '../../src/pool/start.js';
 import { wallClock } from '../../src/system/clock.js';
 import { identify, readStat, workingDirectory } from '../../src/system/proc.js';
-import { FPM, elsewhere, fs, isRoot, mkdir, reason, value, withRig } from './rig.js';
+import { FPM, elsewhere, fs, isRoot, mkdir, reason, value, withRig, pidOf } from './rig.js';
 import type { Rig } from './rig.js';
 
 const descriptors = (pid: number): string[] =>
@@ -98,7 +98,7 @@ describe('a pool that was started', () => {
   it('is-not-started-beside-a-master-that-is-on-its-way-out', () =>
     withRig({}, async (rig) => {
       const life = await rig.start();
-      process.kill(life.master?.pid ?? 0, 'SIGSTOP');
+      process.kill(pidOf(life.master), 'SIGSTOP');
       for (const { pid } of life.workers) process.kill(pid, 'SIGKILL');
       expect(reason(rig.pool.mayStart('blue'))).toBe('slot-alive');
     }));

@@ -6,7 +6,7 @@ import type { Warning } from '../../src/event.js';
 import { retiredName } from '../../src/pool/socket-file.js';
 import { stopLife } from '../../src/pool/stop.js';
 import { isAlive } from '../../src/system/proc.js';
-import { elsewhere, fs, isRoot, reason, value, withRig } from './rig.js';
+import { elsewhere, fs, isRoot, reason, value, withRig, pidOf } from './rig.js';
 import type { Rig } from './rig.js';
 
 const STATUS = 'pm.status_path = /s\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock';
@@ -74,7 +74,7 @@ describe('a stop', () => {
     withRig({ stop: 1500, global: `process_control_timeout = ${timeout}` }, async (rig) => {
       const life = await rig.start();
       const [deaf] = life.workers;
-      process.kill(deaf?.pid ?? 0, 'SIGSTOP');
+      process.kill(pidOf(deaf), 'SIGSTOP');
       const { signal } = await stopping(rig, life);
       // FPM may be first: with its own KILL, or with its end (the kernel then wakes and hangs up the group)
       if (timeout !== '0') expect(['SIGTERM', 'SIGKILL']).toContain(signal);
@@ -85,7 +85,7 @@ describe('a stop', () => {
   it('ends-a-master-that-is-stopped-and-leaves-no-orphan', () =>
     withRig({ stop: 1500 }, async (rig) => {
       const life = await rig.start();
-      process.kill(life.master?.pid ?? 0, 'SIGSTOP');
+      process.kill(pidOf(life.master), 'SIGSTOP');
       const { signal, told } = await stopping(rig, life);
       expect(signal).toBe('SIGKILL');
       expect(told.map((each) => each.reason === 'stop-escalates' && each.signal)).toEqual([
@@ -101,7 +101,7 @@ describe('a stop', () => {
       const life = await rig.start();
       const asked = rig.ask('held');
       await rig.until(() => value(rig.pool.observe('blue')).connections.accepted === 1);
-      process.kill(life.master?.pid ?? 0, 'SIGKILL');
+      process.kill(pidOf(life.master), 'SIGKILL');
       expect((await stopping(rig, life)).signal).not.toBeNull();
       expect(await asked).toMatchObject({ ok: false });
       clean(rig);
