@@ -104,6 +104,7 @@ describe('what a deploy warns of', () => {
       warnings: [],
       otherPools: [place],
       active: 'blue',
+      unused: [],
       leftBehind: [{ file: '/a', line: 2 }],
     };
     expect(says(deployWarnings, { proxy: proxy as unknown as Subject['proxy'] })).toEqual([
