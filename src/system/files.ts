@@ -200,23 +200,10 @@ export function prepareReplace(path: string, content: Uint8Array): Io<Prepared> 
   return io(() => {
     const target = fse.realpathSync(path);
     const before = fse.statSync(target);
-    const temporary = temporaryName(target);
-    const fd = fse.openSync(
-      temporary,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-      0o600,
-    );
-    try {
-      writeAll(fd, content, 0);
+    const temporary = writeBeside(target, content, (fd) => {
       fse.fchownSync(fd, before.uid, before.gid);
       fse.fchmodSync(fd, before.mode & 0o7777);
-      fse.fsyncSync(fd);
-    } catch (error) {
-      fse.unlinkSync(temporary);
-      throw error;
-    } finally {
-      fse.closeSync(fd);
-    }
+    });
     return {
       commit: () =>
         io(() => {
@@ -230,25 +217,33 @@ export function prepareReplace(path: string, content: Uint8Array): Io<Prepared> 
   });
 }
 
+/** Writes a temporary file beside a path, durable; `dress` gives it its owner and mode. Nothing is left of one that fails. */
+function writeBeside(path: string, content: Uint8Array, dress: (fd: number) => void): string {
+  const temporary = temporaryName(path);
+  const fd = fse.openSync(
+    temporary,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+    0o600,
+  );
+  try {
+    writeAll(fd, content, 0);
+    dress(fd);
+    fse.fsyncSync(fd);
+  } catch (error) {
+    fse.unlinkSync(temporary);
+    throw error;
+  } finally {
+    fse.closeSync(fd);
+  }
+  return temporary;
+}
+
 /** The same for a file that is yet to be: commit() fails with EEXIST when something stands there by then. */
 export function prepareCreate(path: string, content: Uint8Array, mode: number): Io<Prepared> {
   return io(() => {
-    const temporary = temporaryName(path);
-    const fd = fse.openSync(
-      temporary,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-      0o600,
-    );
-    try {
-      writeAll(fd, content, 0);
+    const temporary = writeBeside(path, content, (fd) => {
       fse.fchmodSync(fd, mode);
-      fse.fsyncSync(fd);
-    } catch (error) {
-      fse.unlinkSync(temporary);
-      throw error;
-    } finally {
-      fse.closeSync(fd);
-    }
+    });
     return {
       commit: () => renameToFree(temporary, path),
       discard: () => {

@@ -361,18 +361,13 @@ export function socketAt(fs: Procfs, pid: number, fd: number): number | null {
  * Null when they may not be read, or it uses no epoll.
  */
 export function polledBy(fs: Procfs, pid: number): Set<number> | null {
-  const folder = `${fs.root}/${pid}/fd`;
-  let names: string[];
-  try {
-    names = readdirSync(folder);
-  } catch {
-    return null;
-  }
+  const all = descriptorsOf(fs, pid);
+  if (all === null) return null;
   let found: Set<number> | null = null;
-  for (const name of names) {
-    if (link(`${folder}/${name}`) !== 'anon_inode:[eventpoll]') continue;
+  for (const [fd, target] of all) {
+    if (target !== 'anon_inode:[eventpoll]') continue;
     found ??= new Set();
-    const info = read(`${fs.root}/${pid}/fdinfo/${name}`) ?? '';
+    const info = read(`${fs.root}/${pid}/fdinfo/${fd}`) ?? '';
     for (const [, inode = ''] of info.matchAll(/^tfd:.* ino:([0-9a-f]+)/gm))
       found.add(Number.parseInt(inode, 16));
   }
@@ -389,20 +384,14 @@ export interface AppendedFile {
 
 /** What a process appends to; null when its descriptors may not be read. */
 export function appendedBy(fs: Procfs, pid: number): readonly AppendedFile[] | null {
-  const folder = `${fs.root}/${pid}/fd`;
-  let names: string[];
-  try {
-    names = readdirSync(folder);
-  } catch {
-    return null;
-  }
+  const all = descriptorsOf(fs, pid);
+  if (all === null) return null;
   const found: AppendedFile[] = [];
-  for (const name of names) {
-    const path = link(`${folder}/${name}`);
-    if (path?.startsWith('/') !== true) continue;
-    const flags = /^flags:\s*(\d+)/m.exec(read(`${fs.root}/${pid}/fdinfo/${name}`) ?? '')?.[1];
+  for (const [fd, path] of all) {
+    if (!path.startsWith('/')) continue;
+    const flags = /^flags:\s*(\d+)/m.exec(read(`${fs.root}/${pid}/fdinfo/${fd}`) ?? '')?.[1];
     if (flags === undefined || (Number.parseInt(flags, 8) & O_APPEND) === 0) continue;
-    const stat = statOf(`${folder}/${name}`);
+    const stat = statOf(`${fs.root}/${pid}/fd/${fd}`);
     if (stat?.isFile() === true) found.push({ path, key: `${stat.dev}:${stat.ino}` });
   }
   return found;

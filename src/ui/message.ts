@@ -598,11 +598,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
             : `${run('start', app)} brings the other slot up instead, and ends this one when it has answered what it took.`,
       };
     case 'reference-unused':
-      return {
-        message: say`Nothing in nginx's configuration sends requests to what names the slots: ${list(failure.places.map(at))}.`,
-        hint: UNUSED,
-        places: failure.places,
-      };
+      return unusedReference(failure.places);
     case 'files-unread':
       return {
         message: `nginx has not read its configuration as it is on disk now, so it cannot be told that it leads to ${failure.slot}: ${list(failure.files)}.`,
@@ -740,11 +736,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         places: warning.places,
       };
     case 'reference-unused':
-      return {
-        message: say`Nothing in nginx's configuration sends requests to what names the slots: ${list(warning.places.map(at))}.`,
-        hint: UNUSED,
-        places: warning.places,
-      };
+      return unusedReference(warning.places);
     case 'proxy-stopped':
       return {
         message: say`No nginx runs with ${warning.config}: nobody is sent to ${warning.slot} until it is started.`,
@@ -1283,8 +1275,11 @@ function stakesOf(question: Question, app: string | null): Message | null {
     hint: `${run('deploy', app)} moves the site to the other slot first, and cuts none.`,
   };
 }
-const UNUSED =
-  'Write `fastcgi_pass NAME;` with the name of that upstream into the site, then `nginx -t && nginx -s reload`.';
+const unusedReference = (places: readonly Place[]): Message => ({
+  message: say`Nothing in nginx's configuration sends requests to what names the slots: ${list(places.map(at))}.`,
+  hint: 'Write `fastcgi_pass NAME;` with the name of that upstream into the site, then `nginx -t && nginx -s reload`.',
+  places,
+});
 
 const SHARED =
   'Give each pool a master of its own: an FPM file with one [pool] and its own `pid`, started by itself.';
