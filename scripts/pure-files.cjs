@@ -12,6 +12,6 @@ module.exports = [
     .map((name) => `src/nginx/${name}.ts`),
   ...'adopt fpm-file render site words'.split(' ').map((name) => `src/init/${name}.ts`),
   'src/pool/unit.ts',
-  'src/ui/message.ts',
+  ...'event failure finding phrase question warning'.split(' ').map((name) => `src/ui/message/${name}.ts`),
   'src/ui/text.ts',
 ];

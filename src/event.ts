@@ -3,7 +3,7 @@
  * carries only the facts that belong to it. Read this file first.
  *
  * Failures and warnings are values told apart by `reason`. Their wording lives
- * in ui/message.ts alone, so code and tests compare reasons, never sentences.
+ * in ui/message/ alone, so code and tests compare reasons, never sentences.
  * The reasons are part of the public interface: they are never renamed.
  */
 

@@ -55,7 +55,7 @@ const OFFENCES: readonly Offence[] = [
   ['pure', 'src/nginx/edit.ts', 'src/system/files.ts'],
   ['pure', 'src/fastcgi/record.ts', 'node:buffer'],
   ['pure', 'src/deploy/state.ts', 'src/system/clock.ts'],
-  ['pure', 'src/ui/message.ts', 'chalk'],
+  ['pure', 'src/ui/message/failure.ts', 'chalk'],
   ['pure', 'src/duration.ts', 'yaml'],
   ['door-commander', 'src/commands/deploy.ts', 'commander'],
   ['door-execa', 'src/nginx/reload.ts', 'execa', 'import()'],

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline';
 import type { Question } from '../event.js';
-import { questionLines } from './message.js';
+import { questionLines } from './message/question.js';
 
 /** True for `y` and `yes` alone. */
 export function ask(

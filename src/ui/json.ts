@@ -4,8 +4,11 @@
  * for whoever reads the log of a job whose stdout a machine reads.
  */
 import type { CommandResult, Event, Failure, Finding, Timings, Warning } from '../event.js';
-import { failureMessage, findingMessage, messageLines, warningMessage } from './message.js';
-import type { Message } from './message.js';
+import { failureMessage } from './message/failure.js';
+import { findingMessage } from './message/finding.js';
+import { messageLines } from './message/phrase.js';
+import { warningMessage } from './message/warning.js';
+import type { Message } from './message/phrase.js';
 import type { Out } from './out.js';
 import type { Reporter } from './reporter.js';
 

@@ -7,8 +7,11 @@
  * if there is one, because they often explain it.
  */
 import type { CommandResult, Event, Failure, Warning, WarningReason } from '../event.js';
-import { eventLine, failureMessage, messageLines, resultLine, warningMessage } from './message.js';
-import type { Message } from './message.js';
+import { eventLine, resultLine } from './message/event.js';
+import { failureMessage } from './message/failure.js';
+import { messageLines } from './message/phrase.js';
+import { warningMessage } from './message/warning.js';
+import type { Message } from './message/phrase.js';
 import type { Out } from './out.js';
 import type { Reporter } from './reporter.js';
 import type { Style } from './style.js';

@@ -20,16 +20,10 @@ import type {
   StepName,
   WorkerGeneration,
 } from '../event.js';
-import {
-  failureMessage,
-  findingMessage,
-  holderLine,
-  holderText,
-  messageLines,
-  nextText,
-  planLine,
-  suspectText,
-} from './message.js';
+import { nextText, planLine } from './message/event.js';
+import { failureMessage } from './message/failure.js';
+import { findingMessage } from './message/finding.js';
+import { holderLine, holderText, messageLines, suspectText } from './message/phrase.js';
 import type { Style } from './style.js';
 import { argv, clean, count, duration, inline, list, thousands, when } from './text.js';
 

@@ -9,18 +9,11 @@
 import { Chalk } from 'chalk';
 import ora from 'ora';
 import type { CommandResult, Event, Failure, Slot, Warning } from '../event.js';
-import {
-  failureMessage,
-  loadText,
-  messageLines,
-  noteText,
-  noticeText,
-  planLine,
-  resultLine,
-  stepLabel,
-  warningMessage,
-} from './message.js';
-import type { Message } from './message.js';
+import { noteText, noticeText, planLine, resultLine, stepLabel } from './message/event.js';
+import { failureMessage } from './message/failure.js';
+import { loadText, messageLines } from './message/phrase.js';
+import { warningMessage } from './message/warning.js';
+import type { Message } from './message/phrase.js';
 import type { Out } from './out.js';
 import type { Reporter } from './reporter.js';
 import type { Style } from './style.js';

@@ -2,19 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NGINX_VERBS } from '../../src/event.js';
 import type { CommandResult, Failure, NginxVerb, Outcome, StepNote, Warning } from '../../src/event.js';
-import {
-  eventLine,
-  failureMessage,
-  findingMessage,
-  messageLines,
-  noteText,
-  noticeText,
-  questionLines,
-  planLine,
-  resultLine,
-  warningMessage,
-} from '../../src/ui/message.js';
-import type { Message } from '../../src/ui/message.js';
+import { eventLine, noteText, noticeText, planLine, resultLine } from '../../src/ui/message/event.js';
+import { failureMessage } from '../../src/ui/message/failure.js';
+import { findingMessage } from '../../src/ui/message/finding.js';
+import { messageLines } from '../../src/ui/message/phrase.js';
+import { questionLines } from '../../src/ui/message/question.js';
+import { warningMessage } from '../../src/ui/message/warning.js';
+import type { Message } from '../../src/ui/message/phrase.js';
 import {
   ALL_FAILURES,
   ALL_FINDINGS,

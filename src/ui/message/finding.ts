@@ -1,0 +1,138 @@
+/** What doctor found: the sentence of each finding, and what to do. PURE. */
+import type { Finding, Observation } from '../../event.js';
+import { argv, count, duration, inline, list, say, thousands, when } from '../text.js';
+import { failureMessage } from './failure.js';
+import { at, holderText, log, pidsText, run, suspectText, unworded } from './phrase.js';
+import type { Message } from './phrase.js';
+import { warningMessage } from './warning.js';
+
+/** What doctor has found, what shows it, and what to do. */
+export function findingMessage(finding: Finding): Message {
+  const words =
+    'failure' in finding
+      ? failureMessage(finding.failure, finding.app)
+      : 'warning' in finding
+        ? warningMessage(finding.warning, finding.app)
+        : observationMessage(finding.observation, finding.app);
+  if (!finding.fixable) return words;
+  return { ...words, hint: `${run('doctor', finding.app, '--fix')} mends it. ${words.hint}` };
+}
+
+function observationMessage(seen: Observation, app: string | null): Message {
+  switch (seen.reason) {
+    case 'orphans': {
+      const { accepted, queued } = seen.connections;
+      return {
+        message: say`The ${seen.slot} pool has lost its master, as after a HUP or a KILL: its workers still hold ${seen.address} (${accepted} accepted, ${queued} queued), and a new start there fails.`,
+        hint:
+          seen.serves === false
+            ? 'Nothing is sent there: they can be ended once they provably serve nobody.'
+            : `They serve the site: ${run('deploy', app)} moves it to the other slot and ends them then; nothing else does without a cut.`,
+        details: [pidsText(seen.pids)],
+      };
+    }
+    case 'several-lives':
+      return {
+        message: say`Several pools have bound the ${seen.slot} slot's address ${seen.address}; only the last can be reached, and the first that ends takes its socket and pidfile away.`,
+        hint: 'Stop none of them by its pidfile. Find the one that answers, let the others finish, and end those by their pids (QUIT).',
+        details: seen.holders.map(suspectText),
+      };
+    case 'master-of-other-config':
+      return {
+        message: say`A php-fpm with another configuration holds the ${seen.slot} slot's address ${seen.address}: ${suspectText(seen.master)} runs ${seen.runs}, the slot is ${seen.expected}.`,
+        hint: say`Give that pool another \`listen\`, or stop it; or name ${seen.runs} in \`pool.config\`, if that is what should run.`,
+      };
+    case 'not-served':
+      return {
+        message: say`Nobody serves the site: it is sent to ${seen.slot}, and no pool answers for ${seen.address}.`,
+        hint: `${run('start', app)} brings it up.`,
+      };
+    case 'socket-nameless': {
+      const who = seen.pid === null ? 'The pool' : say`The pool (pid ${seen.pid})`;
+      return seen.retired
+        ? {
+            message: say`${who} of ${seen.slot} runs, but its socket's name, ${seen.address}, was taken away by a stop that did not end.`,
+            hint: `${run('recover', app)} ends what a deploy left; ${run('start', app)} brings up what should serve.`,
+          }
+        : {
+            message: say`${who} of ${seen.slot} runs and nobody can reach it: somebody has removed its socket, ${seen.address}.`,
+            hint: `See that no other master used the path. ${run('start', app)} brings the other slot up, and ends this pool by the drain proof.`,
+          };
+    }
+    case 'no-status-listen':
+      return {
+        message: say`The ${seen.slot} pool's status page is answered by its own workers: it waits when all are busy, and counts itself.`,
+        hint: 'Set `pm.status_listen` (php-fpm 8.0 and newer), with a `${SWAP_POOL_SLOT}` in it.',
+      };
+    case 'backlog-cut':
+      return {
+        message: say`The ${seen.slot} pool asks for a backlog of ${thousands(seen.backlog)}; the kernel cuts it to net.core.somaxconn, ${thousands(seen.somaxconn)}.`,
+        hint: say`Raise it (\`sysctl net.core.somaxconn=${seen.backlog}\`, and in /etc/sysctl.d), or lower \`listen.backlog\`.`,
+      };
+    case 'socket-path-long':
+      return {
+        message: say`${seen.slot === null ? 'The link' : say`The ${seen.slot} slot's socket`} ${seen.path} has ${seen.bytes} bytes, and a socket's path may have ${seen.most}.`,
+        hint: 'Take a shorter folder, such as /run/shop: what is longer is cut short, and then nobody finds it.',
+      };
+    case 'oldbin-left':
+      return {
+        message: say`${seen.path} was left behind by an upgrade of nginx's binary${seen.pid === null ? '' : say` (pid ${seen.pid} is no nginx master)`}.`,
+        hint: say`No upgrade is under way: \`rm ${argv([seen.path])}\`.`,
+      };
+    case 'worker-retires-long':
+      return {
+        message: say`nginx's worker ${seen.pid}, born ${when(seen.since)}, has been shutting down for at least ${duration(seen.ms)}: it holds ${count(seen.clients, 'connection')} of clients and ${seen.upstreams} to servers, under an older configuration.`,
+        hint: say`See whom: \`ss -tnp | grep pid=${seen.pid},\`. \`worker_shutdown_timeout\` would bound it; a \`backup\` pair or a symlink switch does not wait for it.`,
+      };
+    case 'shutdown-timeout-unset':
+      return {
+        message: say`\`worker_shutdown_timeout\` is not set in ${seen.config}: an old worker lives as long as its longest connection.`,
+        hint: 'Set it to more than your longest request (it cuts what is longer), or leave it and let a `backup` pair spare the wait.',
+      };
+    case 'keep-conn-symlink':
+      return {
+        message: `With \`fastcgi_keep_conn on\` nginx keeps connections to the old pool after its link has moved, so a symlink switch has to reload nginx (${list(seen.places.map(at))}).`,
+        hint: 'Remove it, with `keepalive` in the upstream: a connect to a unix socket costs some microseconds.',
+        places: seen.places,
+      };
+    case 'backup-balancer':
+      return {
+        message: `\`${inline(seen.balancer)}\` and \`backup\` do not go together in one upstream (${list(seen.places.map(at))}): nginx refuses it, or sends requests to the slot that is gone.`,
+        hint: say`Remove \`${seen.balancer}\`: there is one server to balance.`,
+        places: seen.places,
+      };
+    case 'reload-not-taken':
+      return {
+        message: `nginx runs an older configuration than the one on disk: ${list(seen.files)} changed since its workers were born.`,
+        hint: 'Somebody reloads it next: `nginx -t && nginx -s reload` now shows what comes of that; or take the change back.',
+        ...log(seen.log),
+      };
+    case 'reload-hits-idle':
+      return {
+        message: `A reload closes idle keep-alive connections at once: a client whose next request is on its way is cut (${list(seen.places.map(at))}).`,
+        hint: seen.mendable
+          ? 'Set `keepalive_min_timeout` to more than a round trip, such as 1s; or use `switch: symlink`, which reloads nothing.'
+          : say`\`switch: symlink\` reloads nothing; nginx 1.27.4 and newer mend it with \`keepalive_min_timeout\`${seen.version === null ? '' : say` (this one is ${seen.version})`}.`,
+        places: seen.places,
+      };
+    case 'deploy-left-open':
+      return {
+        message: say`The deploy ${seen.deploy} was left unfinished${seen.step === null ? '' : say` at ${seen.step}`}.`,
+        hint: `${run('recover', app)} ends it.`,
+      };
+    case 'at-work':
+      return {
+        message: say`A swap-pool is at work: ${holderText(seen.holder)}. What is seen now may be in the middle of it.`,
+        hint: `Look again when it has ended: ${run('doctor', app)}.`,
+      };
+    case 'little-space':
+      return {
+        message: say`${seen.path} has room for ${kibibytes(seen.available)} KiB more; a deploy's journal takes ${kibibytes(seen.needed)} KiB.`,
+        hint: 'Make room there (`df -h`, `df -i`): a deploy that cannot write its journal does not begin.',
+      };
+    default:
+      return { message: unworded(seen), hint: `${run('status', app)} shows which slot serves.` };
+  }
+}
+
+const kibibytes = (bytes: number): string => thousands(Math.floor(bytes / 2 ** 10));
