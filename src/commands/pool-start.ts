@@ -1,16 +1,7 @@
 /** `pool start`, `pool restart` and `pool try-restart`. */
+import { giveNameBack } from './names.js';
 import { takeDown } from './pool-stop.js';
-import {
-  check,
-  giveNameBack,
-  orphaned,
-  pidOf,
-  refused,
-  roleOf,
-  settled,
-  step,
-  unsettled,
-} from './pool-work.js';
+import { check, orphaned, pidOf, refused, roleOf, settled, step, unsettled } from './pool-work.js';
 import type { Ended, Work } from './pool-work.js';
 
 /** Brings the slot's pool up; nothing to do when it runs. Orphans that serve nobody are ended first, as a deploy does. */

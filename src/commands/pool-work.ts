@@ -15,6 +15,7 @@ import type {
   StepNote,
 } from '../event.js';
 import { now } from '../system/clock.js';
+import { giveNameBack } from './names.js';
 import { outcomeOf } from './outcome.js';
 import { survey } from './survey.js';
 
@@ -168,11 +169,4 @@ export async function check(work: Work): Promise<Ended> {
     (value) => ({ kind: 'answers', ...value }),
   );
   return answered.ok ? { outcome: 'done' } : { outcome: null, failure: answered.failure };
-}
-
-/** The name that a stop took away and, ended in between, did not give back. */
-export function giveNameBack(app: Pick<App, 'drivers' | 'emit'>, slot: Slot): Result<void> {
-  const named = app.drivers.pool.unretire(slot);
-  if (named.ok) app.emit({ type: 'warning', warning: { reason: 'name-given-back', slot } });
-  return named;
 }

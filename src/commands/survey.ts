@@ -5,8 +5,9 @@ import type { Decision, Situation } from '../deploy/plan.js';
 import { pastPivot } from '../deploy/state.js';
 import type { DeployState, Opened } from '../deploy/state.js';
 import type { ProxyProof } from '../drivers.js';
-import { fail, ok } from '../event.js';
-import type { Result } from '../event.js';
+import { fail, ok, SLOTS } from '../event.js';
+import type { Result, Slot } from '../event.js';
+import { restoreNames } from './names.js';
 
 type Command = Situation['command'];
 
@@ -15,9 +16,15 @@ export interface Look {
   readonly decision: Exclude<Decision, { kind: 'reload-first' }>;
 }
 
-/** Surveys and decides; makes the running proxy follow its files first, where they differ and that is safe. */
+/** Surveys and decides; gives a pool that is to serve its name back, and makes the running proxy follow its files first, where they differ and that is safe. */
 export async function look(app: App, command: Command, draining: DeployState | null): Promise<Result<Look>> {
-  const seen = await lookOnce(app, command, draining);
+  let seen = await lookOnce(app, command, draining);
+  const nameless = seen.ok && draining === null ? withoutName(seen.value.situation) : [];
+  if (nameless.length > 0) {
+    const named = await restoreNames(app, nameless);
+    if (!named.ok) return named;
+    seen = await lookOnce(app, command, draining);
+  }
   if (!seen.ok) return seen;
   const { situation, decision } = seen.value;
   if (decision.ok && decision.value.kind !== 'reload-first') {
@@ -60,6 +67,8 @@ async function settle(app: App, command: Command, draining: DeployState | null):
 
 const unsettled = ({ files, slot }: Extract<Decision, { kind: 'reload-first' }>): Result<never> =>
   fail({ reason: 'disk-differs-from-running', files, slot });
+
+const withoutName = ({ slots }: Situation): readonly Slot[] => SLOTS.filter((slot) => slots[slot].retired);
 
 async function lookOnce(
   ...asked: Parameters<typeof survey>

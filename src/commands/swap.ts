@@ -8,11 +8,10 @@ import { activeSlot, decide } from '../deploy/plan.js';
 import type { Situation, Steps } from '../deploy/plan.js';
 import { forward } from '../deploy/run.js';
 import { pastPivot } from '../deploy/state.js';
-import { ok, SLOTS } from '../event.js';
+import { ok } from '../event.js';
 import type { CommandResult, Failure, Result, Slot, Warning } from '../event.js';
 import { refusal, resultOf } from './outcome.js';
 import { planOf, warn } from './plan.js';
-import { giveNameBack } from './pool-work.js';
 import { finishOpen } from './recover.js';
 import { look, survey } from './survey.js';
 
@@ -85,10 +84,6 @@ async function locked(
   if (!left.ok) return refused(app, command, left.failure);
   const { draining, ended } = left.value;
   if (ended) return null;
-  if (draining === null) {
-    const named = await restoreNames(app);
-    if (!named.ok) return refusal(command, named.failure);
-  }
   const looked = await look(app, command, draining);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;
@@ -146,28 +141,6 @@ function runsNow({ store }: App, { slots }: Situation, decision: Steps, print: s
   if (decision.steps.includes('start')) return print;
   const master = (decision.arriving ?? slots[decision.to].life)?.master ?? null;
   return master === null ? null : store.startedWith(master);
-}
-
-/**
- * A `pool stop` that was killed can leave the pool that serves without a name: it is up, and nobody can
- * connect. The standby's name stays away, it is stopped in any case.
- */
-async function restoreNames(app: App): Promise<Result<void>> {
-  for (const slot of SLOTS) {
-    const view = app.drivers.pool.observe(slot);
-    if (!view.ok) return view;
-    if (!view.value.retired) continue;
-    // it may be on its way out
-    const steady = await app.drivers.pool.steady(slot);
-    if (!steady.ok) return steady;
-    const { retired, life } = steady.value.view;
-    const named = await app.drivers.proxy.names(slot);
-    if (!named.ok) return named;
-    if (!retired || life === null || !named.value) continue;
-    const given = giveNameBack(app, slot);
-    if (!given.ok) return given;
-  }
-  return ok(undefined);
 }
 
 /** The plan, nothing touched: no lock, no state, no program but those that only look. */

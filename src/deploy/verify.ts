@@ -55,20 +55,21 @@ async function ask(
 
   const once = async (): Promise<Result<{ readonly by: SeenBy }> | undefined> => {
     const nonce = randomBytes(8).toString('hex');
-    // a busy worker forgets our request with its next one: look while it runs, too
     const request = url.request(nonce);
-    const during = drivers.pool.activity(to, arriving);
+    // a busy worker forgets our request with its next one: once that may be so, look while ours runs, too
+    const during = unseen === 0 ? null : drivers.pool.activity(to, arriving);
     answer = await request;
     if (answer !== null) {
       wrong += 1;
       return wrong < WRONG_ANSWERS ? undefined : fail(wrongAnswer(url, answer));
     }
     wrong = 0;
-    const looks = [await during, await drivers.pool.activity(to, arriving)];
-    if (looks.some((look) => look.uris.some((uri) => uri.includes(nonce)))) return ok({ by: 'nonce' });
+    const after = await drivers.pool.activity(to, arriving);
+    const uris = [...((await during)?.uris ?? []), ...after.uris];
+    if (uris.some((uri) => uri.includes(nonce))) return ok({ by: 'nonce' });
     unseen += 1;
     if (unseen < UNSEEN_ANSWERS) return undefined;
-    const grown = growth(base, looks[1] ?? base);
+    const grown = growth(base, after);
     return grown === null ? undefined : ok({ by: grown });
   };
 

@@ -2,7 +2,7 @@
 import { otherSlot } from '../event.js';
 import type { Slot, Warning } from '../event.js';
 import type { SlotView } from '../drivers.js';
-import { availableMemory, proportionalBytes } from '../system/proc.js';
+import { availableMemory, proportionalBytes, residentBytes } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { FpmSlot, PoolSlot, ProbeSettings } from './slots.js';
 import { signalName } from './unit.js';
@@ -28,8 +28,11 @@ export function advice(
   const life = from?.life ?? null;
   if (life !== null) {
     const everyone = [...(life.master === null ? [] : [life.master]), ...life.workers];
-    const needed = everyone.reduce((sum, { pid }) => sum + proportionalBytes(fs, pid), 0);
     const available = availableMemory(fs);
+    const total = (bytesOf: (fs: Procfs, pid: number) => number): number =>
+      everyone.reduce((sum, { pid }) => sum + bytesOf(fs, pid), 0);
+    // the kernel walks page tables for the exact share, so it is asked only where that matters: no share is above its whole
+    const needed = total(residentBytes) > available ? total(proportionalBytes) : 0;
     if (needed > available) found.push({ reason: 'little-memory', needed, available });
   }
   return found;

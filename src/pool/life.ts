@@ -165,12 +165,13 @@ export function present(
   const own = new Set(all.filter((inode) => isSocketOf(fs, life, inode)));
   if (slot.kind === 'fastcgi') return membersOf(fs, life, own, thorough);
   const found = new Map<number, ProcessId>();
-  for (const id of life.workers) if (isAlive(fs, id)) found.set(id.pid, id);
-  if (master !== null) {
-    for (const id of childrenOf(fs, master)) found.set(id.pid, id);
-    // one that has died meanwhile has no children any more, but they may serve on
-    if (isAlive(fs, master)) return [...found.values()];
+  if (master !== null) for (const id of childrenOf(fs, master)) found.set(id.pid, id);
+  for (const id of life.workers) {
+    const child = found.get(id.pid);
+    if (child === undefined && isAlive(fs, id)) found.set(id.pid, id);
   }
+  // one that has died meanwhile has no children any more, but they may serve on
+  if (master !== null && isAlive(fs, master)) return [...found.values()];
   if (own.size > 0) {
     const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
     for (const pid of holders(fs, fpms, own)) {

@@ -9,7 +9,7 @@ import {
   argv,
   commandName,
   executable,
-  identify,
+  identityOf,
   inOurNamespace,
   pids,
   readStat,
@@ -36,16 +36,18 @@ export interface FpmProcess {
   readonly pool: string | null;
 }
 
+const WORKER_TITLE = /^php-fpm: pool (.*)$/s;
+
 /** What FPM calls itself (fpm_env.c), null for anything else, for a zombie, and for what may not be seen. */
 export function fpmProcess(fs: Procfs, pid: number, binary?: string): FpmProcess | null {
   const stat = readStat(fs, pid);
-  const id = identify(fs, pid);
+  const id = stat === null ? null : identityOf(fs, stat);
   if (stat === null || id === null) return null;
   const program = executable(fs, pid);
   if (program === null || (program !== binary && !/php-?fpm/.test(basename(program)))) return null;
   const found = { id, ppid: stat.ppid };
   const text = title(fs, pid);
-  const pool = /^php-fpm: pool (.*)$/s.exec(text)?.[1];
+  const pool = WORKER_TITLE.exec(text)?.[1];
   if (pool !== undefined) return { ...found, role: 'worker', config: null, pool };
   const named = /^php-fpm: master process \((.*)\)$/s.exec(text)?.[1];
   const words = argv(fs, pid);
@@ -78,23 +80,24 @@ export function runsConfig(fs: Procfs, process: FpmProcess, config: string): boo
 function mastersRunning(
   fs: Procfs,
   { config, binary }: { readonly config: string; readonly binary: string },
-  roles: readonly FpmProcess['role'][] = ['master'],
+  roles: readonly Leading[] = ['master'],
 ): FpmProcess[] {
   const found = pids(fs).flatMap((pid) => {
-    if (!looksLikeFpm(fs, pid, binary)) return [];
+    // a host has many more workers than masters
+    if (!looksLikeFpm(fs, pid, binary) || WORKER_TITLE.test(title(fs, pid))) return [];
     const process = fpmProcess(fs, pid, binary);
-    return process !== null && roles.includes(process.role) && runsConfig(fs, process, config) ? process : [];
+    return process !== null && isOneOf(roles, process.role) && runsConfig(fs, process, config) ? process : [];
   });
   const all = new Set(found.map(({ id }) => id.pid));
   return found.filter(({ ppid }) => !all.has(ppid));
 }
 
+type Leading = Exclude<FpmProcess['role'], 'worker'>;
+const isOneOf = (roles: readonly string[], role: string): boolean => roles.includes(role);
+
 /** mastersRunning() of a slot; of a server that is no FPM none are known. */
-export const mastersOfSlot = (
-  fs: Procfs,
-  slot: PoolSlot,
-  roles?: readonly FpmProcess['role'][],
-): FpmProcess[] => (slot.kind === 'php-fpm' ? mastersRunning(fs, slot, roles) : []);
+export const mastersOfSlot = (fs: Procfs, slot: PoolSlot, roles?: readonly Leading[]): FpmProcess[] =>
+  slot.kind === 'php-fpm' ? mastersRunning(fs, slot, roles) : [];
 
 /** The processes among `candidates` that have one of the sockets open. What may not be read does not count. */
 export const holders = (

@@ -16,7 +16,7 @@ import { pidfileHint } from './pidfile.js';
 import { fpmProcess, holds } from './processes.js';
 import { signalMaster } from './signal.js';
 import type { FpmSlot, PoolSlot } from './slots.js';
-import { isManned, isStarting, lifeOf, MANNING } from './start.js';
+import { isStarting, lifeOf, mannedLife } from './start.js';
 
 /** A second from its TERM to its KILL, and one for whom the machine does not let run. */
 const LADDER = 2000;
@@ -107,8 +107,7 @@ export async function reloadPool(
     return fail({ reason: 'pool-reload-unproven', slot: slot.slot, ms: timeout, log: await words() });
   }
   if (seen.value === 'died') return died();
-  await waitUntil(() => (isManned(fs, slot) ? true : undefined), { deadline: MANNING });
-  return ok(lifeOf(fs, slot) ?? seen.value);
+  return ok((await mannedLife(fs, slot)) ?? seen.value);
 }
 
 /** The life of another run of the program in the slot of an old one; undefined as long as there is none. */

@@ -162,8 +162,7 @@ export async function startPool(
         log: words,
       }));
     }
-    await waitUntil(() => (isManned(fs, slot) ? true : undefined), { deadline: MANNING });
-    const life = lifeOf(fs, slot) ?? seen.value;
+    const life = (await mannedLife(fs, slot)) ?? seen.value;
     const agreed = await manager.agrees(life);
     return agreed.ok ? ok(life) : await failed(() => agreed.failure);
   } finally {
@@ -198,10 +197,11 @@ function keeps(fs: Procfs, slot: PoolSlot, pid: number): boolean {
 
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */
 export function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
-  const seen = connectionsOf(fs, slot);
   const own = look(fs, slot.address);
-  if (!seen.ok || !own.ok) return undefined;
+  if (!own.ok || own.value.listeners.length === 0) return undefined;
   const found = residents(fs, slot, own.value.listeners, [pidfileHint(slot) ?? 0]);
+  const seen = connectionsOf(fs, slot);
+  if (!seen.ok) return undefined;
   const sockets = seen.value.listeners;
   if (found.ok && found.value.kind === 'servers') {
     return { master: null, workers: found.value.processes, sockets };
@@ -214,14 +214,25 @@ export function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
 }
 
 /**
- * Whether the first workers are all there and wait, or somebody is being served already. FPM
- * forks them once it listens; a life is recorded, and its workers' context switches are counted,
- * from when they are complete.
+ * The life in a slot once its first workers are all there and wait, or somebody is being served already; as it
+ * is after MANNING. FPM forks them once it listens; a life is recorded, and its workers' context switches are
+ * counted, from when they are complete.
  */
-export function isManned(fs: Procfs, slot: PoolSlot): boolean {
-  const life = lifeOf(fs, slot);
+export async function mannedLife(fs: Procfs, slot: PoolSlot): Promise<PoolLife | undefined> {
+  let life: PoolLife | undefined;
+  await waitUntil(
+    () => {
+      life = lifeOf(fs, slot);
+      return life === undefined || isManned(fs, slot, life) ? true : undefined;
+    },
+    { deadline: MANNING },
+  );
+  return life;
+}
+
+function isManned(fs: Procfs, slot: PoolSlot, life: PoolLife): boolean {
   const seen = connectionsOf(fs, slot);
-  if (life === undefined || !seen.ok) return true;
+  if (!seen.ok) return true;
   const { accepted, queued } = seen.value.connections;
   const crew = staff(fs, slot, life.workers, new Set(seen.value.listeners));
   if (!crew.ok || accepted + queued > 0) return true;
@@ -230,7 +241,7 @@ export function isManned(fs: Procfs, slot: PoolSlot): boolean {
 }
 
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
-export const MANNING = 2000;
+const MANNING = 2000;
 
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
 async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess[]): Promise<void> {

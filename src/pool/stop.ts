@@ -62,8 +62,10 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
     for (const id of ids) known.set(`${String(id.pid)}:${String(id.start)}`, id);
   };
   record(life.workers);
+  // a master goes last: as long as it is there nobody else need be looked at
+  const isLed = (): boolean => life.master !== null && isAlive(fs, life.master);
   const left = (): ProcessId[] => [
-    ...(life.master !== null && isAlive(fs, life.master) ? [life.master] : []),
+    ...(life.master !== null && isLed() ? [life.master] : []),
     ...[...known.values()].filter((id) => isAlive(fs, id)),
   ];
   let strongest: Stopped['signal'] = null;
@@ -82,8 +84,7 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
     if (sent !== null) return fail({ reason: 'stop-failed', slot, pids: remaining.map(toPid), detail: sent });
     await waitUntil(
       () => {
-        remaining = left();
-        if (remaining.length > 0) return undefined;
+        if (isLed() || left().length > 0) return undefined;
         // who was born or lost its master meanwhile is looked for once nobody known is left
         record(people());
         remaining = left();

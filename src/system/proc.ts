@@ -84,8 +84,12 @@ const isGone = (state: string): boolean => state === 'Z' || state === 'X' || sta
 /** The identity of a living process; null when there is none (zombies are none). */
 export function identify(fs: Procfs, pid: number): ProcessId | null {
   const stat = readStat(fs, pid);
-  return stat === null || isGone(stat.state) ? null : { boot: fs.bootId, pid, start: stat.start };
+  return stat === null ? null : identityOf(fs, stat);
 }
+
+/** identify() of a process whose stat was read already. */
+export const identityOf = (fs: Procfs, { pid, state, start }: Stat): ProcessId | null =>
+  isGone(state) ? null : { boot: fs.bootId, pid, start };
 
 /** Whether the very process lives: same boot, same pid, same start time, and no zombie. */
 export function isAlive(fs: Procfs, id: ProcessId): boolean {
@@ -428,8 +432,11 @@ export function startedAt(fs: Procfs, id: ProcessId): number {
  */
 export function proportionalBytes(fs: Procfs, pid: number): number {
   const pss = /^Pss:\s+(\d+) kB/m.exec(read(`${fs.root}/${pid}/smaps_rollup`) ?? '')?.[1];
-  return pss === undefined ? (readStatus(fs, pid)?.residentBytes ?? 0) : Number(pss) * 1024;
+  return pss === undefined ? residentBytes(fs, pid) : Number(pss) * 1024;
 }
+
+/** All of a process's memory that is resident, whoever shares it (VmRSS). 0 when it is gone. */
+export const residentBytes = (fs: Procfs, pid: number): number => readStatus(fs, pid)?.residentBytes ?? 0;
 
 /** Bytes that programs may still take without swapping. */
 export function availableMemory(fs: Procfs): number {
