@@ -115,15 +115,14 @@ describe('reload', () => {
   it('that somebody else has begun is waited for, not doubled', async () => {
     await withRig({ site: SITE }, async (rig) => {
       await rig.deployed();
-      const load = await rig.load({ slow: { every: 60_000, takes: 6_000 } });
-      await rig.until(() => load.underWay('slow') > 0);
-      const old = workersOf(rig, 'blue');
+      const held = await rig.occupy();
       await rig.signalPool('blue', 'SIGUSR2', { gone: false });
-      // the idle ones go at once, the busy ones stay
-      await rig.until(() => workersOf(rig, 'blue').length < old.length);
-      const run = await rig.run(['pool', 'reload', 'blue']);
-      expect(run).toMatchObject({ exit: 0, result: { outcome: 'done' } });
-      expect(warned(run)).toContain('reload-joined');
+      // the idle ones go at once, the busy one stays
+      await rig.until(() => workersOf(rig, 'blue').length === 1);
+      const joins = rig.spawn(['pool', 'reload', 'blue']);
+      await rig.until(() => joins.stdout.includes('reload-joined'));
+      expect(await held.release()).toEqual([held.id]);
+      expect(await joins.end).toMatchObject({ exit: 0, result: { outcome: 'done' } });
       expect(comings(rig, 'blue')).toBe(2);
       expect(workersOf(rig, 'blue')).toHaveLength(6);
     });
