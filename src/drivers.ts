@@ -127,7 +127,8 @@ export interface PoolDriver {
   /**
    * For a start whose end nobody saw (we were killed): waits until no start of this slot
    * can still be under way, then looks. `since`: when the start began, ms since the epoch.
-   * Fails with `start-timeout` while one goes on.
+   * What its manager begins again and again comes to no end by itself: halt(). Fails with
+   * `start-timeout` while a start goes on.
    */
   settle(slot: Slot, since: number): Promise<Result<SlotView>>;
 
@@ -189,8 +190,20 @@ export interface PoolDriver {
    */
   reopenLogs(slot: Slot, life: PoolLife): Promise<Result<readonly string[]>>;
 
-  /** Removes the files that a gone life left: retired name, dead socket, stale pidfile. Never a living one's. */
-  sweep(slot: Slot): Result<void>;
+  /**
+   * Removes the files that a gone life left: retired name, dead socket, stale pidfile. Never a living one's:
+   * `slot-foreign` where somebody answers whom the kernel's tables do not show.
+   */
+  sweep(slot: Slot): Promise<Result<void>>;
+
+  /** Whether its manager has something to go on with, as a unit that is started again and again. */
+  isKept(slot: Slot): Promise<Result<boolean>>;
+
+  /**
+   * For a slot in which nobody lives: ends what its manager goes on with. `slot-foreign` where somebody answers all
+   * the same, `unit-disagrees` when it goes on.
+   */
+  halt(slot: Slot): Promise<Result<void>>;
 
   activity(slot: Slot, life: PoolLife): Promise<PoolActivity>;
 

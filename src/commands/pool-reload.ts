@@ -1,7 +1,7 @@
 /** `pool reload` and `pool reopen-logs`: what a pool's own master does when it is told to. */
 import type { SlotView } from '../drivers.js';
 import type { Failure, Warning } from '../event.js';
-import { check, mastered, pidOf, refused, step } from './pool-work.js';
+import { check, mastered, mayProbe, pidOf, refused, step } from './pool-work.js';
 import type { Ended, Work } from './pool-work.js';
 
 /** Refused while the configuration is broken; the pool is then not touched. */
@@ -12,6 +12,8 @@ export async function reload(work: Work): Promise<Ended> {
   const { pool } = app.drivers;
   const tested = await pool.test(slot);
   if (!tested.ok) return refused(tested.failure);
+  const may = mayProbe(work);
+  if (!may.ok) return refused(may.failure);
   const doing = pool.transition(slot);
   if (!doing.ok) return refused(doing.failure);
   // a master that is about to run itself anew is joined; one that has begun to is waited for, it may have read too early

@@ -1,7 +1,7 @@
 /** `pool start`, `pool restart` and `pool try-restart`. */
 import { giveNameBack } from './names.js';
 import { takeDown } from './pool-stop.js';
-import { check, orphaned, pidOf, refused, roleOf, settled, step, unsettled } from './pool-work.js';
+import { check, mayProbe, orphaned, pidOf, refused, roleOf, settled, step, unsettled } from './pool-work.js';
 import type { Ended, Work } from './pool-work.js';
 
 /** Brings the slot's pool up; nothing to do when it runs. Orphans that serve nobody are ended first, as a deploy does. */
@@ -12,16 +12,20 @@ export async function start(work: Work): Promise<Ended> {
   const { view, doing } = seen.value;
   if (doing !== null) return refused(unsettled(work, doing));
   const { life } = view;
-  if (life === null) return launch(work);
-  if (view.state !== 'orphaned') {
+  if (life !== null && view.state !== 'orphaned') {
     if (view.lost) {
       const { address } = view;
       return refused({ reason: 'pool-unreachable', slot, address, answer: { kind: 'no-socket' } });
     }
     if (!view.retired) return { outcome: 'unchanged' };
+    const may = mayProbe(work);
+    if (!may.ok) return refused(may.failure);
     const named = giveNameBack(app, slot);
     return named.ok ? check(work) : refused(named.failure);
   }
+  const may = mayProbe(work);
+  if (!may.ok) return refused(may.failure);
+  if (life === null) return launch(work);
   const role = await roleOf(work);
   if (!role.ok) return refused(role.failure);
   if (role.value.serves !== 'no') return refused(orphaned(work, life));
@@ -36,7 +40,10 @@ export async function restart(work: Work): Promise<Ended> {
   if (!seen.ok) return refused(seen.failure);
   const { view } = seen.value;
   const { life } = view;
-  if (life === null) return verb === 'restart' ? launch(work) : { outcome: 'unchanged' };
+  if (life === null && verb !== 'restart') return { outcome: 'unchanged' };
+  const may = mayProbe(work);
+  if (!may.ok) return refused(may.failure);
+  if (life === null) return launch(work);
   // a pool whose configuration is broken would not come up again
   const tested = await app.drivers.pool.test(slot);
   if (!tested.ok) return refused(tested.failure);

@@ -159,6 +159,9 @@ export const pidOf = ({ master, workers }: PoolLife): StepNote => ({
   adopted: false,
 });
 
+/** Whether check() can be passed at all: asked before the first act, or a pool is stopped, or cut, for nothing. */
+export const mayProbe = ({ app, slot }: Work): Result<void> => app.drivers.probe.mayProbe(slot);
+
 /** Whether the pool answers; one that does not goes on as it is. */
 export async function check(work: Work): Promise<Ended> {
   const { app, slot } = work;

@@ -63,7 +63,7 @@ export async function isSettledByHand(deploy: Deploy): Promise<Ending | null> {
   if (!named.ok || !other.ok || named.value.life === null || other.value.life !== null) return null;
   const answered = await probe.probe(active);
   if (!answered.ok) return null;
-  const swept = pool.sweep(otherSlot(active));
+  const swept = await pool.sweep(otherSlot(active));
   if (!swept.ok) return null;
   if (active !== deploy.opened.to) return close(deploy, 'reverted', DIED);
   return (await adopt(deploy)).ok ? close(deploy, 'done', null) : null;

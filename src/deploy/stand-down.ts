@@ -68,7 +68,7 @@ export async function standDown(down: StandingDown): Promise<StoodDown> {
   };
   const stopped = await pool.stop(slot, life, told, way === 'force' ? 'force' : 'patient');
   if (!stopped.ok) return { kind: 'stuck', failure: stopped.failure };
-  const swept = pool.sweep(slot);
+  const swept = await pool.sweep(slot);
   if (!swept.ok) return { kind: 'stuck', failure: swept.failure };
   const { signal } = stopped.value;
   const note = signal === null ? null : ({ kind: 'signal', signal } as const);

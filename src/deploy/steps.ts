@@ -236,7 +236,7 @@ async function takeStandbyDown(deploy: Deploy): Promise<Result<Applied>> {
     const down = await takeDown(deploy, slot, life, older, NEVER);
     if (!down.ok) return down;
   }
-  const swept = drivers.pool.sweep(slot);
+  const swept = await drivers.pool.sweep(slot);
   return swept.ok ? ok({ note: null, record: {} }) : swept;
 }
 
@@ -320,7 +320,7 @@ async function stopAndSweep(
     deploy.emit({ type: 'warning', warning });
   });
   if (!stopped.ok) return stopped;
-  const swept = pool.sweep(slot);
+  const swept = await pool.sweep(slot);
   if (!swept.ok) return swept;
   return ok(stopped.value.signal === null ? null : { kind: 'signal', signal: stopped.value.signal });
 }

@@ -2,7 +2,8 @@
 import { fail, ok } from '../event.js';
 import type { ProcessId, Result } from '../event.js';
 import { waitUntil } from '../system/clock.js';
-import { errorCode, facts, removeFile } from '../system/files.js';
+import { removeDeadSocket } from '../system/dead-socket.js';
+import { errorCode, removeFile } from '../system/files.js';
 import { identify, isAlive, readStat, signalProcess } from '../system/proc.js';
 import { socketsAt } from '../system/sockets.js';
 import { createWaitingVoice, holdersOf, listenersOf } from './holders.js';
@@ -72,7 +73,7 @@ export async function forceStop(
       left.map(({ pid }) => `${String(pid)}: state ${readStat(fs, pid)?.state ?? '?'}`).join(', '),
     );
   }
-  sweep();
+  await sweep();
   return ok(undefined);
 
   function send(ids: readonly ProcessId[], signal: NodeJS.Signals): string | null {
@@ -88,7 +89,7 @@ export async function forceStop(
     return fail({ reason: 'nginx-unstoppable', pids: crew.left().map(({ pid }) => pid), detail });
   }
 
-  function sweep(): void {
+  async function sweep(): Promise<void> {
     for (const path of pidfile === null ? [] : [pidfile, `${pidfile}.oldbin`]) {
       const pid = pidIn(path);
       if (masters.some((id) => id.pid === pid)) removeFile(path);
@@ -96,9 +97,7 @@ export async function forceStop(
     for (const { address } of listeners) {
       // a relative name counts from a folder that nobody knows any more
       if (address.kind !== 'unix' || !address.path.startsWith('/')) continue;
-      if (socketsAt(fs, address).listeners.length > 0) continue;
-      const there = facts(address.path);
-      if (there.ok && there.value.kind === 'socket') removeFile(address.path);
+      if (socketsAt(fs, address).listeners.length === 0) await removeDeadSocket(address.path);
     }
   }
 }

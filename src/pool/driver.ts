@@ -6,7 +6,7 @@ import { fail, ok, otherSlot } from '../event.js';
 import type { Failed, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
 import { wallClock, waitUntil } from '../system/clock.js';
-import { identify, isAlive, readStat } from '../system/proc.js';
+import { identify, isAlive } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
 import { ActivityMeter } from './activity.js';
@@ -36,6 +36,7 @@ import { holds, suspect } from './processes.js';
 import { longestEnd, reloadPool, transitionOf } from './reload.js';
 import { reopenLogs } from './reopen.js';
 import { sayServers } from './say-servers.js';
+import { isNamed } from './servers.js';
 import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
@@ -75,6 +76,8 @@ const START_TIMEOUT = 10_000;
 /** How long a start whose caller was killed is given to show itself: FPM needs 20 ms to be listening. */
 const SETTLE_LEAST = 1000;
 const SETTLE_MOST = 10_000;
+/** A manager hears of the end of what it keeps within ms, if that has left nobody else behind. */
+const NOTICE = 1000;
 
 /**
  * Asks systemd for the units, where there are some, finds FPM's program and asks it what both slots are. Changes
@@ -156,6 +159,29 @@ function drive(
   const transition = (slot: Slot): Result<Transition | null> =>
     transitionOf(fs, slots[slot], managers[slot].startCommand);
 
+  const isKept = async (slot: Slot): Promise<Result<boolean>> => {
+    const state = await managers[slot].state();
+    return state.ok ? ok(state.value !== 'off') : state;
+  };
+  const halt = async (slot: Slot): Promise<Result<void>> => {
+    // somebody who answers there is no failed start, whatever our tables show
+    const dead = await sweepFiles(fs, slots[slot]);
+    if (!dead.ok) return dead;
+    await managers[slot].abandon();
+    return managers[slot].prepare();
+  };
+  /** Once nobody lives there: what has died by itself would be started again. */
+  const quiet = async (slot: Slot): Promise<Result<void>> => {
+    const state = async (): Promise<Result<'off' | 'on'> | undefined> => {
+      const now = await managers[slot].state();
+      return !now.ok ? now : now.value === 'busy' ? undefined : ok(now.value);
+    };
+    const waited = await waitUntil(state, { deadline: NOTICE });
+    if (waited.kind !== 'seen' || !waited.value.ok || waited.value.value === 'off') return ok(undefined);
+    const view = observe(slot);
+    return view.ok && view.value.life === null ? halt(slot) : ok(undefined);
+  };
+
   return {
     slots,
     remembered,
@@ -177,15 +203,22 @@ function drive(
       const waited = await waitUntil(
         async () => {
           if (isStarting(fs, slots[slot], managers[slot].startCommand)) return undefined;
-          if (await managers[slot].isStarting()) return undefined;
+          const state = await managers[slot].state();
+          if (state.ok && state.value === 'busy') return undefined;
           const view = observe(slot);
           if (view.ok && view.value.state === 'running') return true;
+          // what it has running may be about to listen
+          if (state.ok && state.value === 'on') return undefined;
           return wallClock() - since >= SETTLE_LEAST || wallClock() < since ? true : undefined;
         },
         { deadline: SETTLE_MOST },
       );
-      // stopped, or starved: it may still come up, so nobody may say that it did not
+      // stopped, or starved: it may still come up, so nobody may say that it did not, but for who can call it off
       if (waited.kind !== 'seen') {
+        const kept = await isKept(slot);
+        const halted = kept.ok && kept.value ? await halt(slot) : null;
+        if (halted?.ok === true) return observe(slot);
+        if (halted?.failure.reason === 'slot-foreign') return halted;
         const address = spell(slots[slot].address);
         return fail({ reason: 'start-timeout', slot, address, ms: SETTLE_MOST, log: '' });
       }
@@ -204,7 +237,9 @@ function drive(
       const first = how === 'patient' ? patience(slot) : timeout;
       const stopped = await stopLife(fs, now, { slot, timeout, patience: first, told, people, ladder });
       if (!stopped.ok) return stopped;
-      const swept = sweepFiles(fs, slots[slot]);
+      const off = await quiet(slot);
+      if (!off.ok) return off;
+      const swept = await sweepFiles(fs, slots[slot]);
       return swept.ok ? stopped : swept;
     },
     patience,
@@ -212,7 +247,10 @@ function drive(
     transition,
     steady: async (slot) => {
       // what the processes do not show yet, or not any more
-      const managed = async (): Promise<boolean> => managers[slot].isStarting();
+      const managed = async (): Promise<boolean> => {
+        const state = await managers[slot].state();
+        return state.ok && state.value === 'busy';
+      };
       const waited = await waitUntil(
         async () => {
           const seen = transition(slot);
@@ -246,6 +284,8 @@ function drive(
       return own === null ? unable(slot, 'reopen-logs') : reopenLogs(fs, own, life, config.stop.timeout);
     },
     sweep: (slot) => sweepFiles(fs, slots[slot]),
+    isKept,
+    halt,
     activity: (slot, life) => meters[slot].read(life, staffOf(fs, slots[slot], life)),
     log: async (slot) => {
       const log = logs.get(slot);
@@ -364,7 +404,7 @@ function sharedBy(fs: Procfs, who: Residents, other: PoolSlot): Failed | null {
 /** Whom the pidfile of a server without a master may name: one of its processes, or the parent that keeps them. */
 function namedBy(fs: Procfs, slot: PoolSlot, processes: readonly ProcessId[]): ProcessId | null {
   const hint = slot.kind === 'fastcgi' ? pidfileHint(slot) : null;
-  const named = processes.some(({ pid }) => pid === hint || readStat(fs, pid)?.ppid === hint);
+  const named = processes.some(({ pid }) => isNamed(fs, slot, pid));
   return hint !== null && named ? identify(fs, hint) : null;
 }
 

@@ -31,8 +31,11 @@ export interface Manager {
   agrees(life: PoolLife): Promise<Result<void>>;
   /** Ends what it goes on with after a start that failed. */
   abandon(): Promise<void>;
-  /** Whether a start may still be under way with it; what processes show is asked of start.ts. */
-  isStarting(): Promise<boolean>;
+  /**
+   * `busy`: it has been told to start or to stop, and is at it. `on`: it has something that runs, or that it starts
+   * again and again. What processes show is asked of start.ts.
+   */
+  state(): Promise<Result<'off' | 'busy' | 'on'>>;
   /**
    * How a life is told to end, gently at first. `trusted`: the pidfile names the life, or there is none. `force`: it
    * begins with TERM.
@@ -69,7 +72,7 @@ export function managerOf(managing: Managing): Manager {
     prepare: () => Promise.resolve(ok(undefined)),
     agrees: () => Promise.resolve(ok(undefined)),
     abandon: () => Promise.resolve(),
-    isStarting: () => Promise.resolve(false),
+    state: () => Promise.resolve(ok('off')),
     ladder: (life, _, how) => signals(fs, life.master, ladderOf(slot, how)),
     words: (log) => Promise.resolve(readLog(log)),
     files: [],

@@ -23,13 +23,15 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
   /** The file its words go to; made, or emptied. */
   readonly output: string;
+  /** Though it says 0, what it has left behind may have to be ended. */
+  readonly lingers?: boolean;
 }
 
 /** Starts it; `state-unwritable` when there is nowhere for its words. `close` when it is no longer waited for. */
 export function launchProgram(
   fs: Procfs,
-  { command, env, output: path }: Program,
-): Result<{ readonly launched: Launched; readonly close: () => void }> {
+  { command, env, output: path, lingers = false }: Program,
+): Result<{ readonly launched: Launched; readonly session: OwnSession; readonly close: () => void }> {
   const unwritable = (code: string): Result<never> => fail({ reason: 'state-unwritable', path, code });
   const made = makeFolder(dirname(path), 0o700);
   if (!made.ok) return unwritable(made.code);
@@ -42,8 +44,14 @@ export function launchProgram(
     blanked: inheritableDescriptors(fs),
     blank,
   });
+  const session = ownSession(fs, launched.pid);
+  // a look at every process there is: only where it may be asked for
+  void launched.end.then(({ status }) => {
+    session.leaderEnded(lingers || status !== 0);
+  });
   return ok({
     launched,
+    session,
     close: () => {
       launched.release();
       close(blank);
@@ -52,11 +60,41 @@ export function launchProgram(
   });
 }
 
+/** The session that a program was launched in. */
+export interface OwnSession {
+  /** To be called the moment the program's end is known. `leaves`: it may have left somebody behind. */
+  leaderEnded(leaves: boolean): void;
+  /** Who is in it, for sure. */
+  members(): readonly ProcessId[];
+}
+
+/**
+ * A session has the pid of its leader for a number. Nobody else can get it while the leader is not reaped, which
+ * node does right before it tells of its end, nor afterwards while somebody is left in the session. So whoever is
+ * in it is ours as long as somebody is who was seen in it before; once nobody is, the number may be a stranger's.
+ */
+export function ownSession(fs: Procfs, leader: number | null): OwnSession {
+  const now = (): readonly ProcessId[] => (leader === null ? [] : sessionOf(fs, leader));
+  let seen: readonly ProcessId[] | null = null;
+  return {
+    leaderEnded: (leaves) => {
+      seen = leaves ? now() : [];
+    },
+    members: () => {
+      if (seen === null) return now();
+      const found = now();
+      // looked at after the others: whoever lives still has held the number until now
+      seen = seen.some((id) => isAlive(fs, id)) ? found : [];
+      return seen;
+    },
+  };
+}
+
 /** Ends everyone of the session that a program was launched in: TERM, then KILL. */
-export async function endSession(fs: Procfs, slot: Slot, leader: number | null): Promise<void> {
-  const members = leader === null ? [] : sessionOf(fs, leader);
+export async function endSession(fs: Procfs, slot: Slot, session: OwnSession): Promise<void> {
+  const members = session.members();
   if (members.length === 0) return;
-  const people = (): readonly ProcessId[] => members.filter((id) => isAlive(fs, id));
+  const people = (): readonly ProcessId[] => session.members();
   const ladder = signals(fs, null, ['SIGTERM', 'SIGKILL']);
   const told = (): void => undefined;
   await stopLife(fs, { master: null, workers: members }, { slot, timeout: 1000, told, people, ladder });
@@ -90,10 +128,10 @@ export const runStop =
     };
     // nowhere for its words: signals will do
     if (!running.ok) return null;
-    const { launched } = running.value;
+    const { launched, session } = running.value;
     try {
       const { status, failure } = await bounded(launched.end, ms);
-      if (failure === 'timeout') await endSession(fs, slot, launched.pid);
+      if (failure === 'timeout') await endSession(fs, slot, session);
       return status === 0 ? null : failed(status, failure);
     } finally {
       running.value.close();

@@ -25,7 +25,7 @@ import type { Residents } from './life.js';
 import { pidfileHint } from './pidfile.js';
 import { holders, holds, suspect } from './processes.js';
 import { spell } from './slots.js';
-import type { FastcgiSlot } from './slots.js';
+import type { FastcgiSlot, PoolSlot } from './slots.js';
 
 /**
  * Who holds the listeners. `hints` are pids that held them before: where one still does, it and its
@@ -39,6 +39,8 @@ export function serversOf(
   hints: readonly number[],
 ): Result<Residents> {
   const inodes = new Set(listeners);
+  // a socket that systemd keeps for a unit (socket activation) is nobody's of a slot: no stop would free it
+  if (holds(fs, 1, inodes)) return ok({ kind: 'foreign', holder: suspect(fs, 1) });
   const near = family(fs, hints, inodes);
   const all = near.length > 0 ? near : holders(fs, pids(fs), inodes);
   const [first] = all;
@@ -80,6 +82,19 @@ export function membersOf(
   return [...known, ...others.flatMap((pid) => identify(fs, pid) ?? [])];
 }
 
+/**
+ * Whether the pidfile of a server names one of its processes, or the parent that keeps it, as a shell does that waits
+ * for it. Who is only the parent of what lost its own, pid 1 or a subreaper, keeps nothing: the pidfile is wrong. What
+ * is kept has not begun a session of its own.
+ */
+export function isNamed(fs: Procfs, slot: PoolSlot, pid: number): boolean {
+  const named = pidfileHint(slot);
+  if (named === null || named === 1) return false;
+  if (named === pid) return true;
+  const [server, keeper] = [readStat(fs, pid), readStat(fs, named)];
+  return server !== null && server.ppid === named && server.session === keeper?.session;
+}
+
 /** Whether a process lives in a unit's control group, or in one below it. */
 export const isInUnit = (fs: Procfs, pid: number, unit: string): boolean =>
   controlGroups(fs, pid).some((path) => path.split('/').includes(unit));
@@ -99,7 +114,6 @@ function family(fs: Procfs, from: readonly number[], inodes: ReadonlySet<number>
 /** The unit's control group; else the pidfile's word, or the environment that swap-pool starts a slot with. */
 function isMarked(fs: Procfs, slot: FastcgiSlot, pid: number): boolean {
   if (slot.unit !== null && isInUnit(fs, pid, slot.unit)) return true;
-  const named = pidfileHint(slot);
-  if (named !== null && (named === pid || readStat(fs, pid)?.ppid === named)) return true;
+  if (isNamed(fs, slot, pid)) return true;
   return startedWith(fs, pid, 'SWAP_POOL_SLOT') === slot.slot;
 }

@@ -5,10 +5,10 @@
 import { basename, dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result, WrongAnswer } from '../event.js';
+import { removeDeadSocket } from '../system/dead-socket.js';
 import { errorCode, facts, openSocketFile, removeFile, rename, renameToFree } from '../system/files.js';
 import { identify } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import type { Address } from '../system/sockets.js';
 import { asUser, currentUser } from '../system/user.js';
 import type { User } from '../system/user.js';
 import { look } from './life.js';
@@ -99,14 +99,28 @@ export const missingFolder = (slot: PoolSlot): string | null =>
     .flatMap((address) => (address.kind === 'unix' ? dirname(address.path) : []))
     .find((folder) => !facts(folder).ok) ?? null;
 
-/** Removes what a gone life left: sockets without a listener, retired names, a pidfile that names nobody of ours. */
-export function sweepFiles(fs: Procfs, slot: PoolSlot): Result<void> {
+/**
+ * Removes what a gone life left: sockets without a listener, retired names, a pidfile that names nobody of ours.
+ * Fails with `slot-foreign` where somebody answers at one of them whom the kernel's table does not show: he lives
+ * in another network namespace, and is nobody of whom we could know anything.
+ */
+export async function sweepFiles(fs: Procfs, slot: PoolSlot): Promise<Result<void>> {
   let living = false;
   for (const address of boundAddresses(slot)) {
     const seen = look(fs, address);
     if (!seen.ok) return seen;
-    if (seen.value.listeners.length > 0) living = true;
-    else if (address.kind === 'unix') removeDeadSocket(address);
+    if (seen.value.listeners.length === 0) {
+      if (address.kind === 'tcp') continue;
+      const dead = await Promise.all([address.path, retiredName(address.path)].map(removeDeadSocket));
+      if (!dead.includes(false)) continue;
+      // whoever has come meanwhile is seen by now
+      const again = look(fs, address);
+      if (!again.ok) return again;
+      if (again.value.listeners.length === 0) {
+        return fail({ reason: 'slot-foreign', slot: slot.slot, address: spell(address), holder: null });
+      }
+    }
+    living = true;
   }
   if (living || slot.pidfile === null) return ok(undefined);
   const { state, pid } = lookAtPidfile(fs, slot, null);
@@ -118,13 +132,6 @@ export function sweepFiles(fs: Procfs, slot: PoolSlot): Result<void> {
   const isPlain = kind.ok && (kind.value.kind === 'file' || kind.value.kind === 'link');
   if (stale && isPlain && mastersOfSlot(fs, slot).every(({ id }) => id.pid !== pid)) removeFile(slot.pidfile);
   return ok(undefined);
-}
-
-function removeDeadSocket({ path }: Extract<Address, { kind: 'unix' }>): void {
-  for (const name of [path, retiredName(path)]) {
-    const found = facts(name);
-    if (found.ok && found.value.kind === 'socket') removeFile(name);
-  }
 }
 
 function unlinkTwin(slot: PoolSlot, path: string): Result<void> {

@@ -90,9 +90,6 @@ export async function startPool(
   const free = isFree(fs, slot);
   if (!free.ok) return free;
   const before = free.value;
-  const swept = sweepFiles(fs, slot);
-  if (!swept.ok) return swept;
-
   const command = manager.startCommand;
   const missing = manager.bare ? missingFolder(slot) : null;
   if (missing !== null) {
@@ -102,11 +99,20 @@ export async function startPool(
   const log = markLog(join(folder, `start-${slot.slot}.log`), slot.kind === 'php-fpm' ? slot.errorLog : null);
   const ready = await manager.prepare();
   if (!ready.ok) return ready;
+  // not before its manager was asked: what it has running may live where no table of ours shows its socket
+  const swept = await sweepFiles(fs, slot);
+  if (!swept.ok) return swept;
   onLog(log);
   const { env } = slot;
-  const running = launchProgram(fs, { slot: slot.slot, command, env, output: log.output });
+  const running = launchProgram(fs, {
+    slot: slot.slot,
+    command,
+    env,
+    output: log.output,
+    lingers: !manager.bare,
+  });
   if (!running.ok) return running;
-  const { launched, close: closed } = running.value;
+  const { launched, session, close: closed } = running.value;
   let ended = null as Ended | null;
   void launched.end.then((end) => (ended = end));
 
@@ -121,9 +127,9 @@ export async function startPool(
     await manager.abandon();
     await endStart(fs, slot, started());
     // what a script or a command left running without a socket is in the session that was made for it
-    await endSession(fs, slot.slot, launched.pid);
+    await endSession(fs, slot.slot, session);
     await hungUp(fs, slot);
-    sweepFiles(fs, slot);
+    await sweepFiles(fs, slot);
     return fail(failure(manager.bare ? await manager.words(log) : words));
   };
   const left = (): number => Math.max(0, timeout - (now() - began));

@@ -41,8 +41,13 @@ export const signals = (
   fs: Procfs,
   master: ProcessId | null,
   which: readonly NonNullable<Stopped['signal']>[] = ['SIGQUIT', 'SIGTERM', 'SIGKILL'],
-): readonly Rung[] =>
-  which.map((signal) => ({ signal, tell: (remaining) => send(fs, master, remaining, signal) }));
+): readonly Rung[] => which.map((signal) => rungOf(fs, master, signal));
+
+export const rungOf = (
+  fs: Procfs,
+  master: ProcessId | null,
+  signal: NonNullable<Stopped['signal']>,
+): Rung => ({ signal, tell: (remaining) => send(fs, master, remaining, signal) });
 
 /** FPM ends its requests on QUIT; of other servers nothing is known but that TERM ends them. `force`: at once. */
 export const ladderOf = (

@@ -13,7 +13,7 @@ import { readLog } from './log.js';
 import type { Manager, Managing } from './manager.js';
 import { isInUnit } from './servers.js';
 import { runStop, stopOf } from './program.js';
-import { ladderOf, signals } from './stop.js';
+import { ladderOf, rungOf, signals } from './stop.js';
 import type { Rung } from './stop.js';
 import { parseUnits, PROPERTIES } from './unit.js';
 import type { Unit } from './unit.js';
@@ -89,7 +89,12 @@ export function systemd(
       unitPid: unit.mainPid,
       pid,
     });
-  const isBusy = (unit: Unit): boolean => unit.hasJob || unit.active === 'deactivating';
+  const stateOf = (unit: Unit): 'off' | 'busy' | 'on' => {
+    // between two tries it is nobody's start: nobody waits for it, and it may go on so for ever
+    if (unit.isToRestart) return 'on';
+    if (unit.hasJob || ['activating', 'deactivating'].includes(unit.active)) return 'busy';
+    return ['inactive', 'failed'].includes(unit.active) ? 'off' : 'on';
+  };
   const startCommand = [systemctl(), 'start', name];
   const stopCommand = [systemctl(), 'stop', name];
 
@@ -98,17 +103,21 @@ export function systemd(
     startCommand,
     stopCommand,
     prepare: async () => {
-      // it may be on its way out: a process is gone a moment before its unit is inactive
+      // It may be on its way out: a process is gone a moment before its unit is inactive. One that is started again
+      // and again without ever listening is ended: between two tries nobody runs, and so nothing is cut.
       const waited = await waitUntil(
         async () => {
           const unit = await now();
-          return !unit.ok || !isBusy(unit.value) ? unit : undefined;
+          if (!unit.ok) return unit;
+          if (unit.value.isToRestart) await control('stop', name);
+          const loops = unit.value.isToRestart || (unit.value.active === 'active' && unit.value.restarts > 0);
+          return loops || stateOf(unit.value) === 'busy' ? undefined : unit;
         },
         { deadline: TIMEOUT },
       );
       const unit = waited.kind === 'seen' ? waited.value : await now();
       if (!unit.ok) return unit;
-      if (!['inactive', 'failed'].includes(unit.value.active)) return disagrees(unit.value, null);
+      if (stateOf(unit.value) !== 'off') return disagrees(unit.value, null);
       // the last end may have been a failure, and starts are counted: five in ten seconds are refused
       await control('reset-failed', name);
       return ok(undefined);
@@ -127,40 +136,31 @@ export function systemd(
       await control('stop', name);
       await control('reset-failed', name);
     },
-    isStarting: async () => {
+    state: async () => {
       const unit = await now();
-      return unit.ok && (isBusy(unit.value) || unit.value.active === 'activating');
+      return unit.ok ? ok(stateOf(unit.value)) : unit;
     },
     ladder: (life, told, { force }) => {
       const people = life.master === null ? life.workers : [life.master];
+      const isOwn = (ids: readonly ProcessId[]): boolean => ids.some((id) => isInUnit(fs, id.pid, name));
       const orphaned = slot.kind === 'php-fpm' && life.master === null;
-      const isOwn = people.some((id) => isInUnit(fs, id.pid, name));
-      if (orphaned || !isOwn) return signals(fs, life.master, ladderOf(slot, { force }));
-      const kill = (signal: 'SIGTERM' | 'SIGKILL') => ({
-        signal,
-        tell: async (remaining: readonly ProcessId[], ms: number): Promise<string | null> => {
-          await control('kill', `--signal=${signal}`, name);
-          // whoever has left the unit's control group is not reached by it
-          const outside = remaining.filter((id) => !isInUnit(fs, id.pid, name));
-          const [rung] = signals(fs, null, [signal]);
-          return outside.length === 0 ? null : ((await rung?.tell(outside, ms)) ?? null);
-        },
-      });
-      // a unit that is killed and was not to stop is started again (Restart=); its own stop signal comes first
-      const end = kill('SIGTERM');
-      const atOnce: Rung = {
-        signal: 'SIGTERM',
-        tell: async (remaining, ms) => {
-          await control('stop', '--no-block', name);
+      if (orphaned || !isOwn(people)) return signals(fs, life.master, ladderOf(slot, { force }));
+      // Never `systemctl kill`: it reaches whoever is in the unit by then. The unit is told to stop, or what is killed
+      // would be started again (Restart=), and only while one of those who are to end is in it.
+      const rung = (signal: 'SIGQUIT' | 'SIGTERM' | 'SIGKILL'): Rung => rungOf(fs, life.master, signal);
+      const end = rung('SIGTERM');
+      if (force) {
+        const tell: Rung['tell'] = async (remaining, ms) => {
+          if (isOwn(remaining)) await control('stop', '--no-block', name);
           return end.tell(remaining, ms);
-        },
-      };
-      if (force) return [atOnce, kill('SIGKILL')];
-      return [
-        { signal: signalOf(first), tell: runStop(fs, stopOf(slot, folder, stopCommand), told) },
-        end,
-        kill('SIGKILL'),
-      ];
+        };
+        return [{ signal: 'SIGTERM', tell }, rung('SIGKILL')];
+      }
+      const stop = runStop(fs, stopOf(slot, folder, stopCommand), told);
+      const gentle = slot.kind === 'php-fpm' ? rung('SIGQUIT') : end;
+      const tell: Rung['tell'] = (remaining, ms) =>
+        isOwn(remaining) ? stop(remaining, ms) : gentle.tell(remaining, ms);
+      return [{ signal: signalOf(first), tell }, end, rung('SIGKILL')];
     },
     words: async (log) => {
       const lines = await journal(name, log.began);

@@ -8,8 +8,10 @@ export const PROPERTIES: readonly string[] = [
   'LoadState',
   'LoadError',
   'ActiveState',
+  'SubState',
   'Result',
   'MainPID',
+  'NRestarts',
   'Job',
   'KillSignal',
   'RuntimeDirectory',
@@ -29,6 +31,10 @@ export interface Unit {
   readonly loadError: string;
   /** `active`, `inactive`, `failed`, `activating`, `deactivating`, `reloading` */
   readonly active: string;
+  /** It has ended, and systemd waits to start it again (Restart=). */
+  readonly isToRestart: boolean;
+  /** How often systemd has started it again since somebody did. */
+  readonly restarts: number;
   /** Why it is in its state: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit` … */
   readonly result: string;
   readonly mainPid: number | null;
@@ -72,6 +78,9 @@ function parseUnit(block: string): Unit {
     // `org.freedesktop.systemd1.NoSuchUnit "Unit x.service not found."`
     loadError: /"(.*)"/.exec(of('LoadError'))?.[1] ?? '',
     active: of('ActiveState'),
+    // `auto-restart`, `auto-restart-queued`
+    isToRestart: of('SubState').startsWith('auto-restart'),
+    restarts: Number(of('NRestarts') || '0'),
     result: of('Result'),
     mainPid: pid > 0 ? pid : null,
     hasJob: /[1-9]/.test(of('Job')),

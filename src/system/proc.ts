@@ -17,6 +17,8 @@ export interface Stat {
   /** One letter: R S D Z T X … */
   readonly state: string;
   readonly ppid: number;
+  /** Of setsid(2): the pid of who made it. */
+  readonly session: number;
   /** Clock ticks since boot. */
   readonly start: number;
 }
@@ -56,6 +58,7 @@ export function readStat(fs: Procfs, pid: number): Stat | null {
     comm: text.slice(open + 1, close),
     state: fields[0] ?? '?',
     ppid: Number(fields[1]),
+    session: Number(fields[3]),
     start: Number(fields[19]),
   };
 }
@@ -184,11 +187,7 @@ export function children(fs: Procfs, pid: number): number[] {
 
 /** Everyone in a session (setsid(2)): what its leader has left behind, unless it made a session of its own. */
 export const sessionOf = (fs: Procfs, leader: number): ProcessId[] =>
-  pids(fs).flatMap((pid) => {
-    const text = read(`${fs.root}/${pid}/stat`);
-    const session = text?.slice(text.lastIndexOf(')') + 2).split(' ')[3];
-    return Number(session) === leader ? (identify(fs, pid) ?? []) : [];
-  });
+  pids(fs).flatMap((pid) => (readStat(fs, pid)?.session === leader ? (identify(fs, pid) ?? []) : []));
 
 /** Every pid there is now, newest numbers last. */
 export function pids(fs: Procfs): number[] {

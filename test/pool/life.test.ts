@@ -182,7 +182,7 @@ print "up\n";
         rmSync(rig.path('blue.sock'));
         // no file to be seen, but the kernel knows what the listener was bound to
         expect(reason(await rig.pool.start('blue'))).toBe('slot-foreign');
-        expect(reason(rig.pool.sweep('blue'))).toBe('ok');
+        expect(reason(await rig.pool.sweep('blue'))).toBe('ok');
       } finally {
         await new Promise((resolve) => server.close(resolve));
       }

@@ -1,11 +1,11 @@
 /** What can go wrong with who starts a pool, each against the real thing: scripts, commands, servers that are no php-fpm. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Slot, Warning } from '../../src/event.js';
 import type { Pools } from '../../src/pool/driver.js';
 import type { AppConfig, SlotConfig } from '../../src/pool/slots.js';
-import { identify, isAlive } from '../../src/system/proc.js';
+import { children, identify, isAlive, readStat } from '../../src/system/proc.js';
 import { FPM, fs, reason, value, withRig, type Rig } from './rig.js';
 
 /** A driver of the rig's folder whose slots are started in another way. */
@@ -245,6 +245,51 @@ describe('who-listens-at-the-address-of-a-server', () => {
         server.kill('SIGKILL');
       }
     }));
+
+  it('is-the-slots-when-its-pidfile-names-the-shell-that-waits-for-it', () =>
+    withRig({}, async (rig) => {
+      const pool = await driver(rig, (slot) => ({
+        ...byPerl(rig, SERVES)(slot),
+        pidfile: rig.path(`${slot}.pid`),
+      }));
+      const code = `use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0); bind($s, sockaddr_un($ARGV[0])); listen($s, 8); accept(my $c, $s)`;
+      const line = `/usr/bin/perl -e '${code}' "$0"; true`;
+      const shell = spawn('/bin/sh', ['-c', line, rig.path('blue.sock')], { env: {}, stdio: 'ignore' });
+      try {
+        rig.write('blue.pid', `${String(shell.pid)}\n`);
+        await rig.until(() => value(pool.observe('blue')).state === 'running');
+        expect(value(pool.observe('blue'))).toMatchObject({ pidfile: 'ok', life: { master: null } });
+      } finally {
+        for (const pid of children(fs, shell.pid ?? 0)) process.kill(pid, 'SIGKILL');
+        shell.kill('SIGKILL');
+      }
+    }));
+
+  it.each(['1', 'whoever-took-it-in'])('is-foreign-when-its-pidfile-says-%s', (named) =>
+    withRig({}, async (rig) => {
+      const pool = await driver(rig, (slot) => ({
+        ...byPerl(rig, SERVES)(slot),
+        pidfile: rig.path(`${slot}.pid`),
+      }));
+      // a daemon: its own parent has ended, and it is the child of pid 1, or of a subreaper
+      const code = `use Socket; use POSIX; fork && exit; POSIX::setsid(); socket(my $s, AF_UNIX, SOCK_STREAM, 0);
+        bind($s, sockaddr_un($ARGV[0])); open(my $f, '>', "$ARGV[0].pid"); print $f $$; close $f; listen($s, 8); accept(my $c, $s)`;
+      spawnSync('/usr/bin/perl', ['-e', code, rig.path('blue.sock')], { env: {}, stdio: 'ignore' });
+      await rig.until(() => value(pool.observe('blue')).state !== 'stopped');
+      const daemon = Number(readFileSync(rig.path('blue.sock.pid'), 'utf8'));
+      try {
+        await rig.until(() => readStat(fs, daemon)?.session === daemon);
+        const reaper = readStat(fs, daemon)?.ppid ?? 0;
+        rig.write('blue.pid', named === '1' ? '1' : String(reaper));
+        const view = value(pool.observe('blue'));
+        expect(view).toMatchObject({ state: 'foreign', life: null, holder: { pid: daemon } });
+        expect(view.pidfile).toBe(named === '1' || reaper === 1 ? 'init' : 'reused');
+        expect(reason(await pool.start('blue'))).toBe('slot-foreign');
+      } finally {
+        process.kill(daemon, 'SIGKILL');
+      }
+    }),
+  );
 
   it('is-refused-when-it-is-one-process-for-both-slots', () =>
     withRig({}, async (rig) => {

@@ -44,12 +44,11 @@ describe('a stopped slot names what is wrong with its pidfile, and starts over i
   );
 
   it('a folder in its place', () =>
-    withRig({}, (rig) => {
+    withRig({}, async (rig) => {
       mkdir(rig.path('blue.pid'));
       expect(value(rig.pool.observe('blue')).pidfile).toBe('garbage');
-      expect(reason(rig.pool.sweep('blue'))).toBe('ok');
+      expect(reason(await rig.pool.sweep('blue'))).toBe('ok');
       expect(existsSync(rig.path('blue.pid'))).toBe(true);
-      return Promise.resolve();
     }));
 
   it('a FIFO in its place is not read', () =>
@@ -198,7 +197,7 @@ describe('a living FPM of another configuration that uses our pidfile', () => {
       };
       expect(rig.pool.mayStart('blue')).toMatchObject({ failure: refused });
       expect(await rig.pool.start('blue')).toMatchObject({ failure: refused });
-      expect(reason(rig.pool.sweep('blue'))).toBe('ok');
+      expect(reason(await rig.pool.sweep('blue'))).toBe('ok');
       expect(readFileSync(rig.path('blue.pid'), 'utf8')).toBe(String(pid));
     }));
 
@@ -242,13 +241,12 @@ describe('a living FPM of another configuration that uses our pidfile', () => {
   });
 
   it('a pidfile that is a link is judged by what it leads to, and only the link is swept', () =>
-    withRig({}, (rig) => {
+    withRig({}, async (rig) => {
       rig.write('precious', '4194000');
       symlinkSync('precious', rig.path('blue.pid'));
       expect(value(rig.pool.observe('blue')).pidfile).toBe('dead');
-      value(rig.pool.sweep('blue'));
+      value(await rig.pool.sweep('blue'));
       expect(existsSync(rig.path('blue.pid'))).toBe(false);
       expect(readFileSync(rig.path('precious'), 'utf8')).toBe('4194000');
-      return Promise.resolve();
     }));
 });

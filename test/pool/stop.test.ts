@@ -171,7 +171,7 @@ describe('a retired socket', () => {
       expect(await reach(path)).toBe('ENOENT');
       expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', retired: true, idle: 2 });
       expect(reason(rig.pool.mayStart('blue'))).toBe('slot-alive');
-      expect(reason(rig.pool.sweep('blue'))).toBe('ok');
+      expect(reason(await rig.pool.sweep('blue'))).toBe('ok');
       for (const _ of [1, 2]) expect(reason(rig.pool.unretire('blue'))).toBe('ok');
       expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', retired: false });
       expect(existsSync(retiredName(path))).toBe(false);
@@ -195,12 +195,11 @@ describe('a retired socket', () => {
     }));
 
   it('is-only-ever-the-slots-own', () =>
-    withRig({}, (rig) => {
+    withRig({}, async (rig) => {
       writeFileSync(rig.path('blue.sock'), 'precious');
       expect(reason(rig.pool.retire('blue'))).toBe('ok');
-      expect(reason(rig.pool.sweep('blue'))).toBe('ok');
+      expect(reason(await rig.pool.sweep('blue'))).toBe('ok');
       expect(readFileSync(rig.path('blue.sock'), 'utf8')).toBe('precious');
-      return Promise.resolve();
     }));
 
   it('never-comes-back-over-a-file-that-stands-there', () =>

@@ -14,6 +14,8 @@ KillSignal=3
 Id=shop-fpm@blue.service
 LoadState=loaded
 ActiveState=active
+SubState=running
+NRestarts=2
 FragmentPath=/etc/systemd/system/shop-fpm@.service
 DropInPaths=/etc/systemd/system/shop-fpm@blue.service.d/a.conf /etc/systemd/system/shop-fpm@blue.service.d/b.conf
 Job=0
@@ -35,6 +37,8 @@ describe('systemctl show', () => {
       load: 'loaded',
       loadError: '',
       active: 'active',
+      isToRestart: false,
+      restarts: 2,
       result: 'success',
       mainPid: 178,
       hasJob: false,
