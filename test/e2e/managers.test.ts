@@ -2,10 +2,18 @@
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { deaths, expectClean, expectNoCut, mend } from '../support/deaths.js';
-import { byCommand, byInit, lacks, loop, prefork, spawnFcgi, type Managed } from '../support/managed.js';
+import {
+  byCommand,
+  byInit,
+  lacks,
+  loop,
+  prefork,
+  spawnFcgi,
+  spawnFcgiByInit,
+  spawnFcgiOverTcp,
+  type Managed,
+} from '../support/managed.js';
 import { withRig, type Rig } from '../support/rig.js';
-
-const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
 
 const onRig = (by: SwitchKind, managed: Managed, act: (rig: Rig) => Promise<void>): Promise<void> =>
   withRig({ switch: by, site: { workers: 8 }, ...managed.rig }, async (rig) => {
@@ -21,38 +29,47 @@ const KINDS: readonly (readonly [string, Managed])[] = [
   ['of php-fpm by LSB scripts', byInit()],
   ['of php-fpm by a command', byCommand()],
   ['of fcgiwraps that spawn-fcgi leaves behind', spawnFcgi()],
+  ['of fcgiwraps by LSB scripts', spawnFcgiByInit()],
   ['of a server that stays in the foreground with its children', prefork()],
   ['of one process that waits in epoll', loop()],
 ];
 
-describe.each(BOTH)('deploys by %s cut nothing', (by) => {
-  it.for(KINDS)('%s', async ([, managed], { skip }) => {
-    skip(lacks(managed), 'its programs are not installed');
-    await onRig(by, managed, async (rig) => {
-      await rig.deployed();
-      const load = await rig.load(managed.load);
-      for (const [from, to] of [
-        ['blue', 'green'],
-        ['green', 'blue'],
-      ]) {
-        await rig.until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
-        const run = await rig.deploy();
-        expect(run, run.stdout + run.stderr).toMatchObject({
+describe.for([
+  ['rewrite', KINDS],
+  ['symlink', KINDS],
+  // which no link can name
+  ['rewrite', [['of fcgiwraps over TCP', spawnFcgiOverTcp()]]],
+] as const satisfies readonly (readonly [SwitchKind, typeof KINDS])[])(
+  'deploys by %s cut nothing',
+  ([by, kinds]) => {
+    it.for(kinds)('%s', async ([, managed], { skip }) => {
+      skip(lacks(managed), 'its programs are not installed');
+      await onRig(by, managed, async (rig) => {
+        await rig.deployed();
+        const load = await rig.load(managed.load);
+        for (const [from, to] of [
+          ['blue', 'green'],
+          ['green', 'blue'],
+        ]) {
+          await rig.until(() => load.underWay('slow') > 0 && load.underWay('upload') > 0);
+          const run = await rig.deploy();
+          expect(run, run.stdout + run.stderr).toMatchObject({
+            exit: 0,
+            result: { from, to, drain: { cut: 0 } },
+          });
+          expect(warned(run)).toEqual([]);
+          expect(await rig.answering()).toBe(to);
+        }
+        expect(await rig.run(['status'])).toMatchObject({
           exit: 0,
-          result: { from, to, drain: { cut: 0 } },
+          result: {
+            apps: [{ active: 'blue', slots: { blue: { state: 'running' }, green: { state: 'stopped' } } }],
+          },
         });
-        expect(warned(run)).toEqual([]);
-        expect(await rig.answering()).toBe(to);
-      }
-      expect(await rig.run(['status'])).toMatchObject({
-        exit: 0,
-        result: {
-          apps: [{ active: 'blue', slots: { blue: { state: 'running' }, green: { state: 'stopped' } } }],
-        },
       });
     });
-  });
-});
+  },
+);
 
 describe('kill -9', () => {
   it.for([

@@ -12,7 +12,7 @@ import { SHORT, type RigOptions } from './rig.js';
 export interface Managed {
   /** Programs that not every machine has: scripts/setup.mjs installs them where it can. */
   readonly needs?: readonly string[];
-  readonly rig: Pick<RigOptions, 'prepare' | 'others'>;
+  readonly rig: Pick<RigOptions, 'prepare' | 'others' | 'site'>;
   /** What it can be asked: not every server works on after its answer. */
   readonly load: LoadPlan;
   /** Its processes, by their command, as `allow.processes` takes them. */
@@ -62,8 +62,13 @@ export const byCommand = (): Managed => ({
   processes: [],
 });
 
-/** spawn-fcgi binds and leaves four fcgiwraps behind, none of which leads the others. */
-export const spawnFcgi = (): Managed => ({
+/** fcgiwraps that spawn-fcgi has started; `pool` gives the YAML of it, and may write what that names. */
+const fcgiwrap = (
+  pool: (sandbox: Sandbox, as: readonly string[]) => readonly string[],
+  more: Pick<RigOptions, 'site'> & {
+    readonly slots?: (sandbox: Sandbox, as: readonly string[]) => string[];
+  } = {},
+): Managed => ({
   needs: ['/usr/bin/spawn-fcgi', '/usr/sbin/fcgiwrap'],
   rig: {
     others: ['/usr/sbin/fcgiwrap', '/usr/bin/spawn-fcgi', '/usr/bin/perl'],
@@ -74,18 +79,59 @@ export const spawnFcgi = (): Managed => ({
         chmodSync(path, 0o755);
       }
       const { user, group } = ordinaryUser();
-      const as = process.geteuid?.() === 0 ? `-u, ${user}, -g, ${group}, -U, ${user}, -G, ${group}, ` : '';
-      writePool(sandbox, [
-        'kind: fastcgi',
-        'manager: command',
-        `listen: ${socket(sandbox)}`,
-        `command: { start: [/usr/bin/spawn-fcgi, -s, ${socket(sandbox)}, ${as}-M, "0660", -F, "4", --, /usr/sbin/fcgiwrap] }`,
-      ]);
+      const as = process.geteuid?.() === 0 ? ['-u', user, '-g', group] : [];
+      writePool(sandbox, ['kind: fastcgi', ...pool(sandbox, as)], more.slots?.(sandbox, as));
     },
+    ...(more.site === undefined ? {} : { site: more.site }),
   },
   load: NO_FINISH,
   processes: [/^\/usr\/sbin\/fcgiwrap/, /^\/usr\/bin\/perl .*\.php/],
 });
+
+/** Who may connect, as spawn-fcgi is told it. */
+const forOwner = ([, user, , group]: readonly string[]): readonly string[] =>
+  user === undefined || group === undefined ? ['-M', '"0660"'] : ['-U', user, '-G', group, '-M', '"0660"'];
+
+/** spawn-fcgi binds and leaves four fcgiwraps behind, none of which leads the others. */
+export const spawnFcgi = (): Managed =>
+  fcgiwrap((sandbox, as) => {
+    const words = ['-s', socket(sandbox), ...as, ...forOwner(as), '-F', '"4"'];
+    return [
+      'manager: command',
+      `listen: ${socket(sandbox)}`,
+      `command: { start: [/usr/bin/spawn-fcgi, ${words.join(', ')}, --, /usr/sbin/fcgiwrap] }`,
+    ];
+  });
+
+/** The same over TCP, which has no name that could be taken away. */
+export const spawnFcgiOverTcp = (): Managed =>
+  fcgiwrap(() => ['manager: command'], {
+    site: { transport: 'tcp' },
+    slots: (sandbox, as) =>
+      SLOTS.map((slot) => {
+        const listen = sandbox.site().address[slot];
+        const [host = '', port = ''] = listen.split(':');
+        const words = ['-a', host, '-p', `"${port}"`, ...as, '-F', '"4"'].join(', ');
+        const start = `[/usr/bin/spawn-fcgi, ${words}, --, /usr/sbin/fcgiwrap]`;
+        return `${slot}: { listen: "${listen}", command: { start: ${start} } }`;
+      }),
+  });
+
+/** One fcgiwrap that leads four, by an LSB script a slot: known by its pidfile, too. */
+export const spawnFcgiByInit = (): Managed =>
+  fcgiwrap((sandbox, as) => {
+    for (const slot of SLOTS) {
+      const words = [...as, ...forOwner(as)].join(' ').replaceAll('"', '');
+      const path = sandbox.path(`init-${slot}`);
+      writeFileSync(path, fcgiScript(sandbox, slot, words), { mode: 0o755 });
+    }
+    return [
+      'manager: init',
+      `listen: ${socket(sandbox)}`,
+      `pidfile: ${JSON.stringify(sandbox.path('run', 'demo-{slot}.pid'))}`,
+      `init: { script: ${JSON.stringify(sandbox.path('init-{slot}'))} }`,
+    ];
+  });
 
 /** A perl server in the foreground: a parent and four children. */
 export const prefork = (): Managed => ({
@@ -146,9 +192,11 @@ export const loop = (): Managed => ({
 export const lacks = ({ needs = [] }: Managed): boolean => needs.some((path) => !existsSync(path));
 
 /** Puts another pool into the app's YAML. */
-function writePool(sandbox: Sandbox, lines: readonly string[]): void {
+function writePool(sandbox: Sandbox, lines: readonly string[], slots: readonly string[] = []): void {
   const { config } = sandbox.site();
-  const pool = ['pool:', ...lines.map((line) => `  ${line}`), 'switch:'].join('\n');
+  const below = (key: string, own: readonly string[]): readonly string[] =>
+    own.length === 0 ? [] : [`${key}:`, ...own.map((line) => `  ${line}`)];
+  const pool = [...below('pool', lines), ...below('slots', slots), 'switch:'].join('\n');
   writeFileSync(
     config,
     readFileSync(config, 'utf8').replace(/^pool:[^]*?^switch:/m, () => pool),
@@ -209,6 +257,30 @@ case "$1" in
     ;;
   *)
     echo "usage: $0 start|stop|status|restart|force-reload" >&2
+    exit 2
+    ;;
+esac
+`;
+
+/** A script as for any daemon that leaves a pidfile; what the server has forked is in its process group. */
+const fcgiScript = (sandbox: Sandbox, slot: Slot, words: string): string => `#!/bin/sh
+PIDFILE=${sandbox.site().pidfile[slot]}
+export SWAP_POOL_SLOT=${slot}
+
+case "$1" in
+  start)
+    /usr/bin/spawn-fcgi -s ${sandbox.path('run', `demo-${slot}.sock`)} ${words} -P "$PIDFILE" -- /usr/sbin/fcgiwrap -c 4
+    ;;
+  stop)
+    [ -f "$PIDFILE" ] || exit 0
+    pid=$(cat "$PIDFILE")
+    kill -TERM "-$pid"
+    while kill -0 "-$pid" 2>/dev/null; do
+      sleep 0.1
+    done
+    rm -f "$PIDFILE"
+    ;;
+  *)
     exit 2
     ;;
 esac

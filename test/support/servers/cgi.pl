@@ -2,13 +2,11 @@
 # What templates/demo/*.php do, as one CGI program: its name says which of them it is.
 use strict;
 use warnings;
-use Time::HiRes qw(time sleep);
 
 my %asked = map { split /=/, $_, 2 } split /&/, $ENV{QUERY_STRING} // '';
 my ($name) = ($ENV{SCRIPT_FILENAME} // '') =~ m{([^/]+)\.php$};
 read STDIN, my $body, $ENV{CONTENT_LENGTH} || 0;
-my $end = time + ($asked{ms} // 0) / 1000;
-while (time < $end) { sleep 0.002 }
+select undef, undef, undef, ($asked{ms} // 0) / 1000;
 my $id = $asked{id} // '';
 my %replies = (
     post => ($body // '') . "\n",
