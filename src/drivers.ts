@@ -317,8 +317,8 @@ export interface ProxySwitch {
   /** What names this proxy for good, whoever asks: the real path of its configuration. One lock a key. */
   lockKey(): Promise<Result<string>>;
 
-  /** Whether point() changes what the proxy reads, or makes it read anew: then its lock is held. */
-  needsLock(): boolean;
+  /** Whether point() changes what the proxy reads, or makes it read anew: then its lock is held. `behind`: as of point(). */
+  needsLock(behind?: boolean): boolean;
 
   /**
    * Reads, parses and compares everything, changes nothing. `last` is what the last
@@ -336,9 +336,10 @@ export interface ProxySwitch {
   /**
    * Points the proxy at `to` and proves that it follows; idempotent. On a failure that
    * it could undo by itself nothing has changed for any request. `stranded` when it cannot tell.
-   * Also the revert: the same call towards the other slot.
+   * Also the revert: the same call towards the other slot. `behind`: it may run other files than those on the disk, so
+   * that it does not follow them before it has read them, whatever the switch would do without.
    */
-  point(to: Slot): Promise<Result<SwitchEvidence>>;
+  point(to: Slot, behind?: boolean): Promise<Result<SwitchEvidence>>;
 
   /** For recovery: which slot do new requests reach? `intent` is what was journalled before the switch. */
   serving(intent: SwitchIntent | null): Promise<Result<Serving>>;

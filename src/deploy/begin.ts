@@ -50,6 +50,7 @@ export function newDeploy(host: Host, { command, decision, situation, fingerprin
     supersedes,
     fingerprint,
     proof: situation.proxy.proof,
+    ...(situation.proxy.differing.length > 0 ? { behind: true } : {}),
   };
   const journal = host.store.begin(opened);
   if (!journal.ok) return journal;

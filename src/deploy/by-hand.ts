@@ -86,10 +86,10 @@ async function proveChoice(deploy: Deploy, known: Known): Promise<Result<void>> 
   if (view.value.state !== 'running')
     return fail({ reason: 'pool-died', slot: to, log: await drivers.pool.log(to) });
 
-  const lock = drivers.proxy.needsLock() ? await drivers.lockProxy() : null;
-  if (lock !== null && !lock.ok) return lock;
+  const lock = await drivers.lockProxy();
+  if (!lock.ok) return lock;
   const followed = await follow(deploy, known).finally(() => {
-    if (lock?.ok === true) lock.value.release();
+    lock.value.release();
   });
   if (!followed.ok) return followed;
 

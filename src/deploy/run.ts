@@ -113,7 +113,8 @@ export async function act(deploy: Deploy, name: StepName, revert: boolean): Prom
   const apply = revert ? step.revert : step.apply;
   if (apply === null) return ok(undefined);
   const { proxy } = deploy.drivers;
-  const lock = name === 'switch' && proxy.needsLock() ? await deploy.drivers.lockProxy() : null;
+  const lock =
+    name === 'switch' && proxy.needsLock(deploy.opened.behind) ? await deploy.drivers.lockProxy() : null;
   if (lock !== null && !lock.ok) return lock;
   try {
     const announced = await announce(deploy, name, revert);

@@ -42,6 +42,8 @@ export interface Opened {
   /** What the pool that is to serve runs, see --if-changed; null when nobody knows. */
   readonly fingerprint: string | null;
   readonly proof: ProxyProof | null;
+  /** Set when the proxy did not run the files on the disk: the switch makes it read them, whoever takes it up. */
+  readonly behind?: true;
 }
 
 /** Written and fsynced before a step acts. */

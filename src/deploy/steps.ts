@@ -93,7 +93,8 @@ async function hasItsMaster({ drivers, arriving }: Deploy, slot: Slot): Promise<
 }
 
 async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
-  const switched = await deploy.drivers.proxy.point(deploy.opened.to);
+  const { to, behind } = deploy.opened;
+  const switched = await deploy.drivers.proxy.point(to, behind);
   if (!switched.ok) return switched;
   deploy.switched = switched.value;
   return ok({ note: { kind: 'files', files: switched.value.files }, record: { switched: switched.value } });

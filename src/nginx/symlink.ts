@@ -22,8 +22,6 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   const running = createRunning(options);
   /** Whether any location keeps connections to the pools; null: not read yet. */
   let keeps: boolean | null = null;
-  /** Whether nginx was seen to run other files than those on the disk while the link led nowhere: it may not know the link yet. */
-  let behind = false;
   /** Whether nothing used the link in the files of this hash. */
   let seenUnused: { readonly hash: string; readonly unused: boolean } | null = null;
 
@@ -44,7 +42,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (!observed.ok) return observed;
     const { unread, doubtful, ...seen } = observed.value;
     const { pid } = seen.status;
-    behind = seen.differing.length > 0 && !exists(link);
+    // who runs older files may not know the link: a deploy reloads it first, and one that brings a site up with its switch
+    const signalled = pid !== null && (keeps || seen.differing.length > 0);
     const uses = usesOf(tree, named.value.namings);
     const surely = onTheWay(uses, unread);
     seenUnused = { hash: read.value.hash, unused: uses.unused.length > 0 };
@@ -63,7 +62,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
       warnings: variables.length > 0 ? [{ reason: 'variable-reference', places: variables }] : [],
       changes: [],
       commands: [testCommand(nginx, '-T')],
-      signals: pid !== null && (keeps || behind) ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }] : [],
+      signals: signalled ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }] : [],
     });
   }
 
@@ -109,7 +108,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return seenUnused.unused ? { ...proof, unused: true } : proof;
   }
 
-  async function point(to: Slot): Promise<Result<SwitchEvidence>> {
+  async function point(to: Slot, behind = false): Promise<Result<SwitchEvidence>> {
     const before = linked();
     if (!before.ok) return before;
     const read = await running.read();
@@ -221,7 +220,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
 
   return {
     kind: 'symlink',
-    needsLock: () => behind || keeps !== false,
+    needsLock: (behind = false) => behind || keeps !== false,
     survey,
     intent,
     point,

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
+import { reloadByHand } from '../support/by-hand.js';
 import { reasonOf } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
@@ -18,19 +19,6 @@ function spoil(rig: Rig, text: string): { readonly line: number; readonly mend: 
   };
   return { line: before.trimEnd().split('\n').length + 1, mend };
 }
-
-/** A reload that is not ours: what runs is not what the last deploy proved any more. */
-async function reloadByHand(rig: Rig): Promise<void> {
-  const before = workers(rig);
-  await rig.signalNginx('SIGHUP');
-  await rig.until(() => workers(rig).length === 2 && !workers(rig).some((pid) => before.includes(pid)));
-}
-
-const workers = (rig: Rig): readonly number[] =>
-  rig.sandbox
-    .residents()
-    .filter(({ command }) => command === 'nginx: worker process')
-    .map(({ id }) => id.pid);
 
 describe.each(BOTH)('status, with a broken nginx configuration on disk: %s', (by) => {
   it.each([

@@ -4,6 +4,7 @@ import { chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync 
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { PROGRAM, type Run } from '../support/command.js';
+import { reloadByHand } from '../support/by-hand.js';
 import { reasonOf } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
@@ -30,17 +31,6 @@ async function unserved(rig: Rig, reason: string, words: string): Promise<void> 
 const served = async (rig: Rig, active: string): Promise<void> => {
   expect(await rig.run(['status'])).toMatchObject({ exit: 0, result: { apps: [{ active, served: true }] } });
 };
-
-/** The workers that run now were born of a reload by hand. */
-async function reloadByHand(rig: Rig): Promise<void> {
-  const workers = (): number[] =>
-    rig.sandbox
-      .residents()
-      .flatMap(({ id, command }) => (command === 'nginx: worker process' ? [id.pid] : []));
-  const before = workers();
-  await rig.signalNginx('SIGHUP');
-  await rig.until(() => workers().length === 2 && !workers().some((pid) => before.includes(pid)));
-}
 
 describe.each(BOTH)('a pool whose socket file somebody removed: %s', { timeout: 60_000 }, (by) => {
   it('is not served, and start brings the other slot up and ends it, its last request answered', async () => {

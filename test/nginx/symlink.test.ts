@@ -65,9 +65,10 @@ describe('a link', () => {
   it('moves the next request, and nobody is signalled', async () => {
     link(rig.sockets.blue);
     const pid = rig.start(plain());
-    const workers = readWorkers(fs, idOf(pid)).serving;
     const sw = proxy();
-    expect(value(await sw.survey(null))).toMatchObject({
+    const proof = value(await sw.reload());
+    const workers = readWorkers(fs, idOf(pid)).serving;
+    expect(value(await sw.survey(proof))).toMatchObject({
       active: 'blue',
       running: true,
       signals: [],

@@ -25,11 +25,20 @@ export function editByHand(rig: Rig, slot: Slot): void {
 /** Points nginx at a slot: edit, reload, and look whether it took it. */
 export async function pointByHand(rig: Rig, slot: Slot): Promise<void> {
   editByHand(rig, slot);
-  if (rig.site().switch === 'rewrite') {
-    const old = children(fs, rig.sandbox.nginxMaster() ?? 0);
-    await rig.signalNginx('SIGHUP');
-    // until it is told to go, a worker of before takes connections beside the new ones
-    await rig.until(() => old.every((pid) => !title(fs, pid).endsWith('worker process')));
-  }
+  if (rig.site().switch === 'rewrite') await reloadByHand(rig);
   for (let seen = ''; seen !== slot;) seen = await rig.answering();
 }
+
+/** Reloads nginx, and waits until the workers that take requests were born of it. */
+export async function reloadByHand(rig: Rig): Promise<void> {
+  const old = workers(rig);
+  await rig.signalNginx('SIGHUP');
+  // until it is told to go, a worker of before takes connections beside the new ones
+  await rig.until(() => {
+    const now = workers(rig);
+    return now.length === old.length && !now.some((pid) => old.includes(pid));
+  });
+}
+
+const workers = (rig: Rig): readonly number[] =>
+  children(fs, rig.sandbox.nginxMaster() ?? 0).filter((pid) => title(fs, pid) === 'nginx: worker process');
