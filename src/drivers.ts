@@ -253,7 +253,8 @@ export interface ProxyView {
   readonly differing: readonly string[];
   /**
    * Those of them that lead to a slot: they name it, or send requests to what names it. `surely`: they changed after
-   * every worker was born; else it is only not proven that these have read them.
+   * every worker was born (bytes that were proven to run before: were written after); else it is only not proven that
+   * these have read them.
    */
   readonly unread: { readonly files: readonly string[]; readonly surely: boolean };
   /** Where the slots are named, when nothing that takes requests uses any of these places. */

@@ -112,16 +112,13 @@ export function hashOf(tree: Tree): string {
 
 /**
  * What of the tree changed last and when, ms since the epoch: its files, links on the way counted too, and the
- * folders whose wildcards it includes, for a file that was taken away shows nowhere else.
+ * folders whose wildcards it includes, for a file that was taken away shows nowhere else. `written`: by content alone.
  */
-export function changes(tree: Tree): ReadonlyMap<string, number> {
+export function changes(tree: Tree, how: 'changed' | 'written'): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   for (const path of paths(tree)) {
     const [link, target] = [facts(path), factsThroughLinks(path)];
-    found.set(
-      path,
-      Math.max(link.ok ? link.value.changed : Infinity, target.ok ? target.value.changed : Infinity),
-    );
+    found.set(path, Math.max(link.ok ? link.value[how] : Infinity, target.ok ? target.value[how] : Infinity));
   }
   for (const directive of tree.included.keys()) {
     const pattern = toUtf8(directive.args[0]?.value ?? '');
@@ -129,7 +126,7 @@ export function changes(tree: Tree): ReadonlyMap<string, number> {
     const fixed = pattern.slice(0, pattern.search(/[^/]*[*?[]/));
     const folder = resolve(dirname(tree.root), fixed);
     const seen = factsThroughLinks(folder);
-    if (seen.ok) found.set(join(folder, '/'), seen.value.changed);
+    if (seen.ok) found.set(join(folder, '/'), seen.value[how]);
   }
   return found;
 }

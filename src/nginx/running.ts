@@ -68,7 +68,7 @@ export interface Reading {
 
 /** The part of a ProxyView that both switches see alike. */
 type Observed = Pick<ProxyView, 'config' | 'running' | 'status' | 'differing' | 'proof' | 'older'> & {
-  /** Of `differing`: `unread`, that no worker can have read; else, `doubtful`, that it is not proven to have read. */
+  /** Of `differing`: `unread`, that no worker can have read as it was written; `doubtful`, that none is proven to have read. */
   readonly unread: readonly string[];
   readonly doubtful: readonly string[];
 };
@@ -187,9 +187,14 @@ export function createRunning(options: RunningOptions): Running {
     }
     const born = oldest(serving);
     const differing = recorded ? [] : younger(reading.tree, born);
-    const unread = recorded ? [] : younger(reading.tree, born + LATEST + SAFETY);
-    // whoever reloaded since these very bytes were proven to run has read them again
-    const doubtful = proofs.length > 0 ? [] : differing.filter((path) => !unread.includes(path));
+    const surely = born + LATEST + SAFETY;
+    const young = recorded ? [] : younger(reading.tree, surely);
+    // These very bytes were proven to run: whoever reloaded since has read them again, unless they were others meanwhile.
+    // A new owner or mode tells nothing of that, nor does another file moved there; a file that was written does.
+    const proven = proofs.length > 0;
+    const written = proven ? younger(reading.tree, surely, 'written') : young;
+    const unread = young.filter((path) => written.includes(path));
+    const doubtful = (proven ? young : differing).filter((path) => !unread.includes(path));
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
     return ok({
       config,
@@ -333,10 +338,15 @@ const statusOf = (master: ProcessId, { serving, untitled, retiring }: Workers): 
 /**
  * The files that changed later than 2 s before `started`: file times are those of the last timer tick, start
  * times are computed from a boot time in whole seconds, and reading a configuration takes a while. A folder from
- * which an include takes its files ends in `/`: its change is one that came, went or got another name.
+ * which an include takes its files ends in `/`: its change is one that came, went or got another name. `written`: by
+ * content alone, which a file keeps that is moved into place.
  */
-export function younger(tree: Tree, started: number): readonly string[] {
-  return [...changes(tree)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
+export function younger(
+  tree: Tree,
+  started: number,
+  how: 'changed' | 'written' = 'changed',
+): readonly string[] {
+  return [...changes(tree, how)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
 }
 const SAFETY = 2000;
 /** A start time is computed from a boot time in whole seconds: by so much it may be too early, ms. */

@@ -64,6 +64,8 @@ export interface FileFacts {
   readonly inode: number;
   /** The later of content and status change, ms since the epoch: a file moved into place keeps its old mtime. */
   readonly changed: number;
+  /** Of content alone, as far as that is known: a new owner or mode leaves it as it was. */
+  readonly written: number;
 }
 
 /** What stands at a path, a link itself and not where it leads. */
@@ -403,5 +405,6 @@ function toFacts(stat: fse.Stats): FileFacts {
     size: stat.size,
     inode: stat.ino,
     changed: Math.max(stat.mtimeMs, stat.ctimeMs),
+    written: stat.mtimeMs,
   };
 }

@@ -1,6 +1,6 @@
 /** `status`, `start` and `history` claim nothing that is not so: nobody is served by a pool that nobody can come to. */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { PROGRAM, type Run } from '../support/command.js';
@@ -30,6 +30,12 @@ async function unserved(rig: Rig, reason: string, words: string): Promise<void> 
 
 const served = async (rig: Rig, active: string): Promise<void> => {
   expect(await rig.run(['status'])).toMatchObject({ exit: 0, result: { apps: [{ active, served: true }] } });
+};
+
+/** Until a change of a file is surely later than the birth of nginx's workers, whose start times are known to a second. */
+const laterThanBirth = (rig: Rig): Promise<void> => {
+  const now = Date.now();
+  return rig.until(() => Date.now() - now > 1_500);
 };
 
 describe.each(BOTH)('a pool whose socket file somebody removed: %s', { timeout: 60_000 }, (by) => {
@@ -157,14 +163,36 @@ describe.each(BOTH)('a site that was sent elsewhere: %s', (by) => {
       expect(start).toMatchObject({ exit: 0, result: { to: 'blue', served: false } });
       expect(warned(start)).toContain('reference-unused');
       await unserved(rig, 'reference-unused', 'demo: not served');
-      // the start times of processes are known to a second
-      const now = Date.now();
-      await rig.until(() => Date.now() - now > 1_500);
+      await laterThanBirth(rig);
       writeFileSync(site, text);
       await unserved(rig, 'files-unread', 'demo: cannot be told');
       await reloadByHand(rig);
       expect(await rig.run(['status'])).toMatchObject({ exit: 0, result: { apps: [{ served: true }] } });
     });
+  });
+});
+
+it('files that somebody else’s reload has read are read, whoever owns them since; written anew they are not', async () => {
+  await withRig(on('rewrite'), async (rig) => {
+    await rig.deployed();
+    const { upstream } = rig.site();
+    const text = readFileSync(upstream, 'utf8');
+    await reloadByHand(rig);
+    await laterThanBirth(rig);
+    chmodSync(upstream, 0o640);
+    const run = await rig.run(['status']);
+    expect(run, run.stderr).toMatchObject({ exit: 0, result: { apps: [{ active: 'blue', served: true }] } });
+    expect(warned(run)).toEqual(['running-differs']);
+    // other bytes were put live, and taken back in the file alone: what it says is true of the disk only
+    writeFileSync(upstream, 'upstream demo { server 127.0.0.1:9; }\n');
+    await reloadByHand(rig);
+    await laterThanBirth(rig);
+    writeFileSync(upstream, text);
+    await unserved(rig, 'files-unread', 'demo: cannot be told');
+    // before anything is started or stopped, what the file says becomes true
+    const deploy = await rig.deploy();
+    expect(deploy).toMatchObject({ exit: 0, result: { from: 'blue', to: 'green' } });
+    expect(warned(deploy)).toContain('running-differs');
   });
 });
 
