@@ -1,7 +1,7 @@
 import type { Place } from '../event.js';
 import type { Reference, SlotAddresses } from './references.js';
 import type { Directive } from './parser.js';
-import { walk } from './tree.js';
+import { inStream, walk } from './tree.js';
 import type { Tree } from './tree.js';
 
 export interface BackupPairs {
@@ -18,7 +18,7 @@ export interface BackupPairs {
  * Whether every primary reference stands in an upstream that lists the other
  * slot's unix socket as `backup`, and nothing in the whole tree keeps a failed
  * connect from being tried there (`fastcgi_next_upstream` without `error`,
- * `fastcgi_next_upstream_tries 1`). A missing socket fails before anything is
+ * `fastcgi_next_upstream_tries 1`; in a stream `proxy_next_upstream off` and the like). A missing socket fails before anything is
  * sent, so a POST is tried again too; a closed TCP port can be somebody else's.
  */
 export function backupPairs(
@@ -51,8 +51,15 @@ export function backupPairs(
 
 /** Whether nothing in the whole tree keeps nginx from asking the next server when it cannot connect to one. */
 export function triesNext(tree: Tree): boolean {
-  for (const { directive } of walk(tree)) {
+  for (const visit of walk(tree)) {
+    const { directive } = visit;
+    if (!directive.name.includes('_next_upstream')) continue;
     const values = directive.args.map((arg) => arg.value.toLowerCase());
+    // of http it is about another protocol; a stream's tries the next one unless it is told not to
+    if (directive.name.startsWith('proxy_') && inStream(visit)) {
+      if (directive.name === 'proxy_next_upstream' && values.includes('off')) return false;
+      if (directive.name === 'proxy_next_upstream_tries' && Number(values[0]) === 1) return false;
+    }
     if (directive.name === 'fastcgi_next_upstream' && !values.includes('error')) return false;
     if (directive.name === 'fastcgi_next_upstream_tries' && Number(values[0]) === 1) return false;
   }

@@ -169,6 +169,10 @@ export function enclosing({ parent }: Pick<Visit, 'parent'>): readonly Directive
   return blocks;
 }
 
+/** Whether a directive stands in `stream`, whose words mean something else than those of `http`. */
+export const inStream = (visit: Pick<Visit, 'parent'>): boolean =>
+  enclosing(visit).some(({ name }) => name === 'stream');
+
 /** The paths that nginx opens, each once, in order: what `nginx -T` lists. */
 export function paths(tree: Tree): readonly string[] {
   return [...new Set(tree.files.map((file) => file.path))];

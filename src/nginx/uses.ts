@@ -2,17 +2,17 @@
 import type { Place } from '../event.js';
 import type { Directive } from './parser.js';
 import { toUtf8 } from './spelling.js';
-import { walk } from './tree.js';
+import { inStream, walk } from './tree.js';
 import type { Tree } from './tree.js';
 
-/** A place that names a slot, or the link to it: in an upstream, or (null) in a `fastcgi_pass`. */
+/** A place that names a slot, or the link to it: in an upstream, or (null) in what passes requests itself. */
 interface Naming {
   readonly place: Place;
   readonly upstream: Directive | null;
 }
 
 export interface Uses {
-  /** All of the places, when no `fastcgi_pass` leads to any of them. */
+  /** All of the places, when nothing that takes requests leads to any of them. */
   readonly unused: readonly Place[];
   /** The files whose bytes make the way: those of the places, and each one that sends requests there. */
   readonly named: ReadonlySet<string>;
@@ -20,18 +20,28 @@ export interface Uses {
 }
 
 /**
- * Follows each place to the `fastcgi_pass` that uses it. One with a variable may name any upstream, so it counts;
- * whether requests come to its location, nobody can tell.
+ * Follows each place to the `fastcgi_pass` that uses it, or the `proxy_pass` of a `stream`, which hands bytes on as they
+ * come, FastCGI's too. One with a variable may name any upstream of its kind, so it counts; whether requests come to it,
+ * nobody can tell.
  */
 export function usesOf(tree: Tree, places: readonly Naming[]): Uses {
-  const upstreams = new Set(places.flatMap(({ upstream }) => (upstream === null ? [] : [nameOf(upstream)])));
-  const users = new Set<string>();
-  for (const { upstream, place } of places) if (upstream === null) users.add(place.file);
-  for (const { directive, file } of walk(tree)) {
-    if (directive.name !== 'fastcgi_pass' || directive.block !== null) continue;
-    const word = toUtf8(directive.args[0]?.value ?? '')?.toLowerCase() ?? '';
+  const named = new Set(places.map(({ upstream }) => upstream));
+  const upstreams = { http: new Set<string>(), stream: new Set<string>() };
+  const passes: { readonly word: string; readonly file: string; readonly kind: Kind }[] = [];
+  for (const visit of walk(tree)) {
+    const { directive, file } = visit;
+    const { name, block, args } = directive;
+    if (!['upstream', 'fastcgi_pass', 'proxy_pass'].includes(name)) continue;
     // nginx compares upstreams' names without regard to case
-    if (upstreams.has(word) || (upstreams.size > 0 && word.includes('$'))) users.add(file.path);
+    const word = toUtf8(args[0]?.value ?? '')?.toLowerCase() ?? '';
+    const kind = inStream(visit) ? 'stream' : 'http';
+    if (name === 'upstream' && named.has(directive)) upstreams[kind].add(word);
+    if (block === null && name === PASSES[kind]) passes.push({ word, file: file.path, kind });
+  }
+  const users = new Set(places.flatMap(({ upstream, place }) => (upstream === null ? [place.file] : [])));
+  for (const { word, file, kind } of passes) {
+    const known = upstreams[kind];
+    if (known.has(word) || (known.size > 0 && word.includes('$'))) users.add(file);
   }
   return {
     unused: users.size > 0 ? [] : places.map(({ place }) => place),
@@ -46,4 +56,6 @@ export function onTheWay({ named, users }: Uses, changed: readonly string[]): re
   return changed.filter((path) => named.has(path) || (all && users.has(path)));
 }
 
-const nameOf = (upstream: Directive): string => toUtf8(upstream.args[0]?.value ?? '')?.toLowerCase() ?? '';
+/** http and stream have upstreams of their own, by the same names or others. */
+type Kind = 'http' | 'stream';
+const PASSES: Readonly<Record<Kind, string>> = { http: 'fastcgi_pass', stream: 'proxy_pass' };

@@ -210,6 +210,7 @@ describe('backup pairs', () => {
   it('are-complete-when-every-primary-place-has-one', () => {
     expect(pairs(pair)).toEqual({ complete: true, withoutMaxFails: [] });
     expect(pairs(`${pair} fastcgi_next_upstream error; fastcgi_next_upstream_tries 0;`).complete).toBe(true);
+    expect(pairs(`${pair} server { proxy_next_upstream off; }`).complete).toBe(true);
   });
 
   it.each([
@@ -219,6 +220,8 @@ describe('backup pairs', () => {
     ['no try after an error', `${pair} server { fastcgi_next_upstream timeout; }`],
     ['no next try', `${pair} fastcgi_next_upstream off;`],
     ['one try', `${pair} fastcgi_next_upstream_tries 1;`],
+    ['no next try of a stream', `${pair} stream { proxy_next_upstream off; }`],
+    ['one try of a stream', `${pair} stream { server { proxy_next_upstream_tries 1; } }`],
     ['nothing at all', ''],
   ])('%s makes them incomplete', (_name, text) => {
     expect(pairs(text).complete).toBe(false);

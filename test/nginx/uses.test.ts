@@ -22,6 +22,7 @@ describe('what names a slot', () => {
     ['in an upstream that a variable may name', 'location / { fastcgi_pass $pool; }', []],
     ['in an upstream that nothing uses', 'location / { fastcgi_pass other; }', [1]],
     ['in an upstream that is only passed another protocol', 'location / { proxy_pass http://shop; }', [1]],
+    ['of http in an upstream that a stream cannot use', 'stream { server { proxy_pass shop; } }', [1]],
     [
       'in an upstream beside a fastcgi_pass of its own',
       'location / { fastcgi_pass unix:/run/php/blue.sock; }',
@@ -29,6 +30,23 @@ describe('what names a slot', () => {
     ],
   ])('%s', (_, text, unused) => {
     expect(uses(tree(`${UPSTREAM}\n${text}`)).unused.map(({ line }) => line)).toEqual(unused);
+  });
+});
+
+describe('what names a slot in an upstream of a stream', () => {
+  it.each([
+    ['that hands it on', 'stream { include up; server { listen 9000; proxy_pass SHOP; } }', true],
+    ['that hands a variable on', 'stream { include up; server { proxy_pass $name; } }', true],
+    ['that hands others on', 'stream { include up; server { proxy_pass other; } }', false],
+    [
+      'that a location has another of that name of',
+      'stream { include up; } http { location / { fastcgi_pass shop; } }',
+      false,
+    ],
+    ['that a location proxies to', 'stream { include up; } http { location / { proxy_pass $u; } }', false],
+  ])('%s', (_, text, used) => {
+    const of = readTree(main, memory({ [main]: text, '/etc/nginx/up': UPSTREAM }));
+    expect(uses(of).unused.length === 0).toBe(used);
   });
 });
 
