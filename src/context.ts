@@ -11,7 +11,7 @@ import { JournalStore } from './deploy/journal.js';
 import type { Patient } from './doctor/subject.js';
 import type { Drivers, ProxyControl, UpgradeEnd, VerifyDriver } from './drivers.js';
 import { fail, ok, SLOTS } from './event.js';
-import type { Emit, Event, EventBody, LockHolder, ProcessId, Result } from './event.js';
+import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
 import { createSharedProof } from './nginx/shared-proof.js';
 import type { SharedProof } from './nginx/shared-proof.js';
@@ -53,7 +53,7 @@ export interface App {
   readonly who: string;
   readonly runner: ProcessId;
   /** The app's lock and both slots' real addresses, or who has one of them. */
-  lock(wait: number): Promise<Result<Lock>>;
+  lock(): Promise<Result<Lock>>;
   /** The app's lock alone, and its slots': for those who have to wait, and open the app again in between. */
   lockName(wait: number): Promise<Result<Lock>>;
   lockSlots(): Promise<Result<Lock>>;
@@ -135,10 +135,10 @@ export async function openApp(
     interruption: surroundings.interruption,
     who: surroundings.who,
     runner: identify(fs, process.pid) ?? { boot: fs.bootId, pid: process.pid, start: 0 },
-    lock: (wait) => locks.takeApp(config.app, both, wait, surroundings.interruption.signal),
+    lock: () => locks.takeApp(config.app, both, 0, surroundings.interruption.signal),
     lockName: (wait) => locks.takeName(config.app, wait, surroundings.interruption.signal),
     lockSlots: () => locks.takeSlots(both),
-    reopen: () => openApp(file, surroundings),
+    reopen: () => openApp(file, surroundings, { memory }),
     lockHolder: () => locks.holder(config.app),
     endUpgrade: async () => {
       const key = await proxy.lockKey();
@@ -168,19 +168,24 @@ export interface Proxy {
 }
 
 /**
- * The one proxy that the apps name; their pools are not asked. Fails with `proxies-differ` when there are several,
- * and as loadConfig does.
+ * The one proxy that the apps name; their pools are not asked. An app whose configuration is broken names none, which
+ * is told with `leaveOut`. Fails with `proxies-differ` when there are several, and as loadConfig does when all are broken.
  */
 export async function openProxy(
   files: readonly AppFile[],
   surroundings: Surroundings,
+  leaveOut: (app: string, failure: Failure) => void,
 ): Promise<Result<Proxy>> {
+  const broken: { readonly app: string; readonly failure: Failure }[] = [];
   const proxies = new Map<string, Config[]>();
   // apps with the same keys mean the same nginx: the process table is walked once for all of them
   const known = new Map<string, string>();
-  for (const { file } of files) {
+  for (const { app, file } of files) {
     const config = loadConfig(file, { root: surroundings.uid === 0 });
-    if (!config.ok) return config;
+    if (!config.ok) {
+      broken.push({ app, failure: config.failure });
+      continue;
+    }
     const { binary, config: named, pidfile, arguments: words } = config.value.nginx;
     const keys = JSON.stringify([binary, named, pidfile, words]);
     let key = known.get(keys);
@@ -194,6 +199,9 @@ export async function openProxy(
     proxies.set(key, [...(proxies.get(key) ?? []), config.value]);
   }
   const [first, ...others] = proxies;
+  const [worst] = broken;
+  if (first === undefined && worst !== undefined) return fail(worst.failure);
+  for (const { app, failure } of broken) leaveOut(app, failure);
   if (first === undefined || others.length > 0) {
     const all = [...proxies].map(([config, configs]) => ({ config, apps: configs.map(({ app }) => app) }));
     return fail({ reason: 'proxies-differ', proxies: all });
@@ -252,7 +260,9 @@ export async function openPatient(
   const config = loadConfig(file, { root });
   const none = { fs, app, root, config, pools: null, proxy: null, probe: null, folders: where, lockHolder };
   if (!config.ok) return none;
-  const pools = await createPool({ fs, config: config.value, folder: join(where.state, app), root });
+  const folder = join(where.state, app);
+  // what runs is looked at all the same, as it was when it was last deployed
+  const pools = await createPool({ fs, config: config.value, folder, root, memory: true });
   if (!pools.ok) return { ...none, pools };
   const { addresses, others } = pools.value;
   const { switch: by, probe } = config.value;

@@ -223,6 +223,9 @@ export interface PoolDriver {
 
   /** A hash over everything that decides what the pool would run (for --if-changed). */
   fingerprint(): Promise<Result<string>>;
+
+  /** Remembers what the pools are, for a time when their configuration is broken: by a deploy that begins, under its locks. */
+  remember(): void;
 }
 
 // ---------------------------------------------------------------- the proxy

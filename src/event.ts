@@ -592,6 +592,8 @@ export type Warning =
   | { readonly reason: 'unit-runtime-folder'; readonly units: readonly string[]; readonly folder: string }
   /** Its file was changed and systemd has not read it yet. */
   | { readonly reason: 'unit-unread'; readonly slot: Slot; readonly unit: string }
+  /** Of the proxy that the apps name: what this one, or a file that should be one, says of it is not known, and why. */
+  | { readonly reason: 'app-left-out'; readonly cause: Failure }
   /** A look at the proxy that does without its configuration, and why. */
   | { readonly reason: 'nginx-config-unusable'; readonly cause: Failure }
   /** `asked`: it was said before, and agreed to. */

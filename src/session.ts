@@ -4,7 +4,7 @@
  */
 import { userInfo } from 'node:os';
 import { refusal } from './commands/outcome.js';
-import { newApp, selectApp, selectApps, selectEach } from './config/apps.js';
+import { newApp, selectApp, selectEach } from './config/apps.js';
 import type { AppFile } from './config/apps.js';
 import type { App, Opening, Past, Proxy, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
@@ -48,7 +48,7 @@ export interface Session {
     run: (app: App) => Promise<CommandResult>,
     how?: Opening,
   ): Promise<CommandResult>;
-  /** Runs with the one proxy that the apps name; no pool is asked. */
+  /** Runs with the one proxy that the apps name, as far as these can be read; no pool is asked. */
   withProxy(run: (proxy: Proxy) => Promise<CommandResult>): Promise<CommandResult>;
   /**
    * Asks, at a terminal: `declined` without a yes, `answer-needed` where there is nobody to ask. `about`: whose
@@ -154,10 +154,15 @@ export async function hold(
         return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
       }),
     withProxy: async (act) => {
-      const found = selectApps({ folder, name: undefined, file });
+      const found = selectEach({ folder, name: undefined, file });
       if (!found.ok) return refusal(name, found.failure);
+      const { apps, misnamed } = found.value;
+      const leaveOut = (about: string | null, cause: Failure): void => {
+        say({ type: 'warning', warning: { reason: 'app-left-out', cause } }, about);
+      };
+      if (misnamed !== null) leaveOut(null, misnamed);
       const { openProxy } = await import('./context.js');
-      const proxy = await openProxy(found.value, surroundings);
+      const proxy = await openProxy(apps, surroundings, leaveOut);
       return proxy.ok ? act(proxy.value) : refusal(name, proxy.failure);
     },
     confirm: async (question, about) => {

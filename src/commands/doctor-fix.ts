@@ -3,37 +3,24 @@
  * proof. Whatever it finds is looked at again under the app's lock.
  */
 import type { App } from '../context.js';
-import { standsAt } from '../deploy/state.js';
-import { takeDown } from '../deploy/steps.js';
+import { standDown } from '../deploy/stand-down.js';
 import { fail, ok, otherSlot, SLOTS } from '../event.js';
 import type { Failure, Finding, Result, Slot } from '../event.js';
 import { survey } from './survey.js';
+import { alone } from './turn.js';
 
-/** Null: done, as far as it could be; what is left is found again. Fails with `locked`, `deploy-open`, and what its acts fail with. */
+/** Null: done, as far as it could be; what is left is found again. Fails as alone() does, and with what its acts fail with. */
 export async function fix(app: App, findings: readonly Finding[]): Promise<Failure | null> {
-  const claimed = app.store.claim(app.config.file);
-  if (!claimed.ok) return claimed.failure;
-  const lock = await app.lock(0);
-  if (!lock.ok) return lock.failure;
-  try {
-    const open = app.store.open({ locked: true });
-    if (!open.ok) return open.failure;
-    for (const state of open.value) {
-      if (state.phase === 'closed') continue;
-      return { reason: 'deploy-open', deploy: state.opened.deploy, step: standsAt(state) };
-    }
+  const fixed = await alone(app, 0, async (now): Promise<Result<void>> => {
     for (const slot of SLOTS) {
-      const mended = await mend(
-        app,
-        slot,
-        findings.filter((finding) => slotOf(finding) === slot),
-      );
-      if (!mended.ok) return mended.failure;
+      const own = findings.filter((finding) => slotOf(finding) === slot);
+      const mended = await mend(now, slot, own);
+      if (!mended.ok) return mended;
     }
-    return null;
-  } finally {
-    lock.value.release();
-  }
+    return ok(undefined);
+  });
+  if (!fixed.ok) return fixed.failure;
+  return fixed.value.ok ? null : fixed.value.failure;
 }
 
 async function mend(app: App, slot: Slot, findings: readonly Finding[]): Promise<Result<void>> {
@@ -57,17 +44,13 @@ async function endOrphans(app: App, slot: Slot): Promise<Result<void>> {
   const { life, state } = slots[slot];
   // a person, or another deploy, came in between
   if (life === null || state !== 'orphaned') return ok(undefined);
-  const from = otherSlot(slot);
-  if (proxy.active !== from || proxy.differing.length > 0) return ok(undefined);
+  if (proxy.active !== otherSlot(slot) || proxy.differing.length > 0) return ok(undefined);
   const places = proxy.otherPools.filter((other) => other.slot === slot);
   if (places.length > 0) return fail({ reason: 'master-shared', places });
   const patient = { ...drivers, drain: { ...drivers.drain, onTimeout: 'keep' } } as const;
-  const taking = { drivers: patient, emit, interruption, unanswered: 0, cutNow: false, cut: 0 };
-  const opened = { from, to: slot };
-  const down = await takeDown({ ...taking, opened }, slot, life, proxy.older, interruption.signal);
-  if (down.ok) return down;
-  drivers.pool.unretire(slot);
-  return down.failure.reason === 'drain-timeout' ? ok(undefined) : down;
+  const { older } = proxy;
+  const down = await standDown({ drivers: patient, emit, interruption, slot, life, way: 'idle', older });
+  return down.kind === 'gone' || down.failure.reason === 'pool-busy' ? ok(undefined) : fail(down.failure);
 }
 
 function slotOf(finding: Finding): Slot | null {

@@ -39,7 +39,7 @@ export async function doctor(
   }
   let failure: Failure | null = null;
   for (const file of ill) {
-    const app = await session.open(file);
+    const app = await session.open(file, { memory: true });
     const own = fixable.filter((finding) => finding.app === file.app);
     failure = (app.ok ? await fix(app.value, own) : app.failure) ?? failure;
   }

@@ -1,6 +1,5 @@
 /** `pool VERB SLOT [APP]`: one slot's pool, as an init script would, done with a deploy's care. */
 import type { App } from '../context.js';
-import { standsAt } from '../deploy/state.js';
 import type { CommandResult, PoolVerb, Result, Slot } from '../event.js';
 import { fail, ok, SLOTS } from '../event.js';
 import type { Session } from '../session.js';
@@ -10,6 +9,7 @@ import { restart, start } from './pool-start.js';
 import { poolStatus } from './pool-status.js';
 import { stop } from './pool-stop.js';
 import type { Ended, Work } from './pool-work.js';
+import { alone } from './turn.js';
 
 export interface PoolOptions {
   /** What would be asked is answered with yes. */
@@ -45,9 +45,12 @@ export async function pool(
   const act = VERBS[told.verb];
   // what is on disk does not matter to a pool that is to end, or to its logs
   const memory = ['stop', 'force-stop', 'reopen-logs'].includes(told.verb);
-  const begin = (app: App): Promise<CommandResult> => {
+  const begin = async (app: App): Promise<CommandResult> => {
     const confirm: Work['confirm'] = (question) => session.confirm(question, app.name);
-    return one({ app, ...told, yes: options.yes, confirm }, act, options);
+    const ended = await alone(app, options.waitLock, (now) =>
+      act({ app: now, ...told, yes: options.yes, confirm }),
+    );
+    return ended.ok ? resultOf(app, ended.value) : refusal('pool', ended.failure);
   };
   const result = await session.withEach(name, begin, { memory });
   return tell(result, told);
@@ -60,34 +63,6 @@ const tell = (
   ...result,
   ...told,
 });
-
-/** How a verb is done that may change something: alone, and while no deploy is under way. */
-async function one(
-  work: Work,
-  act: (work: Work) => Promise<Ended>,
-  { waitLock }: PoolOptions,
-): Promise<CommandResult> {
-  const { app } = work;
-  const claimed = app.store.claim(app.config.file);
-  if (!claimed.ok) return refusal('pool', claimed.failure);
-  const lock = await app.lock(waitLock);
-  if (!lock.ok) {
-    const { requested } = app.interruption;
-    return refusal('pool', requested === null ? lock.failure : { reason: 'interrupted', signal: requested });
-  }
-  try {
-    const open = app.store.open({ locked: true });
-    if (!open.ok) return refusal('pool', open.failure);
-    const [left] = open.value;
-    if (left !== undefined) {
-      const { deploy } = left.opened;
-      return refusal('pool', { reason: 'deploy-open', deploy, step: standsAt(left) });
-    }
-    return resultOf(app, await act(work));
-  } finally {
-    lock.value.release();
-  }
-}
 
 function resultOf(app: App, { outcome, failure, drain }: Ended): CommandResult {
   return {

@@ -18,7 +18,7 @@ import { exitOf, refusal, resultOf } from './outcome.js';
 export async function recover(app: App, options: { readonly now: boolean }): Promise<CommandResult> {
   const claimed = app.store.claim(app.config.file);
   if (!claimed.ok) return refusal('recover', claimed.failure);
-  const lock = await app.lock(0);
+  const lock = await app.lock();
   if (!lock.ok) return refusal('recover', lock.failure);
   try {
     // first: while two masters run no switch can be proven, and none undone

@@ -14,6 +14,7 @@ import { refusal, resultOf } from './outcome.js';
 import { planOf, warn } from './plan.js';
 import { finishOpen } from './recover.js';
 import { look, survey } from './survey.js';
+import { takeTurn } from './turn.js';
 
 export interface SwapOptions {
   readonly command: 'deploy' | 'start' | 'rollback';
@@ -30,14 +31,13 @@ export async function swap(app: App, options: SwapOptions): Promise<CommandResul
   if (!claimed.ok) return refusal(command, claimed.failure);
   // php-fpm is asked while the locks are taken
   const early = app.drivers.pool.fingerprint();
-  const free = await app.lockName(0);
-  const waits = !free.ok && free.failure.reason === 'locked' && options.waitLock > 0;
-  const name = waits ? await app.lockName(options.waitLock) : free;
-  if (!name.ok) return refused(app, command, name.failure);
-  return within(name.value, () => (waits ? anew(app, options) : withSlots(app, options, early)));
+  const turn = await takeTurn(app, options.waitLock);
+  if (!turn.ok) return refused(app, command, turn.failure);
+  const { app: now, waited, lock } = turn.value;
+  return within(lock, () => withSlots(now, options, waited ? now.drivers.pool.fingerprint() : early));
 }
 
-/** Somebody else was waited for, and what the app's files say may have changed meanwhile: they are read again. */
+/** Earlier deploys were ended first, and what the app's files say may have changed meanwhile: they are read again. */
 async function anew(app: App, options: SwapOptions): Promise<CommandResult> {
   const again = await app.reopen();
   if (!again.ok) return refused(app, options.command, again.failure);
@@ -91,6 +91,7 @@ async function locked(
   const print = await fingerprint;
   if (!print.ok) return refusal(command, print.failure);
   if (options.ifChanged && decision.from !== null && situation.last?.fingerprint === print.value) {
+    app.drivers.pool.remember();
     return unchanged(command, decision.from);
   }
   const { requested } = app.interruption;
@@ -103,6 +104,7 @@ async function locked(
   const begun = newDeploy(app, { command, decision, situation, fingerprint: runs });
   if (!begun.ok) return refusal(command, begun.failure);
   const deploy = begun.value;
+  app.drivers.pool.remember();
   app.emit({ type: 'plan', plan: planOf(app, situation, decision, false) });
   const [first] = decision.steps;
   const ending = await forward(deploy, first ?? 'start');

@@ -65,6 +65,8 @@ export interface Evidence {
   readonly ms: number;
   /** `start` */
   readonly life?: PoolLife;
+  /** `start`: what was fingerprinted was changed before the pool had come up: nobody knows what it runs. */
+  readonly edited?: true;
   /** `switch`, and its revert; `verify`, when a person had made the switch. */
   readonly switched?: SwitchEvidence;
   /** `drain`: what the pool held at the first look. `stop`: what was cut. */
@@ -212,6 +214,7 @@ function fresh(opened: Opened): DeployState {
 function proved(state: Known, entry: Evidence): DeployState {
   return {
     ...known(state),
+    opened: entry.edited === true ? { ...state.opened, fingerprint: null } : state.opened,
     arriving: entry.life ?? state.arriving,
     switched: entry.switched ?? state.switched,
     cut: state.cut + (entry.cut ?? 0),

@@ -18,7 +18,7 @@ import { verify } from './verify.js';
 /** What a step gives to its record and to the person who watches. */
 export interface Applied {
   readonly note: StepNote | null;
-  readonly record: Pick<Evidence, 'life' | 'switched' | 'connections' | 'cut' | 'cutting'>;
+  readonly record: Pick<Evidence, 'life' | 'edited' | 'switched' | 'connections' | 'cut' | 'cutting'>;
 }
 
 type Act = (deploy: Deploy) => Promise<Result<Applied>>;
@@ -61,7 +61,10 @@ async function start(deploy: Deploy): Promise<Result<Applied>> {
   if (!started.ok) return started;
   deploy.arriving = started.value;
   const pid = (started.value.master ?? started.value.workers[0])?.pid ?? 0;
-  return ok({ note: { kind: 'pid', pid, adopted: false }, record: { life: started.value } });
+  // the files were read before the locks were taken, and others' requests may have been waited for since
+  const print = await drivers.pool.fingerprint();
+  const edited = !print.ok || print.value !== deploy.opened.fingerprint ? ({ edited: true } as const) : {};
+  return ok({ note: { kind: 'pid', pid, adopted: false }, record: { life: started.value, ...edited } });
 }
 
 async function probe(deploy: Deploy): Promise<Result<Applied>> {
@@ -245,18 +248,9 @@ async function takeStandbyDown(deploy: Deploy): Promise<Result<Applied>> {
 
 // ---------------------------------------------------------------- both ways
 
-/** What it takes to take a pool down: a deploy, or somebody who found one where none should be. */
-export type TakingDown = Pick<
-  Deploy,
-  'drivers' | 'emit' | 'interruption' | 'unanswered' | 'cutNow' | 'cut'
-> & {
-  /** `from` null: no slot is known to serve, so it is not asked whether the proxy names this one. */
-  readonly opened: Pick<Deploy['opened'], 'from' | 'to'>;
-};
-
 /** Drain proof, name away, QUIT: how every pool is stopped that somebody may be using. */
-export async function takeDown(
-  deploy: TakingDown,
+async function takeDown(
+  deploy: Deploy,
   slot: Slot,
   life: PoolLife,
   older: readonly OlderWorker[],
@@ -301,7 +295,7 @@ export async function takeDown(
  * Whoever the proxy names stays, whatever was planned: a person, or a tool that puts configuration
  * back, may have undone the switch meanwhile. When a site is brought up its only pool is named from the first.
  */
-async function isUnnamed({ opened, drivers }: TakingDown, slot: Slot): Promise<Result<void>> {
+async function isUnnamed({ opened, drivers }: Deploy, slot: Slot): Promise<Result<void>> {
   if (opened.from === null) return ok(undefined);
   const named = await drivers.proxy.names(slot);
   if (!named.ok) return named;
@@ -336,10 +330,10 @@ const limitsOf = ({ cutNow, drivers }: Pick<Deploy, 'cutNow' | 'drivers'>): Driv
   cutNow ? { timeout: 0, onTimeout: 'stop' } : drivers.drain;
 
 /** A wait for a pool's last requests came to its deadline, and they are to be cut. */
-const isOver = (deploy: TakingDown, failure: Failure): boolean =>
+const isOver = (deploy: Deploy, failure: Failure): boolean =>
   failure.reason === 'drain-timeout' && limitsOf(deploy).onTimeout === 'stop';
 
-const waits = (deploy: TakingDown, slot: Slot, life: PoolLife): Parameters<typeof retire>[0] => ({
+const waits = (deploy: Deploy, slot: Slot, life: PoolLife): Parameters<typeof retire>[0] => ({
   drivers: { ...deploy.drivers, drain: limitsOf(deploy) },
   emit: deploy.emit,
   signal: NEVER,

@@ -2,6 +2,7 @@
 import type { ProxyView, SlotView } from '../drivers.js';
 import { otherSlot, SLOTS } from '../event.js';
 import type { Failure, Finding, Result, Slot } from '../event.js';
+import type { Pools } from '../pool/driver.js';
 import { backlog } from './backlog.js';
 import { balancer } from './balancer.js';
 import { idleClients } from './idle-clients.js';
@@ -66,6 +67,7 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
   if (!config.ok) return [failed(config.failure)];
   const found: Verdict[] = [];
   if (pools?.ok === false) found.push(tooLong(pools.failure) ?? failed(pools.failure));
+  if (pools?.ok === true) found.push(...(await brokenFiles(pools.value)));
   const own = pools?.ok === true ? pools.value : null;
   const { views, failures } = viewsNow(patient);
   found.push(...failures.map(failed));
@@ -98,6 +100,17 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
     ...CHECKS.flatMap((check) => check(subject)),
     ...replaceable(proxy, by.by === 'symlink' ? by.link : null),
   ];
+}
+
+/** What a pool's file is not understood for, when the pool is looked at by what it was before; one file is often both slots'. */
+async function brokenFiles(pools: Pools): Promise<readonly Verdict[]> {
+  const slots = new Map(pools.remembered.map(({ file, slot }) => [file, slot]));
+  const found: Verdict[] = [];
+  for (const slot of slots.values()) {
+    const tested = await pools.test(slot);
+    if (!tested.ok) found.push(failed(tested.failure));
+  }
+  return found;
 }
 
 const failed = (failure: Failure): Verdict => ({ severity: 'error', failure });

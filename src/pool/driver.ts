@@ -302,9 +302,8 @@ function drive(
       ...advice(fs, from, slots[to], config.probe),
       ...(units === null ? [] : unitAdvice(units, slots[to])),
     ],
+    remember: keep,
     fingerprint: () => {
-      // a deploy: it may write into the app's folder, which those that only look may not
-      keep();
       const files = [...managers.blue.files, ...managers.green.files];
       return fingerprint([slots.blue, slots.green], { ...config, files }, folder);
     },

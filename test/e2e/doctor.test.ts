@@ -324,9 +324,13 @@ describe('what is broken is a finding, and not the end', () => {
     withRig({}, async (rig) => {
       await rig.deployed();
       appendFileSync(rig.site().fpmConfig.blue, 'no_such_key = 1\n');
+      // what runs is looked at as it was deployed
+      await rig.signalPool('blue', 'SIGKILL');
       const run = await look(rig);
-      expect(wrong(run)).toEqual(['error pool-config-invalid']);
+      expect(wrong(run)).toEqual(['error pool-config-invalid', 'error orphans', 'warning pidfile']);
       expect(findings(run).map(({ reason }) => reason)).toContain('shutdown-timeout-unset');
+      rig.allow.orphans = true;
+      rig.allow.strays.push(/demo-blue/);
     }));
 
   it('an app’s YAML, while another app is looked at', () =>

@@ -5,38 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { otherSlot, type LockHolder } from '../../src/event.js';
 import { appLock, places, slotLock } from '../../src/system/places.js';
 import { canonicalPath } from '../../src/system/sockets.js';
-import type { Command, Run } from '../support/command.js';
+import type { Run } from '../support/command.js';
 import { expectClean, expectNoCut, mend } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+import { draining, waitsForFlock } from '../support/waits.js';
 
-const SYMLINK: RigOptions = {
-  switch: 'symlink',
-  site: { workers: 6 },
-  prepare: (sandbox) => {
-    // answers when work/hold is gone: a drain that the test ends
-    writeFileSync(
-      sandbox.path('www', 'hold.php'),
-      `<?php while (file_exists('${sandbox.path('work', 'hold')}')) { clearstatcache(); usleep(5000); } echo 'ok';`,
-    );
-  },
-};
-
-/** A deploy whose old pool has a request that ends when `letGo` is called. */
-async function holdLock(rig: Rig): Promise<{ deploy: Command; letGo: () => Promise<Run> }> {
-  const hold = rig.sandbox.path('work', 'hold');
-  writeFileSync(hold, '');
-  const answer = fetch(`http://127.0.0.1:${rig.site().port}/hold.php`, { headers: { connection: 'close' } });
-  const deploy = rig.spawnDeploy();
-  await deploy.untilStep('drain', 'progress');
-  return {
-    deploy,
-    letGo: async () => {
-      rmSync(hold);
-      expect(await (await answer).text()).toBe('ok');
-      return deploy.end;
-    },
-  };
-}
+const SYMLINK: RigOptions = { switch: 'symlink', site: { workers: 6 } };
 
 const failureOf = ({ events }: Run): { reason?: string; lock?: string; holder?: LockHolder | null } =>
   events.find(({ type }) => type === 'failure')?.['failure'] ?? {};
@@ -48,7 +22,7 @@ describe('while one deploy drains', () => {
       const load = await rig.load({ fast: { rate: 20 } });
       const serving = await expectClean(rig);
       const began = Date.now();
-      const { deploy, letGo } = await holdLock(rig);
+      const { deploy, letGo } = await draining(rig);
       const others = await Promise.all(Array.from({ length: 49 }, () => rig.deploy()));
       for (const other of others) {
         expect(other).toMatchObject({
@@ -74,7 +48,7 @@ describe('while one deploy drains', () => {
   it('recover, rollback and start are refused, and what only looks is not', async () => {
     await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
-      const { deploy, letGo } = await holdLock(rig);
+      const { deploy, letGo } = await draining(rig);
       for (const command of ['recover', 'rollback', 'start']) {
         expect(await rig.run([command, 'demo']), command).toMatchObject({ exit: 3 });
       }
@@ -95,11 +69,11 @@ describe('while one deploy drains', () => {
     await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
       const serving = await expectClean(rig);
-      const { deploy, letGo } = await holdLock(rig);
+      const { deploy, letGo } = await draining(rig);
       const impatient = await rig.deploy(['--wait-lock', '50ms']);
       expect(impatient).toMatchObject({ exit: 3 });
       const patient = rig.spawnDeploy(['--wait-lock', '1m']);
-      await rig.until(() => childrenOf(patient.pid).includes('flock -w 60 '));
+      await rig.until(() => waitsForFlock(patient.pid));
       expect(deploy.running).toBe(true);
       expect(await letGo()).toMatchObject({ exit: 0 });
       expect(await patient.end).toMatchObject({ exit: 0, result: { from: otherSlot(serving), to: serving } });
@@ -111,7 +85,7 @@ describe('while one deploy drains', () => {
     await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
       const env = elsewhere(rig, 'other');
-      const { letGo } = await holdLock(rig);
+      const { letGo } = await draining(rig);
       const refused = await rig.run(['deploy', 'other'], { env });
       expect(refused).toMatchObject({ exit: 3, result: { outcome: 'locked' } });
       expect(failureOf(refused)).toMatchObject({ lock: 'slot' });
@@ -126,7 +100,7 @@ describe('while one deploy drains', () => {
     await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
       const serving = await expectClean(rig);
-      const { deploy, letGo } = await holdLock(rig);
+      const { deploy, letGo } = await draining(rig);
       deploy.kill('SIGSTOP');
       const refused = await rig.deploy();
       expect(refused).toMatchObject({ exit: 3 });
@@ -141,7 +115,7 @@ describe('while one deploy drains', () => {
     await withRig(SYMLINK, async (rig) => {
       await rig.deployed();
       const serving = await expectClean(rig);
-      const { deploy, letGo } = await holdLock(rig);
+      const { deploy, letGo } = await draining(rig);
       deploy.kill('SIGKILL');
       expect(await letGo()).toMatchObject({ signal: 'SIGKILL' });
       const { result } = await rig.run(['status', 'demo']);
@@ -204,17 +178,4 @@ function elsewhere(rig: Rig, name: string): Record<string, string> {
     SWAP_POOL_STATE_DIR: `${folder}/state`,
     SWAP_POOL_RUN_DIR: `${folder}/run`,
   };
-}
-
-/** The command lines of a process's children. */
-function childrenOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-      .split(' ')
-      .filter(Boolean)
-      .map((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').replaceAll('\0', ' '))
-      .join('\n');
-  } catch {
-    return '';
-  }
 }

@@ -278,6 +278,31 @@ it('several apps behind one nginx name it once; apps that name two are asked whi
   });
 });
 
+it('an app that cannot be read, or a file that is none, keeps nobody from the nginx that the others name', async () => {
+  const sites = ['a', 'b'].map((name) => ({ name, switch: 'rewrite' as const, workers: 2 }));
+  await withRig({ sites }, async (rig) => {
+    const misnamed = rig.sandbox.path('config', 'c.yml');
+    writeFileSync(misnamed, '');
+    const yaml = readFileSync(rig.site('b').config, 'utf8');
+    writeFileSync(rig.site('b').config, 'drian: 1\n');
+    const run = await rig.run(['nginx', 'reload']);
+    expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+    const told = run.events.filter(({ type }) => type === 'warning');
+    expect(told).toMatchObject([
+      { app: null, warning: { reason: 'app-left-out' } },
+      { app: 'b', warning: { reason: 'app-left-out' } },
+    ]);
+    const plain = await rig.run(['nginx', 'status'], { json: false });
+    expect(plain.exit).toBe(0);
+    expect(plain.stderr).toContain('c.yml');
+    expect(plain.stderr).toContain('drian');
+    const only = await rig.run(['nginx', 'reload', '-c', rig.site('b').config]);
+    expect(only).toMatchObject({ exit: 2, result: { failure: { reason: 'config-invalid' } } });
+    writeFileSync(rig.site('b').config, yaml);
+    rmSync(misnamed);
+  });
+});
+
 it('a verb that changes something waits for nginx’s lock; quiet says nothing when all is well', async () => {
   await withRig({ site: site('drain: { timeout: 20s }', 'reload-timeout: 700ms') }, async (rig) => {
     await rig.deployed();

@@ -1,6 +1,7 @@
 /** `--if-changed` after a pool was put back into service that runs what it was started with. */
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { byInit } from '../support/managed.js';
 import { withRig, type Rig } from '../support/rig.js';
 
 const KEEP = { workers: 4, yaml: 'drain: { timeout: 2s, on-timeout: keep }' };
@@ -47,6 +48,31 @@ describe('a slot that was taken back while it drained', () => {
       expect(back.events.some(({ step }) => step === 'start')).toBe(false);
       expect(await held.release()).toEqual([held.id]);
       await ifChanged(rig, changed ? 'done' : 'unchanged');
+      await ifChanged(rig, 'unchanged');
+    });
+  });
+});
+
+describe('a configuration that is changed while the pool starts, and changed back', () => {
+  // what it starts from is not what the deploy had read before
+  const manager = byInit((script) =>
+    script.replace(
+      '"$DAEMON" --daemonize',
+      '[ -f "$CONFIG.late" ] && cat "$CONFIG.late" >>"$CONFIG"\n    "$DAEMON" --daemonize',
+    ),
+  );
+
+  it('is not taken for what the pool runs', async () => {
+    await withRig({ ...manager.rig, switch: 'symlink', site: { workers: 4 } }, async (rig) => {
+      await rig.deployed();
+      await ifChanged(rig, 'unchanged');
+      const { blue: config } = rig.site().fpmConfig;
+      const text = readFileSync(config, 'utf8');
+      writeFileSync(`${config}.late`, '; a word\n');
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      rmSync(`${config}.late`);
+      writeFileSync(config, text);
+      await ifChanged(rig, 'done');
       await ifChanged(rig, 'unchanged');
     });
   });

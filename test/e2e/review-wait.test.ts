@@ -1,10 +1,9 @@
 /** What happens to a deploy that has to wait before it may begin. */
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Command } from '../support/command.js';
 import { expectClean, mend, openJournals } from '../support/deaths.js';
-import { withRig, type Rig, type RigOptions } from '../support/rig.js';
-import { waitsForFlock } from '../support/waits.js';
+import { withRig, type RigOptions } from '../support/rig.js';
+import { draining, waitsForFlock } from '../support/waits.js';
 
 const SIGNALS = [
   ['SIGHUP', 129],
@@ -12,39 +11,11 @@ const SIGNALS = [
   ['SIGTERM', 143],
 ] as const;
 
-const HOLD: RigOptions = {
-  switch: 'symlink',
-  site: { workers: 4 },
-  prepare: (sandbox) => {
-    // answers when work/hold is gone: a drain that the test ends
-    writeFileSync(
-      sandbox.path('www', 'hold.php'),
-      `<?php while (file_exists('${sandbox.path('work', 'hold')}')) { clearstatcache(); usleep(5000); } echo 'ok';`,
-    );
-  },
-};
+const HOLD: RigOptions = { switch: 'symlink', site: { workers: 4 } };
 
 /** A probe that no pool passes. */
 const answersElse = (yaml: string): string =>
   yaml.replace('probe:', 'probe:\n  timeout: 300ms').replace('body: ok', 'body: else');
-
-/** A deploy that drains a request; `letGo` lets it end. */
-async function draining(
-  rig: Rig,
-): Promise<{ readonly deploy: Command; readonly letGo: () => Promise<void> }> {
-  const hold = rig.sandbox.path('work', 'hold');
-  writeFileSync(hold, '');
-  const answer = fetch(`http://127.0.0.1:${rig.site().port}/hold.php`, { headers: { connection: 'close' } });
-  const deploy = rig.spawnDeploy();
-  await deploy.untilStep('drain', 'progress');
-  return {
-    deploy,
-    letGo: async () => {
-      rmSync(hold);
-      expect(await (await answer).text()).toBe('ok');
-    },
-  };
-}
 
 describe('a deploy that waits for the lock', () => {
   it.each([
@@ -61,13 +32,12 @@ describe('a deploy that waits for the lock', () => {
   ])('while its configuration is %s', async (_, edit, end) => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();
-      const { deploy, letGo } = await draining(rig);
+      const { letGo } = await draining(rig);
       const patient = rig.spawnDeploy(['--wait-lock', '1m']);
       await rig.until(() => waitsForFlock(patient.pid));
       const yaml = rig.read('config', 'demo.yaml');
       writeFileSync(rig.site().config, edit(yaml));
-      await letGo();
-      expect(await deploy.end).toMatchObject({ exit: 0 });
+      expect(await letGo()).toMatchObject({ exit: 0 });
       const run = await patient.end;
       expect(run, run.stderr).toMatchObject(end);
       writeFileSync(rig.site().config, yaml);
@@ -78,7 +48,7 @@ describe('a deploy that waits for the lock', () => {
   it('while its pools get other addresses, takes the locks of these', async () => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();
-      const { deploy, letGo } = await draining(rig);
+      const { letGo } = await draining(rig);
       const patient = rig.spawnDeploy(['--wait-lock', '1m']);
       await rig.until(() => waitsForFlock(patient.pid));
       const fpm = rig.read('pools', 'demo.conf');
@@ -87,14 +57,64 @@ describe('a deploy that waits for the lock', () => {
         rig.sandbox.path('pools', 'demo.conf'),
         fpm.replaceAll('demo-${SWAP_POOL_SLOT}.sock', 'new-${SWAP_POOL_SLOT}.sock'),
       );
-      await letGo();
-      expect(await deploy.end).toMatchObject({ exit: 0 });
+      expect(await letGo()).toMatchObject({ exit: 0 });
       const run = await patient.end;
       expect(run, run.stderr).toMatchObject({
         exit: 1,
         result: { outcome: 'refused', failure: { reason: 'link-wrong' } },
       });
       writeFileSync(rig.sandbox.path('pools', 'demo.conf'), fpm);
+      await expectClean(rig, 'green');
+    });
+  });
+});
+
+describe('a verb of pool that waits for the lock', () => {
+  it('goes by the configuration that stands there when its turn has come', async () => {
+    await withRig(HOLD, async (rig) => {
+      await rig.deployed();
+      const { letGo } = await draining(rig);
+      const patient = rig.spawn(['pool', 'restart', 'green', '--yes', '--wait-lock', '1m']);
+      await rig.until(() => waitsForFlock(patient.pid));
+      const yaml = rig.read('config', 'demo.yaml');
+      writeFileSync(rig.site().config, `${yaml}\nno-such-key: 1\n`);
+      expect(await letGo()).toMatchObject({ exit: 0 });
+      const run = await patient.end;
+      expect(run, run.stderr).toMatchObject({ exit: 2, result: { failure: { reason: 'config-invalid' } } });
+      writeFileSync(rig.site().config, yaml);
+      await expectClean(rig, 'green');
+    });
+  });
+
+  it('and has no need of a new one, takes the pool as it was deployed last', async () => {
+    await withRig(HOLD, async (rig) => {
+      await rig.deployed();
+      const { letGo } = await draining(rig);
+      const patient = rig.spawn(['pool', 'stop', 'blue', '--wait-lock', '1m']);
+      await rig.until(() => waitsForFlock(patient.pid));
+      const fpm = rig.read('pools', 'demo.conf');
+      rig.append('no_such_key = 1\n', 'pools', 'demo.conf');
+      expect(await letGo()).toMatchObject({ exit: 0 });
+      const run = await patient.end;
+      expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+      writeFileSync(rig.sandbox.path('pools', 'demo.conf'), fpm);
+      await expectClean(rig, 'green');
+    });
+  });
+
+  it('and that is no deploy that was refused', async () => {
+    await withRig(HOLD, async (rig) => {
+      await rig.deployed();
+      const { letGo } = await draining(rig);
+      const conf = rig.sandbox.path('pools', 'demo.conf');
+      const fpm = rig.read('pools', 'demo.conf');
+      writeFileSync(conf, fpm.replaceAll('demo-${SWAP_POOL_SLOT}.sock', 'new-${SWAP_POOL_SLOT}.sock'));
+      expect(await rig.deploy()).toMatchObject({ exit: 3 });
+      writeFileSync(conf, `${fpm}\nno_such_key = 1\n`);
+      expect(await letGo()).toMatchObject({ exit: 0 });
+      const run = await rig.run(['pool', 'reopen-logs', 'green']);
+      expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+      writeFileSync(conf, fpm);
       await expectClean(rig, 'green');
     });
   });

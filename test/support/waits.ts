@@ -1,5 +1,22 @@
-/** What a program is seen to wait for. */
+/** Programs that wait, and what they are seen to wait for. */
 import { readFileSync } from 'node:fs';
+import { expect } from 'vitest';
+import type { Command, Run } from './command.js';
+import type { Rig } from './rig.js';
+
+/** A deploy that holds its locks while it drains a request, which ends when it is let go; gives its end. */
+export async function draining(rig: Rig): Promise<{ deploy: Command; letGo: () => Promise<Run> }> {
+  const held = await rig.occupy();
+  const deploy = rig.spawnDeploy();
+  await deploy.untilStep('drain', 'progress');
+  return {
+    deploy,
+    letGo: async () => {
+      expect(await held.release()).toEqual([held.id]);
+      return deploy.end;
+    },
+  };
+}
 
 /** Whether a swap-pool waits for a lock. */
 export const waitsForFlock = (pid: number): boolean =>

@@ -444,6 +444,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'old-pool-not-running': { reason: 'old-pool-not-running', address: 'unix:/run/php/php8.2-fpm.sock' },
   'site-names-others': { reason: 'site-names-others', places: [place] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
+  'app-left-out': { reason: 'app-left-out', cause: FAILURES['config-invalid'] },
   'nginx-config-unusable': { reason: 'nginx-config-unusable', cause: FAILURES['nginx-config-broken'] },
 };
 

@@ -199,6 +199,13 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`The ${warning.slot} pool's socket had lost its name to a stop that did not end; it is given back.`,
         hint: `${run(`pool stop ${warning.slot}`, app)} stops the pool if that is what was meant.`,
       };
+    case 'app-left-out': {
+      const cause = failureMessage(warning.cause, app);
+      return {
+        ...cause,
+        message: say`Which nginx is meant is told by the other apps alone: ${cause.message}`,
+      };
+    }
     case 'nginx-config-unusable': {
       const cause = failureMessage(warning.cause, app);
       return { ...cause, message: say`nginx goes on as it was told before, but: ${cause.message}` };
