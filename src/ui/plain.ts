@@ -141,15 +141,20 @@ export function annotation(kind: 'error' | 'warning', lines: readonly string[]):
 
 /** Warnings that matter also when the deploy went well: something was hurt, or will be. */
 const URGENT: ReadonlySet<WarningReason> = new Set<WarningReason>([
+  'app-left-out',
   'cut',
   'journal-write-failed',
   'name-given-back',
   'nginx-config-unusable',
+  // nobody is served, though the pool is up
+  'proxy-stopped',
   'recovering',
+  'reference-unused',
   'reload-cuts',
   'revert-unfinished',
   'running-differs',
   'slot-orphaned',
+  'socket-file-gone',
   'stop-escalates',
 ]);
 

@@ -71,6 +71,16 @@ describe('every finding', () => {
     },
   );
 
+  it.each([
+    [true, /They serve the site/],
+    [false, /Nothing is sent there/],
+    [null, /cannot be told/],
+  ])('orphans are said to serve only where that is known: %s', (serves, words) => {
+    const observation = { ...OBSERVATIONS.orphans, serves };
+    const { hint } = findingMessage({ severity: 'error', app: 'shop', fixable: false, observation });
+    expect(hint).toMatch(words);
+  });
+
   it('no two observations say the same', () => {
     const all = Object.values(OBSERVATIONS);
     const said = all.map(

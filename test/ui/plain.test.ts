@@ -165,6 +165,14 @@ describe('quiet', () => {
     });
   });
 
+  it.each(['reference-unused', 'proxy-stopped', 'socket-file-gone', 'slot-orphaned'] as const)(
+    'that nobody is or was served is said though all went through: %s',
+    (reason) => {
+      const events = [event({ type: 'warning', warning: WARNINGS[reason] }), ...DEPLOYED];
+      expect(spoken(events, { quiet: true }).err).toMatch(/^shop: warning: [^\n]+\n$/);
+    },
+  );
+
   it('a kept pool is said: exit 5 needs a person, sooner or later', () => {
     const result = event({ type: 'result', result: { ...RESULT, outcome: 'draining', exit: 5 } });
     expect(spoken([result], { quiet: true }).err).toContain('blue still drains');

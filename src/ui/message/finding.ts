@@ -24,10 +24,7 @@ function observationMessage(seen: Observation, app: string | null): Message {
       const { accepted, queued } = seen.connections;
       return {
         message: say`The ${seen.slot} pool has lost its master, as after a HUP or a KILL: its workers still hold ${seen.address} (${accepted} accepted, ${queued} queued), and a new start there fails.`,
-        hint:
-          seen.serves === false
-            ? 'Nothing is sent there: they can be ended once they provably serve nobody.'
-            : `They serve the site: ${run('deploy', app)} moves it to the other slot and ends them then; nothing else does without a cut.`,
+        hint: orphansHint(seen.serves, run('deploy', app)),
         details: [pidsText(seen.pids)],
       };
     }
@@ -136,3 +133,13 @@ function observationMessage(seen: Observation, app: string | null): Message {
 }
 
 const kibibytes = (bytes: number): string => thousands(Math.floor(bytes / 2 ** 10));
+
+/** `serves`: whether the site is sent to them; null where that cannot be told. */
+function orphansHint(serves: boolean | null, deploy: string): string {
+  if (serves === null) {
+    return `Whether they serve the site cannot be told before nginx runs what its files say. Let them be until then; ${deploy} ends them after that without a cut.`;
+  }
+  return serves
+    ? `They serve the site: ${deploy} moves it to the other slot and ends them then; nothing else does without a cut.`
+    : 'Nothing is sent there: they can be ended once they provably serve nobody.';
+}

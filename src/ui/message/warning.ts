@@ -85,7 +85,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'socket-file-gone':
       return {
         message: say`The ${warning.slot} pool runs, but somebody removed its socket ${warning.path}: nobody can come to it any more.`,
-        hint: 'What it still answers is waited for, then it is stopped.',
+        hint: `${run('start', app)} and a deploy end it once it has answered what it took; where it served the site, the other slot is brought up first.`,
       };
     case 'running-differs':
       return {
@@ -104,13 +104,13 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       };
     case 'slot-orphaned':
       return {
-        message: say`The ${warning.slot} pool's master is gone; its workers (${pidsText(warning.pids)}) go on serving.`,
-        hint: `${run('deploy', app)} moves the site to the other slot and ends them when they are idle.`,
+        message: say`The ${warning.slot} pool's master is gone; its workers (${pidsText(warning.pids)}) are there still, and new requests may come to them.`,
+        hint: `${run('deploy', app)} ends them when they are idle; a site that they serve it moves to the other slot before.`,
       };
     case 'standby-running':
       return {
         message: say`The standby, ${warning.slot}, runs already${warning.pid === null ? '' : say` (pid ${warning.pid})`}.`,
-        hint: 'It is drained and stopped by the same proof as any other pool, then started anew.',
+        hint: `A deploy stops it by the same drain proof as any other pool, and starts it anew; ${run(`pool stop ${warning.slot}`, app)} stops it alone.`,
       };
     case 'nothing-serves':
       return {
