@@ -1,7 +1,6 @@
 /** Whether anybody answers for the site, and whether everybody who runs can be reached. */
 import type { SlotView } from '../drivers.js';
 import { otherSlot } from '../event.js';
-import { socketFile } from '../pool/socket-file.js';
 import type { Check, Verdict } from './subject.js';
 import { viewsOf } from './subject.js';
 
@@ -31,10 +30,8 @@ export const served: Check = (subject) => {
   return found;
 };
 
-function namelessness({ slot, address, life, retired }: SlotView) {
-  if (life === null || !address.startsWith('unix:')) return null;
-  const missing = socketFile(address.slice('unix:'.length)) === 'missing';
-  if (!retired && !missing) return null;
+function namelessness({ slot, address, life, retired, lost }: SlotView) {
+  if (life === null || (!retired && !lost)) return null;
   const pid = life.master?.pid ?? null;
   return { reason: 'socket-nameless', slot, address, pid, retired } as const;
 }
