@@ -82,6 +82,28 @@ export async function startSite(host: Host, by: SwitchKind): Promise<void> {
   await host.reloadNginx();
 }
 
+const UNIT = '/etc/systemd/system/shop-fpm@.service';
+const YAML = '/etc/swap-pool/shop.yaml';
+
+/** Another manager in the app's YAML; the pool that runs was started directly and is moved by the next deploy. */
+export function manage(host: Host, lines: readonly string[]): void {
+  const more = ['pool:', ...lines.map((line) => `  ${line}`), ''].join('\n');
+  host.write(
+    YAML,
+    host.read(YAML).replace(/^pool:\n/m, () => more),
+  );
+}
+
+/** startSite(), with README's units to go on with: the next deploy starts one. */
+export async function startUnits(host: Host, by: SwitchKind): Promise<void> {
+  await startSite(host, by);
+  // the release's own php-fpm, whatever its version
+  const fpm = host.sh('ls /usr/sbin/php-fpm*').split('\n')[0] ?? '';
+  host.write(UNIT, readme(UNIT).replace('/usr/sbin/php-fpm8.2', fpm));
+  host.sh('systemctl daemon-reload');
+  manage(host, ['manager: systemd', 'systemd: { unit: "shop-fpm@{slot}.service" }']);
+}
+
 /** The pid of a slot's master there, by the pidfile that the site's configuration names. */
 export const poolPid = (host: Host, slot: Slot): number =>
   Number(

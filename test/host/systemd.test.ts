@@ -1,29 +1,9 @@
 /** Pools that are systemd units or SysV scripts, on a host: README's own files, under load. */
 import { describe, expect } from 'vitest';
-import type { SwitchKind } from '../../src/event.js';
 import { onHost, type Host } from './host.js';
-import { poolPid, readme, startSite } from './site.js';
+import { manage, poolPid, readme, startSite, startUnits } from './site.js';
 
-const UNIT = '/etc/systemd/system/shop-fpm@.service';
 const YAML = '/etc/swap-pool/shop.yaml';
-
-/** Another manager in the app's YAML; the pool that runs was started directly and is moved by the next deploy. */
-function manage(host: Host, lines: readonly string[]): void {
-  const more = ['pool:', ...lines.map((line) => `  ${line}`), ''].join('\n');
-  host.write(
-    YAML,
-    host.read(YAML).replace(/^pool:\n/m, () => more),
-  );
-}
-
-async function startUnits(host: Host, by: SwitchKind): Promise<void> {
-  await startSite(host, by);
-  // the release's own php-fpm, whatever its version
-  const fpm = host.sh('ls /usr/sbin/php-fpm*').split('\n')[0] ?? '';
-  host.write(UNIT, readme(UNIT).replace('/usr/sbin/php-fpm8.2', fpm));
-  host.sh('systemctl daemon-reload');
-  manage(host, ['manager: systemd', 'systemd: { unit: "shop-fpm@{slot}.service" }']);
-}
 
 const states = (host: Host): string[] =>
   ['blue', 'green'].map((slot) => host.trySh(`systemctl is-active shop-fpm@${slot}`).stdout.trim());

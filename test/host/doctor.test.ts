@@ -1,0 +1,142 @@
+/** What doctor finds on a host as it is, and mends there: signals that went wrong, units, workers that do not end, a full disk. */
+import { expect } from 'vitest';
+import type { Slot } from '../../src/event.js';
+import type { Run } from '../support/command.js';
+import { onHost, type Host } from './host.js';
+import { poolPid, startSite, startUnits, stockService } from './site.js';
+
+interface Seen {
+  readonly severity: string;
+  readonly reason: string;
+  readonly fixable: boolean;
+  readonly hint: string;
+  readonly evidence: Readonly<Record<string, unknown>>;
+}
+
+const findings = (run: Run): readonly Seen[] => run.result['findings'] as readonly Seen[];
+const wrong = (run: Run): string[] =>
+  findings(run)
+    .filter(({ severity }) => severity !== 'advice')
+    .map(({ severity, reason }) => `${severity} ${reason}`);
+const only = (run: Run, reason: string): Seen => {
+  const [first, ...more] = findings(run).filter((one) => one.reason === reason);
+  if (first === undefined || more.length > 0) throw new Error(`not one ${reason}: ${run.stdout}`);
+  return first;
+};
+
+onHost(
+  'of a master that was signalled: a HUP is a reload on Debian, a KILL leaves orphans',
+  {},
+  async (host) => {
+    await startSite(host, 'rewrite');
+    const load = await host.load();
+    expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'green' } });
+    const before = poolPid(host, 'green');
+    host.sh(`kill -HUP ${before}`);
+    await host.until(() => host.trySh(`kill -0 ${before}`).status !== 0 && poolPid(host, 'green') !== before);
+    await load.answered();
+    expect(wrong(await host.swapPool(['doctor']))).toEqual([]);
+
+    expect(await host.swapPool(['pool', 'start', 'blue', 'shop'])).toMatchObject({ exit: 0 });
+    await killMaster(host, 'blue');
+    const standby = await host.swapPool(['doctor']);
+    expect(wrong(standby)).toEqual(['error orphans', 'warning pidfile']);
+    expect(only(standby, 'orphans')).toMatchObject({
+      fixable: true,
+      evidence: { slot: 'blue', serves: false },
+    });
+    const mended = await host.swapPool(['doctor', '--fix', '--yes']);
+    expect(mended, mended.stdout + mended.stderr).toMatchObject({ exit: 0 });
+    expect(await host.swapPool(['pool', 'status', 'blue', 'shop'])).toMatchObject({ exit: 3 });
+
+    await killMaster(host, 'green');
+    const serving = await host.swapPool(['doctor', '--fix', '--yes']);
+    expect(wrong(serving)).toEqual(['error orphans', 'warning pidfile']);
+    expect(only(serving, 'orphans')).toMatchObject({
+      fixable: false,
+      evidence: { slot: 'green', serves: true },
+    });
+    expect(only(serving, 'orphans').hint).toContain('`swap-pool deploy shop`');
+    await load.answered();
+    expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'blue' } });
+    expect(wrong(await host.swapPool(['doctor']))).toEqual([]);
+  },
+);
+
+onHost(
+  'of units: one that TERM stops, a folder in /run that both remove, both slots in one',
+  {},
+  async (host) => {
+    await startUnits(host, 'symlink');
+    expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'green' } });
+    expect(wrong(await host.swapPool(['doctor']))).toEqual([]);
+    const dropIn = (lines: string): void => {
+      host.write('/etc/systemd/system/shop-fpm@.service.d/x.conf', `[Service]\n${lines}`);
+      host.sh('systemctl daemon-reload');
+    };
+    dropIn('KillSignal=SIGTERM\n');
+    const killed = await host.swapPool(['doctor']);
+    expect(killed.exit).toBe(1);
+    expect(wrong(killed)).toEqual(['warning unit-kill-signal', 'warning unit-kill-signal']);
+    dropIn('RuntimeDirectory=shop\n');
+    const shared = await host.swapPool(['doctor']);
+    expect(wrong(shared)).toEqual(['warning unit-runtime-folder']);
+    expect(only(shared, 'unit-runtime-folder').evidence).toMatchObject({ folder: '/run/shop' });
+    host.sh('rm -r /etc/systemd/system/shop-fpm@.service.d && systemctl daemon-reload');
+
+    const app = host.read('/etc/swap-pool/shop.yaml');
+    const stock = `${stockService(host)}.service`;
+    host.write('/etc/swap-pool/shop.yaml', app.replace('shop-fpm@{slot}.service', stock));
+    expect(wrong(await host.swapPool(['doctor']))).toEqual(['error config-invalid']);
+    host.write('/etc/swap-pool/shop.yaml', app);
+    expect(await host.swapPool(['doctor'])).toMatchObject({ exit: 0 });
+  },
+);
+
+onHost(
+  'of what takes its time or has no room: a worker that retires for hours, a full disk',
+  {},
+  async (host) => {
+    await startSite(host, 'symlink');
+    const load = await host.load({ fast: { rate: 20 }, slow: { every: 500, takes: 6000 } });
+    await host.until(() => load.underWay('slow') > 2);
+    await host.reloadNginx();
+    expect(wrong(await host.swapPool(['doctor']))).not.toContain('warning worker-retires-long');
+    // as if the machine had been booted two hours earlier, and with it every process born
+    host.sh(
+      'sed "s/^btime .*/btime $(($(date +%s) - 7200 - $(cut -d. -f1 /proc/uptime)))/" /proc/stat >/run/stat' +
+        ' && mount --bind /run/stat /proc/stat',
+    );
+    const run = await host.swapPool(['doctor']);
+    host.sh('umount /proc/stat');
+    const long = findings(run).filter(({ reason }) => reason === 'worker-retires-long');
+    expect(run.exit).toBe(1);
+    expect(long.length).toBeGreaterThan(0);
+    for (const { severity, evidence } of long) {
+      expect(severity).toBe('warning');
+      expect(evidence['ms']).toBeGreaterThan(3_600_000);
+      expect(evidence['clients']).toBeGreaterThan(0);
+      expect(evidence['upstreams']).toBeGreaterThan(0);
+    }
+
+    const state = '/var/lib/swap-pool';
+    host.sh(`mount -t tmpfs -o size=64k tmpfs ${state}`);
+    const full = await host.swapPool(['doctor']);
+    expect(only(full, 'little-space')).toMatchObject({ severity: 'error', evidence: { path: state } });
+    host.sh(`mount -o remount,ro ${state}`);
+    const closed = await host.swapPool(['doctor']);
+    expect(only(closed, 'state-unwritable')).toMatchObject({
+      severity: 'error',
+      evidence: { path: state, code: 'EROFS' },
+    });
+    host.sh(`umount ${state}`);
+    expect(wrong(await host.swapPool(['doctor']))).not.toContain('error state-unwritable');
+  },
+);
+
+/** Kills a slot's master, and waits until it is gone. */
+async function killMaster(host: Host, slot: Slot): Promise<void> {
+  const pid = poolPid(host, slot);
+  host.sh(`kill -KILL ${pid}`);
+  await host.until(() => host.trySh(`kill -0 ${pid}`).status !== 0);
+}
