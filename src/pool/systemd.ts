@@ -35,13 +35,13 @@ export async function readUnits(
   if (!both.ok) return both;
   const [blue, green] = both.value;
   if (blue === undefined || green === undefined) return silent('says nothing of the units');
+  // two names of one unit: an alias, or one without its slot in it. It cannot be told which slot it is, either
+  if (blue.id === green.id && blue.load === 'loaded')
+    return fail({ reason: 'slots-one-master', what: 'unit', unit: blue.id, master: null });
   for (const [slot, unit] of [['blue', blue] as const, ['green', green] as const]) {
     const checked = check(slot, names[slot], unit, root);
     if (!checked.ok) return checked;
   }
-  // two names of one unit: an alias, or one without its slot in it
-  if (blue.id === green.id)
-    return fail({ reason: 'slots-one-master', what: 'unit', unit: blue.id, master: null });
   return ok({ blue, green });
 }
 

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { Slot } from '../../src/event.js';
 import type { Run } from '../support/command.js';
 import { onHost, type Host } from './host.js';
-import { poolPid, startSite, startUnits, stockService } from './site.js';
+import { poolPid, startSite, startUnits, stockPool, stockService } from './site.js';
 
 interface Seen {
   readonly severity: string;
@@ -79,15 +79,46 @@ onHost(
     expect(killed.exit).toBe(1);
     expect(wrong(killed)).toEqual(['warning unit-kill-signal', 'warning unit-kill-signal']);
     dropIn('RuntimeDirectory=shop\n');
-    const shared = await host.swapPool(['doctor']);
-    expect(wrong(shared)).toEqual(['warning unit-runtime-folder']);
-    expect(only(shared, 'unit-runtime-folder').evidence).toMatchObject({ folder: '/run/shop' });
+    const removed = await host.swapPool(['doctor']);
+    expect(wrong(removed)).toEqual(['warning unit-runtime-folder']);
+    expect(only(removed, 'unit-runtime-folder').evidence).toMatchObject({ folder: '/run/shop' });
     host.sh('rm -r /etc/systemd/system/shop-fpm@.service.d && systemctl daemon-reload');
 
     const app = host.read('/etc/swap-pool/shop.yaml');
     const stock = `${stockService(host)}.service`;
     host.write('/etc/swap-pool/shop.yaml', app.replace('shop-fpm@{slot}.service', stock));
     expect(wrong(await host.swapPool(['doctor']))).toEqual(['error config-invalid']);
+    for (const slot of ['blue', 'green']) {
+      host.sh(`ln -s /lib/systemd/system/${stock} /etc/systemd/system/php-${slot}.service`);
+    }
+    host.sh('systemctl daemon-reload');
+    host.write('/etc/swap-pool/shop.yaml', app.replace('shop-fpm@{slot}.service', 'php-{slot}.service'));
+    const aliases = await host.swapPool(['doctor']);
+    expect(wrong(aliases)).toEqual(['error slots-one-master']);
+    expect(only(aliases, 'slots-one-master').evidence).toMatchObject({ unit: stock });
+
+    // the same without a unit that is named: two pools of one php-fpm
+    const folder = stockPool(host).replace(/[^/]*$/, '');
+    for (const slot of ['blue', 'green']) {
+      const pool = `[${slot}]\nuser = www-data\nlisten = /run/swap-pool/${slot}.sock\nlisten.owner = www-data\n`;
+      host.write(`${folder}${slot}.conf`, `${pool}pm = static\npm.max_children = 1\n`);
+    }
+    host.sh(`systemctl restart ${stock}`);
+    const main = folder.replace('pool.d/', 'php-fpm.conf');
+    host.write(
+      '/etc/swap-pool/both.yaml',
+      `pool: { config: ${main} }\nslots: { blue: { section: blue }, green: { section: green } }\n`,
+    );
+    const both = await host.swapPool(['doctor', 'both']);
+    expect(wrong(both)).toEqual(['error slots-share']);
+    const shared = only(both, 'slots-share').evidence['shared'] as { what: string }[];
+    expect(new Set(shared.map(({ what }) => what))).toEqual(new Set(['pid', 'listen']));
+    expect(await host.swapPool(['deploy', 'both'])).toMatchObject({
+      exit: 2,
+      result: { failure: { reason: 'slots-share' } },
+    });
+
+    host.sh('rm /etc/swap-pool/both.yaml');
     host.write('/etc/swap-pool/shop.yaml', app);
     expect(await host.swapPool(['doctor'])).toMatchObject({ exit: 0 });
   },
