@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  copyFileSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -17,7 +19,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InitReport } from '../../src/event.js';
-import { Command, type CommandOptions, type Run } from '../support/command.js';
+import { Command, PROGRAM, type CommandOptions, type Run } from '../support/command.js';
+import { atTerminal } from '../support/terminal.js';
 
 let home: string;
 const at = (...names: string[]): string => join(home, ...names);
@@ -59,7 +62,10 @@ function run(args: readonly string[], options: CommandOptions = {}): Promise<Run
     SWAP_POOL_STATE_DIR: at('state'),
     TMPDIR: at('tmp'),
   };
-  return new Command(['init', ...args], { ...options, env: { ...env, ...options.env } }).end;
+  return new Command([...(options.program === undefined ? ['init'] : []), ...args], {
+    ...options,
+    env: { ...env, ...options.env },
+  }).end;
 }
 
 const STOCK = (): string[] => [
@@ -166,6 +172,26 @@ describe('init', () => {
     expect(readdirSync(at('tmp'))).toEqual([]);
   });
 
+  it.each(['n', '', 'yess'])('at a terminal writes nothing after %j', async (answer) => {
+    const before = everything();
+    const refused = await run([], { program: atTerminal(['init', ...STOCK()], answer), json: false });
+    expect(refused.stdout).toMatch(/^[^]*\+\+\+ [^]*\d files\? \[y\/N\] /);
+    expect(refused.exit, refused.stdout).toBe(1);
+    expect(everything()).toEqual(before);
+  });
+
+  it('at a terminal shows every file before it asks, writes after a yes, and prints the very commands that are next', async () => {
+    const before = everything();
+    const done = await run([], { program: atTerminal(['init', ...STOCK()], 'yes'), json: false });
+    expect(done.exit, done.stdout).toBe(0);
+    expect(everything()).not.toEqual(before);
+    const again = reportOf(await init());
+    const [shown = '', told = ''] = done.stdout.split('files? [y/N] ');
+    for (const { file } of again.files) expect(shown).toContain(`+++ ${file}`);
+    expect(again.next.length).toBeGreaterThan(2);
+    for (const { command } of again.next) expect(told).toContain(`  ${command}  `);
+  });
+
   it('killed at any change, again and again, it leaves an nginx that starts, and is finished by the next one', async () => {
     let deaths = 0;
     const expected = /fastcgi_pass shop;/;
@@ -184,6 +210,63 @@ describe('init', () => {
     expect(await init()).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
     expect([...everything().keys()].filter((path) => path.includes('.swap-pool-'))).toEqual([]);
   });
+});
+
+describe('init shows each file to its own judge, and writes nothing where one says no:', () => {
+  const rejected = (judge: string, file: string) => ({ reason: 'init-rejected', judge, file: at(file) });
+  const unit = (name: string) => rejected('systemd-analyze', `etc/systemd/system/${name}`);
+  const cases: readonly (readonly [
+    template: string,
+    from: RegExp,
+    to: string,
+    manager: string,
+    failure: () => Record<string, unknown>,
+  ])[] = [
+    [
+      'upstream.conf',
+      /^upstream/m,
+      'no_such;\nupstream',
+      'direct',
+      () => rejected('nginx', 'nginx/conf.d/shop-upstream.conf'),
+    ],
+    ['fpm.conf', /^pid/m, 'no_such = 1\npid', 'direct', () => ({ reason: 'pool-config-invalid' })],
+    ['app.yaml', /^pool/m, 'no_such: 1\npool', 'direct', () => ({ reason: 'config-invalid' })],
+    ['boot.init', /^esac/m, 'fi', 'init', () => rejected('sh', 'etc/init.d/swap-pool-shop')],
+    ['fpm.init', /^esac/m, 'fi', 'init', () => rejected('sh', 'etc/init.d/shop-fpm-blue')],
+    ['fpm@.service', /^Type=.*/m, 'Type=none', 'systemd', () => unit('shop-fpm@.service')],
+    ['swap-pool@.service', /^ExecStart=/m, 'ExecStart=bin/', 'systemd', () => unit('swap-pool@.service')],
+    [
+      'swap-pool-flip@.timer',
+      /^OnCalendar=.*/m,
+      'OnCalendar=never',
+      'systemd',
+      () => unit('swap-pool-flip@.timer'),
+    ],
+  ];
+
+  it.each(cases.filter(([, , , manager]) => manager !== 'systemd' || existsSync('/usr/bin/systemd-analyze')))(
+    '%s',
+    async (template, from, to, manager, failure) => {
+      // a package whose own template is broken
+      mkdirSync(at('package/dist'), { recursive: true });
+      copyFileSync(PROGRAM, at('package/dist/swap-pool.cjs'));
+      cpSync('templates', at('package/templates'), { recursive: true });
+      const path = at('package/templates', template);
+      const text = readFileSync(path, 'utf8');
+      writeFileSync(path, text.replace(from, to));
+      expect(readFileSync(path, 'utf8')).not.toBe(text);
+      const before = everything();
+      const refused = await init(['--manager', manager, '--yes'], {
+        program: [process.execPath, at('package/dist/swap-pool.cjs'), 'init'],
+      });
+      expect(
+        refused.events.find(({ type }) => type === 'failure')?.['failure'],
+        refused.stderr,
+      ).toMatchObject(failure());
+      expect(refused.exit).toBe(failure()['reason'] === 'config-invalid' ? 2 : 1);
+      expect(everything()).toEqual(before);
+    },
+  );
 });
 
 describe('init takes', () => {

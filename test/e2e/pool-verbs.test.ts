@@ -10,6 +10,7 @@ import type { Run } from '../support/command.js';
 import { deathAt, reasonOf } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 import { deadPid, listener, sleeper } from '../support/strangers.js';
+import { atTerminal } from '../support/terminal.js';
 
 const fs = procfs();
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
@@ -239,7 +240,7 @@ describe('the pool that serves', () => {
     await withRig(on('rewrite'), async (rig) => {
       await rig.deployed();
       const at = (answer: string): Promise<Run> =>
-        rig.run([], { json: false, program: terminal(['pool', 'stop', 'blue'], answer) });
+        rig.run([], { json: false, program: atTerminal(['pool', 'stop', 'blue'], answer) });
       const no = await at('n');
       expect(no.exit, no.stdout).toBe(1);
       expect(no.stdout).toMatch(/Blue serves the site/);
@@ -519,10 +520,3 @@ describe('status', () => {
     });
   });
 });
-
-/** argv of a run at a terminal of its own (script(1)), where somebody answers. */
-function terminal(args: readonly string[], answer: string): string[] {
-  const command = [process.execPath, 'dist/swap-pool.cjs', ...args].join(' ');
-  const line = `cd ${process.cwd()} && echo ${answer} | script -qec '${command}' /dev/null`;
-  return ['/bin/sh', '-c', line, 'terminal'];
-}
