@@ -8,7 +8,7 @@ import type { Places } from '../system/places.js';
 import { setting } from './fpm-file.js';
 import type { Host } from './host.js';
 import { render } from './render.js';
-import { cronWord, shellWord, unitWord, yamlWord } from './words.js';
+import { cronWord, quoted, shellWord, unitWord, yamlWord } from './words.js';
 
 export type Manager = 'direct' | 'systemd' | 'init';
 
@@ -174,14 +174,14 @@ function yamlValues(wishes: Wishes, host: Host, { run, etc }: Places): Record<st
     ...(manager === 'direct' ? [] : [`manager: ${manager}`]),
     `config: ${yamlWord(basename(fpmConfigOf(wishes)))}`,
     `binary: ${yamlWord(host.binary)}`,
-    ...(manager === 'systemd' ? [`systemd: { unit: "${app}-fpm@{slot}.service" }`] : []),
-    ...(manager === 'init' ? [`init: { script: ${JSON.stringify(`${etc}/init.d/${app}-fpm-{slot}`)} }`] : []),
+    ...(manager === 'systemd' ? [`systemd: { unit: '${app}-fpm@{slot}.service' }`] : []),
+    ...(manager === 'init' ? [`init: { script: ${quoted(`${etc}/init.d/${app}-fpm-{slot}`)} }`] : []),
   ];
   const advice = [
     '# A script that says whether the application works; without it only FPM itself is asked.',
     '# probe: { script: /srv/shop/public/health.php, expect: { status: 200, body: ok } }',
     '# A page that reaches PHP through nginx, asked after each switch.',
-    '# verify: { url: "http://127.0.0.1/health.php", host: shop.example }',
+    "# verify: { url: 'http://127.0.0.1/health.php', host: shop.example }",
   ];
   return {
     pool: pool.join('\n'),

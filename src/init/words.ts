@@ -13,6 +13,9 @@ export function unitWord(word: string): string {
 /** A command of a crontab, where an unescaped `%` is a line's end (crontab(5)). */
 export const cronWord = (word: string): string => shellWord(word).replaceAll('%', '\\%');
 
+/** A YAML scalar in single quotes, which know one escape: the quote, twice. Of one line. */
+export const quoted = (word: string): string => `'${word.replaceAll("'", "''")}'`;
+
 /** A YAML scalar. */
 export const yamlWord = (word: string): string =>
   /^[A-Za-z/][\w./-]*$/.test(word) && !/^(?:true|false|null|yes|no|on|off|y|n)$/i.test(word)

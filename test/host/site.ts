@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { SCRIPTS } from '../../src/demo/sandbox.js';
 import type { Slot, SwitchKind } from '../../src/event.js';
+import { readme } from '../support/readme.js';
 import type { Host } from './host.js';
 
 /** Where the application lies. Its `public` is served, its `work` is where scripts leave their traces. */
@@ -111,19 +112,3 @@ export const poolPid = (host: Host, slot: Slot): number =>
       `cat $(sed -n 's/^pid = //p' /etc/swap-pool/shop.fpm.conf | sed 's/\${SWAP_POOL_SLOT}/${slot}/')`,
     ),
   );
-
-/** A file as README shows it: the block that follows its path, in a line that begins with it. */
-export function readme(path: string): string {
-  const lines = readFileSync('README.md', 'utf8').split('\n');
-  const at = lines.findIndex((line) =>
-    new RegExp(`^(\\d+\\. |- )?\`${path.replaceAll('.', '\\.')}\``).test(line),
-  );
-  const open = lines.findIndex((line, index) => at >= 0 && index > at && /^\s*```/.test(line));
-  const indent = /^\s*/.exec(lines[open] ?? '')?.[0].length ?? 0;
-  const close = lines.findIndex((line, index) => index > open && line.trim() === '```');
-  if (at < 0 || open < 0 || close < 0) throw new Error(`README shows no ${path}`);
-  return lines
-    .slice(open + 1, close)
-    .map((line) => `${line.slice(indent)}\n`)
-    .join('');
-}

@@ -1,7 +1,8 @@
 /** Pools that are systemd units or SysV scripts, on a host: README's own files, under load. */
 import { describe, expect } from 'vitest';
 import { onHost, type Host } from './host.js';
-import { manage, poolPid, readme, startSite, startUnits } from './site.js';
+import { readme } from '../support/readme.js';
+import { manage, poolPid, startSite, startUnits } from './site.js';
 
 const YAML = '/etc/swap-pool/shop.yaml';
 
