@@ -15,6 +15,7 @@ export interface Adopted {
   /** Where it listens, as it is written; `$pool` resolved. Null: nowhere that can be told. */
   readonly listen: string | null;
   readonly statusPath: string | null;
+  readonly statusListen: string | null;
   readonly pingPath: string | null;
   /** process_control_timeout as it is written, where that is more than 0. */
   readonly controlTimeout: string | null;
@@ -29,7 +30,7 @@ export interface Adopted {
 export interface Wanted {
   /** Which section; without it the only one. */
   readonly section?: string | undefined;
-  /** How many workers the old pool has now; null: it does not run. */
+  /** How many workers the old pool needed at once, as far as that is known; null: it does not run. */
   readonly workers: number | null;
   /** Whom the proxy's workers run as. */
   readonly proxyUser: string;
@@ -55,6 +56,7 @@ export function adopt(file: FpmFile, master: FpmFile | null, wanted: Wanted): Ad
     global: [...new Map(global.filter(isKeptGlobal).map((entry) => [entry.key, entry.text])).values()],
     listen,
     statusPath: lastOf(own, 'pm.status_path'),
+    statusListen: lastOf(own, 'pm.status_listen')?.replaceAll('$pool', section) ?? null,
     pingPath: lastOf(own, 'ping.path'),
     controlTimeout: timeout !== null && Number.parseInt(timeout, 10) > 0 ? timeout : null,
     user: lastOf(own, 'user'),
@@ -107,7 +109,7 @@ function spare(own: readonly Entry[], workers: number | null): string[] {
 
 /**
  * A dynamic pool that is new grows by about one worker a second, so it begins with as many as the old one
- * has now. FPM demands min_spare <= start <= max_spare <= max_children.
+ * needed. FPM demands min_spare <= start <= max_spare <= max_children.
  */
 function startServers(own: readonly Entry[], workers: number | null): number {
   const number = (key: string): number => Number(lastOf(own, key) ?? 0) || 0;

@@ -10,6 +10,7 @@ import { toUtf8 } from '../nginx/spelling.js';
 import { walk } from '../nginx/tree.js';
 import type { ConfigFile, Tree } from '../nginx/tree.js';
 import { findBinary } from '../pool/binary.js';
+import { mostAtWork } from '../pool/peak.js';
 import { spell } from '../pool/slots.js';
 import { run } from '../system/exec.js';
 import { exists, readBytes, realPath } from '../system/files.js';
@@ -78,7 +79,7 @@ export async function lookAtHost(app: string, sources: Sources, root: boolean): 
   const adopted =
     file === null
       ? null
-      : adopt(file, master, { section: sources.section, workers: old?.workers ?? null, proxyUser });
+      : adopt(file, master, { section: sources.section, workers: await neededBy(pool.value), proxyUser });
   const site = sources.site === undefined ? ok(null) : await readSite(app, sources, tree.value, address);
   if (!site.ok) return site;
   return ok({
@@ -112,12 +113,14 @@ interface Pool {
   readonly file: ReturnType<typeof parseFpmFile> | null;
   readonly master: ReturnType<typeof parseFpmFile> | null;
   readonly address: Address | null;
+  /** Its status page; null: it has none. */
+  readonly status: { readonly path: string; readonly address: Address | null } | null;
   readonly old: OldPool | null;
 }
 
 /** The old pool's file and what runs of it. Fails with `file-unreadable`, `pool-section-unclear`, `pool-file-unclear`. */
 export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
-  if (from === undefined) return ok({ file: null, master: null, address: null, old: null });
+  if (from === undefined) return ok({ file: null, master: null, address: null, status: null, old: null });
   const path = resolve(from);
   const bytes = readBytes(path);
   if (!bytes.ok) return fail({ reason: 'file-unreadable', path, code: bytes.code });
@@ -132,7 +135,8 @@ export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
   }
   const own = adopt(file, null, { section, workers: null, proxyUser: '' });
   if (own === null) return fail({ reason: 'pool-section-unclear', file: path, sections: poolsOf(file) });
-  const address = own.listen === null ? null : toAddress(own.listen, prefixIn(own.settings, own.section));
+  const prefix = prefixIn(own.settings, own.section);
+  const address = own.listen === null ? null : toAddress(own.listen, prefix);
   if (address === null) {
     return fail({
       reason: 'pool-file-unclear',
@@ -144,7 +148,23 @@ export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
   const config = old?.config ?? null;
   const main = config === null ? null : readBytes(config);
   const master = main?.ok === true && realOf(config ?? '') !== realOf(path) ? parseFpmFile(main.value) : null;
-  return ok({ file, master, address, old });
+  const { statusPath, statusListen } = own;
+  const status =
+    statusPath === null
+      ? null
+      : { path: statusPath, address: statusListen === null ? null : toAddress(statusListen, prefix) };
+  return ok({ file, master, address, status, old });
+}
+
+/**
+ * How many workers the old pool needed at once: those that it has, and where it has a status page the most that were at
+ * work. On the pool's own socket that is asked only while a worker is free. Null: it does not run.
+ */
+async function neededBy({ address, status, old }: Pool): Promise<number | null> {
+  if (old === null || address === null) return null;
+  const own = status?.address ?? null;
+  if (status === null || (own === null && old.idle === 0)) return old.workers;
+  return Math.max(old.workers, (await mostAtWork(own ?? address, status.path)) ?? 0);
 }
 
 function logFolderOf(master: Pool['master']): string {

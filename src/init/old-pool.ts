@@ -20,6 +20,8 @@ export interface OldPool {
   readonly config: string | null;
   readonly binary: string | null;
   readonly workers: number;
+  /** Those that are free. */
+  readonly idle: number;
   /** Its master has no other pool. */
   readonly alone: boolean;
   /** systemd's unit, where it has one. */
@@ -45,6 +47,7 @@ export function findOldPool(fs: Procfs, address: Address): OldPool | null {
     config: master.config,
     binary: executable(fs, master.id.pid),
     workers: workers.ok ? workers.value.workers.length : 0,
+    idle: workers.ok ? workers.value.idle : 0,
     alone: own.every((inode) => inodes.has(inode)),
     unit: unitOf(fs, master.id.pid),
   };

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { NextStep, SwitchKind } from '../../src/event.js';
+import { children, procfs } from '../../src/system/proc.js';
 import type { Run } from '../support/command.js';
 import { withStock } from '../support/stock-site.js';
 
@@ -67,6 +68,35 @@ describe('the move of a live site', () => {
       });
     },
   );
+
+  it('makes a pool that starts with as many workers as the old one had at work, though it has fewer by now', async () => {
+    const lines = [
+      'pm = dynamic',
+      'pm.max_children = 6',
+      'pm.start_servers = 1',
+      'pm.min_spare_servers = 1',
+      'pm.max_spare_servers = 1',
+      'pm.status_path = /status',
+      'pm.status_listen = {folder}/run/status.sock',
+    ];
+    await withStock({ pool: lines.join('\n') }, async ({ rig, init, pool, masterPid }) => {
+      const workers = (): number => children(procfs(), masterPid()).length;
+      const starts = (): number =>
+        Number(/^pm.start_servers = (\d+)$/m.exec(rig.read('config', 'demo.fpm.conf'))?.[1]);
+      const load = await rig.load({ burst: { every: 500, takes: 800, requests: 5 } });
+      await rig.until(() => workers() > 5);
+      await load.stop();
+      await rig.until(() => workers() < 5);
+      expect(await init(['--yes', '--manager', 'direct'])).toMatchObject({ exit: 0 });
+      expect(starts()).toBeGreaterThanOrEqual(5);
+
+      // the status page on the pool's own socket tells the same
+      const own = readFileSync(pool, 'utf8').replace(/^pm.status_listen.*\n/m, '');
+      writeFileSync(pool, own);
+      expect(await init(['--yes', '--force', '--manager', 'direct'])).toMatchObject({ exit: 0 });
+      expect(starts()).toBeGreaterThanOrEqual(5);
+    });
+  });
 
   it('tells how one of several pools is taken away, and does not call an old pool idle that nginx names', async () => {
     const other =

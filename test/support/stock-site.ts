@@ -52,7 +52,7 @@ export async function withStock(options: StockOptions, act: (stock: Stock) => Pr
         '[www]',
         ...who,
         `listen = ${socket}`,
-        options.pool ?? dynamic,
+        (options.pool ?? dynamic).replaceAll('{folder}', sandbox.folder),
         'env[SWAP_POOL_SLOT] = old',
         '',
       ].join('\n'),
