@@ -15,13 +15,9 @@ mkdir "$folder/copy/upper" "$folder/copy/work" "$folder/copy/root"
 mount -t overlay overlay "$folder/copy/root" \
   -o "lowerdir=$root,upperdir=$folder/copy/upper,workdir=$folder/copy/work"
 
-if [ -d /run/systemd/system ]; then
-  # this machine's systemd gives nspawn a scope, and clears it away
-  unit=
-else
-  # nspawn takes the group that it is in: two in one would be two systemds on one tree
-  unit=--keep-unit
-  mount -t tmpfs -o mode=755 tmpfs /run
+# nspawn takes the group that it is in: two in one would be two systemds on one tree. Where systemd runs we
+# have been given a scope
+if [ ! -d /run/systemd/system ]; then
   while IFS=: read -r _ controllers path; do
     case $controllers in
       '') mounted=$(findmnt --noheadings --first-only --output TARGET --types cgroup2) ;;
@@ -34,12 +30,12 @@ else
     echo $$ >"$group/cgroup.procs"
   done </proc/self/cgroup
 fi
+mount -t tmpfs -o mode=755 tmpfs /run
 
 # It dies with us, and its Debian with it. 133: the Debian has been told to boot again, and nspawn leaves that to us.
 while :; do
   status=0
-  # shellcheck disable=SC2086 # no word where it is empty
   setpriv --pdeathsig KILL systemd-nspawn --quiet --directory="$folder/copy/root" --machine="$name" \
-    --register=no $unit --private-network "$@" </dev/null || status=$?
+    --register=no --keep-unit --private-network "$@" </dev/null || status=$?
   [ "$status" -eq 133 ] || exit "$status"
 done

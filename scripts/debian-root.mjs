@@ -43,9 +43,11 @@ const CACHE = join(process.env.XDG_CACHE_HOME || '/var/cache', 'swap-pool-tests'
 const BOOT = fileURLToPath(new URL('boot-debian.sh', import.meta.url));
 /** A mirror that takes longer than this is none, ms. It took 55 s where this was written. */
 const SLOW = 300_000;
-/** setpriv's words for namespaces that die with us, and all that runs and is mounted in them. */
+/** Words before a program's: it dies with us, */
+const MORTAL = ['setpriv', '--pdeathsig', 'KILL'];
+/** and with it all that runs and is mounted in namespaces of its own. */
 const APART = [
-  ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private'],
+  ...['unshare', '--mount', '--propagation', 'private'],
   ...['--pid', '--fork', '--kill-child', '--mount-proc'],
 ];
 /** debootstrap's own environment. Proxies are what may stand between us and the mirror. */
@@ -165,18 +167,15 @@ const outOfUse = (name) =>
  */
 function debootstrap(folder, { release, architecture, mirror }, turn) {
   const bootstrap = ['/usr/sbin/debootstrap', '--variant=minbase', `--arch=${architecture}`];
-  const ran = spawnSync(
-    'setpriv',
-    [...APART, ...bootstrap, `--include=${PACKAGES.join(',')}`, release, folder, mirror],
-    {
-      encoding: 'utf8',
-      env: ENVIRONMENT,
-      stdio: ['ignore', 'pipe', 'pipe', turn],
-      maxBuffer: 1 << 26,
-      timeout: SLOW,
-      killSignal: 'SIGKILL',
-    },
-  );
+  const [file, ...argv] = [...MORTAL, ...APART, ...bootstrap];
+  const ran = spawnSync(file, [...argv, `--include=${PACKAGES.join(',')}`, release, folder, mirror], {
+    encoding: 'utf8',
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'pipe', 'pipe', turn],
+    maxBuffer: 1 << 26,
+    timeout: SLOW,
+    killSignal: 'SIGKILL',
+  });
   // mkdtemp's 0700 would keep the host's own users out of it
   spawnSync('chmod', ['755', folder]);
   return ran.status === 0 ? null : `debootstrap: ${lastLine(ran)}`;
@@ -200,13 +199,32 @@ function arrange(root) {
   writeFileSync(join(root, 'etc/machine-id'), '');
 }
 
+/**
+ * argv that boots a copy of a root, or runs one program in it: see boot-debian.sh; `more` is nspawn's. Where systemd
+ * runs it is a scope of its own, which has to be made from out here: systemd knows no pid of a namespace.
+ */
+export function boot(folder, root, name, more) {
+  const scope = [
+    'systemd-run',
+    '--scope',
+    '--quiet',
+    '--collect',
+    '--property=Delegate=yes',
+    `--unit=${name}`,
+    '--',
+  ];
+  const managed = existsSync('/run/systemd/system') ? scope : [];
+  return [...MORTAL, ...managed, ...APART, BOOT, folder, root, name, ...more];
+}
+
 /** Whether a copy of the root starts in a container, and this machine's node in it; why not, or null. */
-function trial(root) {
+export function trial(root) {
   // named as the tests name theirs (test/host/machine.ts), who clear away what a killed run has left
   const folder = mkdtempSync(join(tmpdir(), `swap-pool-host-${process.pid}-${startTime()}-`));
   const name = folder.slice(folder.lastIndexOf('/') + 1);
-  const boot = [BOOT, folder, root, name, `--bind-ro=${realpathSync(process.execPath)}:/usr/bin/node`];
-  const tried = spawnSync('setpriv', [...APART, ...boot, '--as-pid2', '/usr/bin/node', '--version'], {
+  const node = `--bind-ro=${realpathSync(process.execPath)}:/usr/bin/node`;
+  const [file, ...argv] = boot(folder, root, name, [node, '--as-pid2', '/usr/bin/node', '--version']);
+  const tried = spawnSync(file, argv, {
     encoding: 'utf8',
     env: ENVIRONMENT,
     timeout: 30_000,

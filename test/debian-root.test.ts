@@ -15,7 +15,7 @@ function debianRoot(before: readonly string[]): { status: number | null; stdout:
     chmodSync(folder, 0o777);
     // where everybody may read it
     cpSync('scripts', join(folder, 'scripts'), { recursive: true });
-    const [file = '', ...argv] = [...before, process.execPath, join(folder, 'scripts/debian-root.mjs')];
+    const [file, ...argv] = [...before, process.execPath, join(folder, 'scripts/debian-root.mjs')];
     const cache = join(folder, 'cache');
     const env = { ...process.env, XDG_CACHE_HOME: cache };
     const { status, stdout } = spawnSync(file, argv, { encoding: 'utf8', env, cwd: '/' });

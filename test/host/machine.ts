@@ -20,7 +20,8 @@ import {
   rmdirSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
+import { boot } from '../../scripts/debian-root.mjs';
 import type { ProcessId } from '../../src/event.js';
 import { waitUntil } from '../../src/system/clock.js';
 import {
@@ -85,14 +86,11 @@ export class Machine {
   static async boot({ root, binds }: MachineOptions): Promise<Machine> {
     const folder = ownFolder('host');
     const console = openSync(join(folder, 'console'), 'a');
-    const argv = [
-      ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--propagation', 'private'],
-      ...['--pid', '--fork', '--kill-child', '--mount-proc'],
-      ...[resolve('scripts/boot-debian.sh'), folder, root, basename(folder)],
+    const [file = '', ...argv] = boot(folder, root, basename(folder), [
       ...['--boot', '--hostname=host', '--timezone=off', '--console=read-only'],
       ...Object.entries(binds).map(([here, there]) => `--bind-ro=${here}:${there}`),
-    ];
-    const child = spawn('setpriv', argv, { env: OUTSIDE, stdio: ['ignore', console, console] });
+    ]);
+    const child = spawn(file, argv, { env: OUTSIDE, stdio: ['ignore', console, console] });
     closeSync(console);
     const machine = new Machine(folder, child);
     try {
