@@ -7,6 +7,7 @@ import {
   existsSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -207,6 +208,63 @@ describe('who else is there', () => {
       const run = await look(rig);
       expect(wrong(run)).toEqual(['error not-served']);
       expect(only(run, 'not-served').hint).toContain('`swap-pool start demo`');
+    }));
+});
+
+describe('a pool’s own file', () => {
+  it('is told for what in it hurts, or will', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const { fpmConfig, config } = rig.site();
+      const files = [...new Set([fpmConfig.blue, fpmConfig.green])];
+      const set = (key: string, value: string | null) => (text: string) => {
+        const line = new RegExp(`^${key.replaceAll('.', '\\.')} *=.*\\n`, 'm');
+        expect(text).toMatch(key === 'listen.backlog' ? /^/ : line);
+        const rest = text.replace(line, '');
+        if (value === null) return rest;
+        return key === 'pid' || key === 'process_control_timeout'
+          ? rest.replace('[global]\n', `[global]\n${key} = ${value}\n`)
+          : `${rest}${key} = ${value}\n`;
+      };
+      const run = rig.sandbox.path('run');
+      const cases: readonly (readonly [edit: (text: string) => string, all: readonly string[]])[] = [
+        [
+          set('process_control_timeout', '0'),
+          ['warning control-timeout-zero', 'warning control-timeout-zero'],
+        ],
+        [
+          // status_listen alone makes one of `/`
+          (text) => set('pm.status_listen', null)(set('pm.status_path', null)(text)),
+          ['advice no-status', 'advice no-status'],
+        ],
+        [set('pm.status_listen', null), ['advice no-status-listen', 'advice no-status-listen']],
+        [set('listen.backlog', '2000000000'), ['advice backlog-cut', 'advice backlog-cut']],
+        [set('listen', `${run}/${'x'.repeat(108)}-\${SWAP_POOL_SLOT}`), ['error socket-path-long']],
+        [set('listen', `${run}/link-\${SWAP_POOL_SLOT}.sock`), ['error listen-is-link']],
+        [set('listen', `${run}/one.sock`), ['error slots-share']],
+        [set('pid', `${run}/one.pid`), ['error slots-share']],
+        [set('pm.status_listen', `${run}/one-status.sock`), ['error slots-share']],
+      ];
+      for (const slot of ['blue', 'green']) symlinkSync('elsewhere.sock', `${run}/link-${slot}.sock`);
+      const always = ['advice reload-hits-idle', 'advice shutdown-timeout-unset'];
+      for (const [edit, expected] of cases) {
+        const before = files.map((file) => readFileSync(file, 'utf8'));
+        files.forEach((file, at) => writeFileSync(file, edit(before[at] ?? '')));
+        const found = await look(rig);
+        files.forEach((file, at) => writeFileSync(file, before[at] ?? ''));
+        const all = findings(found).map(({ severity, reason }) => `${severity} ${reason}`);
+        expect(
+          all.filter((one) => !always.includes(one)),
+          String(expected),
+        ).toEqual(expected);
+        expect(found.exit).toBe(expected.some((one) => !one.startsWith('advice')) ? 1 : 0);
+      }
+      for (const slot of ['blue', 'green']) rmSync(`${run}/link-${slot}.sock`);
+
+      const app = readFileSync(config, 'utf8');
+      writeFileSync(config, app.replace(/^probe:.*\n(?: .*\n)*/m, ''));
+      expect(wrong(await look(rig))).toEqual(['warning no-probe-script']);
+      writeFileSync(config, app);
     }));
 });
 
