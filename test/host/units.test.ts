@@ -6,7 +6,8 @@ import { SCRIPTS } from '../../src/demo/sandbox.js';
 import type { Run } from '../support/command.js';
 import { SHORT } from '../support/rig.js';
 import { onHost, type Host } from './host.js';
-import { APPLICATION, readme, startSite } from './site.js';
+import { readme } from '../support/readme.js';
+import { APPLICATION, startSite } from './site.js';
 
 const YAML = '/etc/swap-pool/shop.yaml';
 const UNIT = '/etc/systemd/system/shop-app@.service';
