@@ -607,6 +607,8 @@ export type Warning =
   | { readonly reason: 'reload-joined'; readonly slot: Slot }
   | { readonly reason: 'pool-config-remembered'; readonly slot: Slot; readonly file: string }
   | { readonly reason: 'name-given-back'; readonly slot: Slot }
+  /** The pool that is to serve had died while another deploy was left open. */
+  | { readonly reason: 'brought-back'; readonly slot: Slot }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }

@@ -104,7 +104,8 @@ export async function finishOpen(
     if (!state.ok) return state;
     // a newer one's end has closed it
     if (state.value.phase === 'closed') continue;
-    if (keepDrain && pastPivot(state.value) && standsAt(state.value) === 'drain') {
+    // once its stop has begun nobody can take it back
+    if (keepDrain && opened.from !== null && pastPivot(state.value) && standsAt(state.value) !== 'stop') {
       return ok({ draining: state.value, ended });
     }
     ended = true;

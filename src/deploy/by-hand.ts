@@ -11,7 +11,7 @@ import { close, DIED, forward, strand } from './run.js';
 import type { Ending } from './run.js';
 import { mayHaveSwitched } from './state.js';
 import type { DeployState, Known } from './state.js';
-import { adopt } from './steps.js';
+import { adopt } from './adopt.js';
 import { verify } from './verify.js';
 
 /**

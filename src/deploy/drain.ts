@@ -22,6 +22,8 @@ export interface Draining {
   readonly older: readonly OlderWorker[];
   /** Questions of our own that it never answered: its workers may be at them for ever, and nobody waits. */
   readonly unanswered?: number;
+  /** Whether the pool may still be taken down, asked now and then: its failure ends the wait. */
+  readonly guard?: () => Promise<Result<void>>;
 }
 
 export type DrainEnd =
@@ -36,6 +38,8 @@ export type DrainEnd =
 const TELL_OTHERS_AFTER = 2000;
 /** Counters for a person are refreshed so often, ms. */
 const PROGRESS_EVERY = 200;
+/** How often a drain that lasts asks whether it has still a right to, ms. */
+const GUARD_EVERY = 1000;
 
 /** Points 1 and 2, bounded by `drain.timeout`. */
 export async function drain(draining: Draining): Promise<DrainEnd> {
@@ -47,6 +51,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   let told = false;
   let shown = -PROGRESS_EVERY;
   let cost = 0;
+  let guarded = began;
 
   const look = async (): Promise<Result<true> | undefined> => {
     const looked = now();
@@ -58,6 +63,11 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     first ??= last.connections;
     retiring = way.value.open ? way.value.retiring.length : 0;
     cost = now() - looked;
+    if (draining.guard !== undefined && now() - guarded >= GUARD_EVERY) {
+      guarded = now();
+      const may = await draining.guard();
+      if (!may.ok) return may;
+    }
     if (isIdle(last, unanswered) && !way.value.open) return ok(true);
     if (now() - shown >= PROGRESS_EVERY) {
       shown = now();

@@ -3,12 +3,16 @@
  * brings the deploy to an end, forward or back.
  */
 import { isChosenByHand, isSettledByHand, isUndoneByHand } from './by-hand.js';
+import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
-import { act, back, close, DIED, forward, strand } from './run.js';
+import { ok } from '../event.js';
+import type { Failure } from '../event.js';
+import { bringBack } from './in-place.js';
+import { act, back, close, DIED, forward, isDead, strand } from './run.js';
 import type { Ending } from './run.js';
 import { course, mayHaveSwitched, standsAt } from './state.js';
 import type { DeployState } from './state.js';
-import { adopt } from './steps.js';
+import { adopt } from './adopt.js';
 
 /** Ends an open deploy, or says why it cannot be ended yet. */
 export async function recover(deploy: Deploy, state: DeployState): Promise<Ending> {
@@ -27,7 +31,7 @@ async function goOn(deploy: Deploy, state: DeployState): Promise<Ending> {
       return (
         (await isChosenByHand(deploy, state)) ??
         (await isBroughtUp(deploy, state)) ??
-        back(deploy, DIED, mayHaveSwitched(state))
+        undo(deploy, DIED, mayHaveSwitched(state))
       );
     case 'observe':
       return observe(deploy, state);
@@ -40,10 +44,25 @@ async function onward(deploy: Deploy, state: DeployState): Promise<Ending> {
   deploy.superseded?.finish();
   // then it is the new pool that has to go, and only a proven switch says when
   if (await isUndoneByHand(deploy)) return back(deploy, DIED, true);
+  const { leaving, drivers } = deploy;
+  const left = leaving === null ? null : drivers.pool.load(leftSlot(deploy), leaving);
+  const up =
+    left?.ok === true && left.value.alive ? await bringBack(deploy, deploy.opened.to) : ok(undefined);
+  if (!up.ok) return strand(deploy, up.failure);
   const { steps } = deploy.opened;
   const at = standsAt(state);
   const step = at === null ? undefined : state.phase === 'done' ? steps[steps.indexOf(at) + 1] : at;
   return step === undefined ? close(deploy, 'done', null) : forward(deploy, step);
+}
+
+/** back(), to a pool that is there: one that has died meanwhile is started again while the new one still lives. */
+async function undo(deploy: Deploy, cause: Failure, switchMayHaveActed = false): Promise<Ending> {
+  const { from, to } = deploy.opened;
+  if (from !== null && deploy.leaving !== null && isDead(deploy, from) && !isDead(deploy, to)) {
+    const up = await bringBack(deploy, from);
+    if (!up.ok) return strand(deploy, up.failure);
+  }
+  return back(deploy, cause, switchMayHaveActed);
 }
 
 /** A switch had begun: which slot do requests reach? */
@@ -56,10 +75,10 @@ async function observe(deploy: Deploy, state: DeployState): Promise<Ending> {
   const up = from === null && (await deploy.drivers.probe.probe(to)).ok;
   const named = serving.ok && serving.value === 'unclear' && (await isNamed(deploy));
   const reached = up || named || (serving.ok && serving.value === to);
-  if (!reached) return back(deploy, DIED, from !== null);
+  if (!reached) return undo(deploy, DIED, from !== null);
   // it may be there, but that it is, and who may still use the other slot, is only known from a proof of our own
   const proven = await act(deploy, 'switch', false);
-  if (!proven.ok) return up ? strand(deploy, proven.failure) : back(deploy, DIED, from !== null);
+  if (!proven.ok) return up ? strand(deploy, proven.failure) : undo(deploy, DIED, from !== null);
   return deploy.opened.steps.at(-1) === 'switch' ? close(deploy, 'done', null) : prove(deploy);
 }
 
@@ -88,5 +107,5 @@ async function isNamed({ opened: { to }, drivers }: Deploy): Promise<boolean> {
 /** The proxy points at the new pool: prove it now, or go back. */
 async function prove(deploy: Deploy): Promise<Ending> {
   const answered = await deploy.drivers.probe.probe(deploy.opened.to);
-  return answered.ok ? forward(deploy, 'verify') : back(deploy, answered.failure);
+  return answered.ok ? forward(deploy, 'verify') : undo(deploy, answered.failure);
 }

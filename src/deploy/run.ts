@@ -7,6 +7,7 @@ import type { Failure, Outcome, Result, Slot, StepName, Timings } from '../event
 import { now, timestamp } from '../system/clock.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
+import { isThereStill } from './in-place.js';
 import { durations, pastPivot } from './state.js';
 import type { Entry } from './state.js';
 import { STEPS } from './steps.js';
@@ -42,6 +43,9 @@ export async function forward(deploy: Deploy, first: StepName): Promise<Ending> 
 /** Undoes what was done, last step first. The slot that served goes on serving. */
 export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = false): Promise<Ending> {
   const { steps, to } = deploy.opened;
+  // the new one may be all that is left
+  const kept = isDead(deploy, to) ? ok(undefined) : await isThereStill(deploy);
+  if (!kept.ok) return strand(deploy, kept.failure);
   const outcome = cause.reason === 'interrupted' ? 'interrupted' : 'reverted';
   if (deploy.switched !== null || switchMayHaveActed) {
     const undone = await act(deploy, 'switch', true);
@@ -77,7 +81,8 @@ export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = 
   return close(deploy, outcome, cause);
 }
 
-function isDead({ drivers }: Deploy, slot: Slot): boolean {
+/** Nobody lives there, not even workers without a master. */
+export function isDead({ drivers }: Pick<Deploy, 'drivers'>, slot: Slot): boolean {
   const view = drivers.pool.observe(slot);
   return view.ok && view.value.life === null;
 }

@@ -8,10 +8,11 @@
 import type { Drivers, OlderWorker, PoolLife } from '../drivers.js';
 import { fail, ok } from '../event.js';
 import type { Failure, Result, Slot, StepName, StepNote } from '../event.js';
-import { timestamp } from '../system/clock.js';
+import { adopt } from './adopt.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
 import { atRisk, drain, retire, stillServing } from './drain.js';
+import { isTakenOver, isThereStill } from './in-place.js';
 import type { Evidence } from './state.js';
 import { verify } from './verify.js';
 
@@ -118,28 +119,6 @@ async function proveNewPool(deploy: Deploy): Promise<Result<Applied>> {
   return ok({ note: { kind: 'seen', by: seen.value.by }, record: {} });
 }
 
-/**
- * The pool that is to serve. Where the one that was started is gone, or no record says that one was (the disk
- * failed, then we were killed), it is the one that is there now.
- */
-export async function adopt(deploy: Deploy): Promise<Result<PoolLife>> {
-  const { drivers, journal } = deploy;
-  const { to } = deploy.opened;
-  if (deploy.arriving !== null) {
-    const load = drivers.pool.load(to, deploy.arriving);
-    if (!load.ok) return load;
-    if (load.value.alive) return ok(deploy.arriving);
-  }
-  const view = drivers.pool.observe(to);
-  if (!view.ok) return view;
-  const { life } = view.value;
-  if (life === null) return fail({ reason: 'pool-died', slot: to, log: await drivers.pool.log(to) });
-  const written = journal.write({ type: 'adopted', time: timestamp(), life });
-  if (!written.ok) return written;
-  deploy.arriving = life;
-  return ok(life);
-}
-
 async function drainOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const { drivers, emit, leaving } = deploy;
   const slot = leftSlot(deploy);
@@ -152,6 +131,7 @@ async function drainOldPool(deploy: Deploy): Promise<Result<Applied>> {
     slot,
     life: leaving,
     older: deploy.switched?.older ?? [],
+    guard: () => isTakenOver(deploy),
   });
   switch (ended.kind) {
     case 'drained':
@@ -181,8 +161,8 @@ async function retireOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const load = drivers.pool.load(slot, leaving);
   if (!load.ok) return load;
   if (!load.value.alive) return nothing;
-  const unnamed = await isUnnamed(deploy, slot);
-  if (!unnamed.ok) return unnamed;
+  const free = await isFree(deploy, slot);
+  if (!free.ok) return free;
   const retired = deploy.cutting ? drivers.pool.retire(slot) : await retire(waits(deploy, slot, leaving));
   if (retired.ok) return nothing;
   if (!isOver(deploy, retired.failure)) return retired;
@@ -197,8 +177,8 @@ async function stopOldPool(deploy: Deploy): Promise<Result<Applied>> {
   let cut = 0;
   const load = drivers.pool.load(slot, leaving);
   if (load.ok && load.value.alive) {
-    const unnamed = await isUnnamed(deploy, slot);
-    if (!unnamed.ok) return unnamed;
+    const free = await isFree(deploy, slot);
+    if (!free.ok) return free;
   }
   if (deploy.cutting) {
     cut = load.ok ? atRisk(load.value) : 0;
@@ -263,13 +243,16 @@ async function takeDown(
     const { unanswered } = deploy;
     const limits = limitsOf(deploy);
     const limited = { ...drivers, drain: limits };
-    const ended = await drain({ drivers: limited, emit, signal, slot, life, older, unanswered });
+    const guard = (): Promise<Result<void>> => isThereStill(deploy);
+    const ended = await drain({ drivers: limited, emit, signal, slot, life, older, unanswered, guard });
     if (ended.kind === 'failed') return fail(ended.failure);
     if (ended.kind === 'interrupted') {
       return fail({ reason: 'interrupted', signal: deploy.interruption.requested ?? 'SIGTERM' });
     }
     const unnamed = await isUnnamed(deploy, slot);
     if (!unnamed.ok) return unnamed;
+    const kept = await isThereStill(deploy);
+    if (!kept.ok) return kept;
     let over = ended.kind === 'deadline';
     if (ended.kind === 'deadline') {
       if (limits.onTimeout === 'keep') {
@@ -289,6 +272,12 @@ async function takeDown(
   }
   const stopped = await stopAndSweep(deploy, slot, life);
   return stopped.ok ? ok(undefined) : stopped;
+}
+
+/** Whether the old pool may be touched: nobody is sent there, and the new one is there for all. */
+async function isFree(deploy: Deploy, slot: Slot): Promise<Result<void>> {
+  const unnamed = await isUnnamed(deploy, slot);
+  return unnamed.ok ? isTakenOver(deploy) : unnamed;
 }
 
 /**

@@ -142,6 +142,7 @@ export function annotation(kind: 'error' | 'warning', lines: readonly string[]):
 /** Warnings that matter also when the deploy went well: something was hurt, or will be. */
 const URGENT: ReadonlySet<WarningReason> = new Set<WarningReason>([
   'app-left-out',
+  'brought-back',
   'cut',
   'journal-write-failed',
   'name-given-back',

@@ -439,6 +439,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
     slot: 'blue',
     file: '/srv/shop.fpm.conf',
   },
+  'brought-back': { reason: 'brought-back', slot: 'green' },
   'name-given-back': { reason: 'name-given-back', slot: 'blue' },
   'revert-unfinished': { reason: 'revert-unfinished', slot: 'green', cause: FAILURES['drain-timeout'] },
   'old-pool-not-running': { reason: 'old-pool-not-running', address: 'unix:/run/php/php8.2-fpm.sock' },

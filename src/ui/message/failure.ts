@@ -561,7 +561,10 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       const cause = failure.cause === null ? null : failureMessage(failure.cause, app);
       return {
         message: say`Nothing more can be done safely without a person: ${failure.detail}.`,
-        hint: `${run('status', app)} shows which slot serves; ${run('recover', app)} looks again.`,
+        hint:
+          failure.cause?.reason === 'pool-died'
+            ? `${run('recover', app)} starts it again and goes on; past the switch ${run('rollback', app)} takes the other one back as it runs.`
+            : `${run('status', app)} shows which slot serves; ${run('recover', app)} looks again.`,
         ...(cause === null ? {} : { details: [cause.message, ...(cause.details ?? [])] }),
       };
     }

@@ -194,6 +194,11 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`php-fpm does not accept ${warning.file} for the ${warning.slot} pool any more; the pool is taken as it was at the last deploy.`,
         hint: `${run(`pool reload ${warning.slot}`, app)} says what is wrong, and touches nothing until it is mended.`,
       };
+    case 'brought-back':
+      return {
+        message: say`The ${warning.slot} pool, which is to serve, has died; it is started again before the other one is taken down.`,
+        hint: say`Its log says why: ${run('status', app)} shows what runs.`,
+      };
     case 'name-given-back':
       return {
         message: say`The ${warning.slot} pool's socket had lost its name to a stop that did not end; it is given back.`,
