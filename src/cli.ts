@@ -17,6 +17,8 @@ type Run = (
   words: readonly string[],
 ) => Promise<CommandResult>;
 
+const TELLING: ReadonlySet<CommandName> = new Set<CommandName>(['demo', 'history']);
+
 void main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -41,6 +43,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const conclude = async (
     name: CommandName | null,
     run: (session: Session) => Promise<CommandResult>,
+    tells = false,
   ): Promise<void> => {
     const { hold } = await import('./session.js');
     const { config, json, quiet, verbose, color } = program.opts<Options>();
@@ -51,6 +54,7 @@ async function main(argv: readonly string[]): Promise<void> {
       quiet: quiet === true,
       verbose: verbose === true,
       color: color !== false,
+      tells,
     };
     const result = await hold(typeof config === 'string' ? { ...given, file: config } : given, run);
     process.exitCode = result.exit;
@@ -64,7 +68,9 @@ async function main(argv: readonly string[]): Promise<void> {
         const words = given.filter((one) => typeof one === 'string');
         const [app] = words;
         const options = given.find((one): one is Options => typeof one === 'object' && one !== null) ?? {};
-        await conclude(name, (session) => run(session, app, options, words));
+        // elsewhere the exit code says how a deploy ended, or how things are, whoever reads the rest
+        const tells = TELLING.has(name) || options['dryRun'] === true || options['print'] === true;
+        await conclude(name, (session) => run(session, app, options, words), tells);
       });
   const duration = (text: string): number => {
     const parsed = parseDuration(text);

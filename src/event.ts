@@ -528,6 +528,8 @@ export type Failure =
     }
   | { readonly reason: 'old-pool-named'; readonly address: string }
   | { readonly reason: 'unhealthy'; readonly errors: number; readonly warnings: number }
+  /** What was to be told is all that the command is for, and standard output did not take it. */
+  | { readonly reason: 'output-lost'; readonly code: string }
   | { readonly reason: 'demo-cut'; readonly cut: number; readonly requests: number }
   | { readonly reason: 'demo-needs'; readonly missing: readonly string[] }
   | { readonly reason: 'bug'; readonly detail: string };
@@ -611,6 +613,8 @@ export type Warning =
   | { readonly reason: 'brought-back'; readonly slot: Slot }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string }
+  /** Standard output did not take all that was told; what was done is done. */
+  | { readonly reason: 'output-lost'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }
   | { readonly reason: 'site-names-others'; readonly places: readonly Place[] };
 

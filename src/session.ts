@@ -24,6 +24,8 @@ export interface Given {
   readonly quiet: boolean;
   readonly verbose: boolean;
   readonly color: boolean;
+  /** To tell is all that the command is for, and its exit code says nothing else. */
+  readonly tells: boolean;
   readonly interruption: Interruption;
 }
 
@@ -203,7 +205,15 @@ export async function hold(
   if (result.failure !== undefined) say({ type: 'failure', failure: result.failure });
   say({ type: 'result', result });
   reporter.close();
-  return result;
+  const code = await reporter.lost();
+  if (code === null) return result;
+  if (!given.tells || result.exit !== 0) {
+    say({ type: 'warning', warning: { reason: 'output-lost', code } });
+    return result;
+  }
+  const failure: Failure = { reason: 'output-lost', code };
+  say({ type: 'failure', failure });
+  return { ...result, exit: 1, failure };
 }
 
 /** The caller as the name service knows it, LDAP included; a uid that nobody named (a container's) stays a number. */

@@ -2,6 +2,7 @@
 import type { Event } from '../event.js';
 import { createJson } from './json.js';
 import { guard } from './out.js';
+import type { Out } from './out.js';
 import { createPlain } from './plain.js';
 import { PLAIN, wantsColor } from './style.js';
 
@@ -11,6 +12,9 @@ export interface Reporter {
   /** Stops what moves and gives the terminal back. Idempotent. */
   readonly close: () => void;
 }
+
+/** The one that a command has. `lost`: see Out. */
+export type Reporting = Reporter & Pick<Out, 'lost'>;
 
 export interface ReporterOptions {
   readonly json: boolean;
@@ -26,7 +30,13 @@ export interface ReporterOptions {
 }
 
 /** A promise, because ora and chalk are loaded for those who see them only. */
-export async function createReporter(options: ReporterOptions): Promise<Reporter> {
+export async function createReporter(options: ReporterOptions): Promise<Reporting> {
+  return { ...(await chooseVoice(options)), lost: guard(options.stdout).lost };
+}
+
+// ---------------------------------------------------------------- private
+
+async function chooseVoice(options: ReporterOptions): Promise<Reporter> {
   const { json, quiet, verbose, env } = options;
   const out = guard(options.stdout);
   const err = guard(options.stderr);
@@ -51,8 +61,6 @@ export async function createReporter(options: ReporterOptions): Promise<Reporter
     err.write,
   );
 }
-
-// ---------------------------------------------------------------- private
 
 /** A sentence that cannot be made must not stop the deploy it is about. */
 function safe(reporter: Reporter, tell: (text: string) => void): Reporter {

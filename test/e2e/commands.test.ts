@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { SwitchKind } from '../../src/event.js';
-import type { Line, Run } from '../support/command.js';
+import { PROGRAM, type Line, type Run } from '../support/command.js';
 import { HUNG } from '../support/limits.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 import { waitsForFlock } from '../support/waits.js';
@@ -561,6 +561,27 @@ describe('the plain voice', () => {
       // nobody reads: the deploy goes on
       expect(await rig.deploy([], { json: false, closeStdout: true })).toMatchObject({ exit: 0 });
       expect(await rig.answering()).toBe('green');
+    });
+  });
+
+  it('that the disk does not take is a failure of what only tells; elsewhere the exit code says what it always says', async () => {
+    await withRig(on('symlink'), async (rig) => {
+      await rig.deployed();
+      const program = ['/bin/sh', '-c', 'exec "$0" "$@" >/dev/full', process.execPath, PROGRAM];
+      const full = (args: readonly string[], json: boolean) => rig.run(args, { program, json });
+      for (const json of [true, false]) {
+        for (const args of [['history'], ['deploy', '--dry-run']]) {
+          const run = await full(args, json);
+          expect(run, args.join(' ')).toMatchObject({ exit: 1, stdout: '' });
+          expect(run.stderr).toContain('no space left');
+        }
+        expect(await full(['status'], json)).toMatchObject({ exit: 0 });
+        expect(await full(['deploy'], json)).toMatchObject({ exit: 0 });
+      }
+      expect((await full(['deploy'], false)).stderr).toContain('no space left');
+      expect(await rig.answering()).toBe('green');
+      // a reader that has seen enough is no fault
+      expect(await rig.run(['history'], { closeStdout: true })).toMatchObject({ exit: 0 });
     });
   });
 

@@ -296,6 +296,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   'files-unread': { reason: 'files-unread', files: ['/etc/nginx/conf.d/shop.conf'], slot: 'green' },
   'not-serving': { reason: 'not-serving', apps: ['shop'] },
   unhealthy: { reason: 'unhealthy', errors: 2, warnings: 1 },
+  'output-lost': { reason: 'output-lost', code: 'ENOSPC' },
   'demo-cut': { reason: 'demo-cut', cut: 1, requests: 12_345 },
   'demo-needs': { reason: 'demo-needs', missing: ['nginx', 'php-fpm'] },
   bug: { reason: 'bug', detail: 'TypeError: x is not a function\n    at act (/srv/swap-pool.cjs:1:2)' },
@@ -445,6 +446,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'old-pool-not-running': { reason: 'old-pool-not-running', address: 'unix:/run/php/php8.2-fpm.sock' },
   'site-names-others': { reason: 'site-names-others', places: [place] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
+  'output-lost': { reason: 'output-lost', code: 'ENOSPC' },
   'app-left-out': { reason: 'app-left-out', cause: FAILURES['config-invalid'] },
   'nginx-config-unusable': { reason: 'nginx-config-unusable', cause: FAILURES['nginx-config-broken'] },
 };

@@ -638,6 +638,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: `Mend each as its line says; ${run('doctor', app)} looks again.`,
       };
     }
+    case 'output-lost':
+      return {
+        message: sentence(`The output could not be written: ${errno(failure.code)}`),
+        hint: writeHint(failure.code),
+      };
     case 'demo-cut':
       return {
         message: say`${failure.cut} of ${count(failure.requests, 'request')} ${failure.cut === 1 ? 'was' : 'were'} cut.`,

@@ -204,6 +204,11 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`The ${warning.slot} pool's socket had lost its name to a stop that did not end; it is given back.`,
         hint: `${run(`pool stop ${warning.slot}`, app)} stops the pool if that is what was meant.`,
       };
+    case 'output-lost':
+      return {
+        message: say`Not all of this could be written to the output: ${errno(warning.code)}.`,
+        hint: 'What was done is done, and the exit code says how it ended.',
+      };
     case 'app-left-out': {
       const cause = failureMessage(warning.cause, app);
       return {
