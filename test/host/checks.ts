@@ -2,6 +2,7 @@
 import type { LoadRecord } from '../../src/demo/load.js';
 import { accountOf, cuts } from '../../src/demo/summary.js';
 import { now, waitUntil, wallClock } from '../../src/system/clock.js';
+import { alarms, loadProblems } from '../support/checks.js';
 import { NOTICES, type Host } from './host.js';
 import type { HostLoad } from './load.js';
 import { APPLICATION } from './site.js';
@@ -35,27 +36,12 @@ export const nothingAllowed = (): HostAllowance => ({
 });
 
 /** Ends a load. 0 requests cut (what nginx's own reloads hit is nginx's), all work after fastcgi_finish_request done. */
-export async function loadProblems(host: Host, load: HostLoad): Promise<string[]> {
-  const { cut, patience } = host.allow;
+export async function endLoad(host: Host, load: HostLoad): Promise<string[]> {
   const records = await load.stop();
   const account = accountOf(host.read(NOTICES), host.read('/var/log/nginx/access.log'), wallClock() - now());
-  const lost = cuts(records, 'rewrite', account).filter((record) => !cut(record));
-  const begun = records.filter((record) => record.class === 'finish' && record.cut === null && !cut(record));
-  const missing = (): string[] => {
-    const finished = new Set(host.trySh(`cat ${APPLICATION}/work/finished`).stdout.split('\n'));
-    return begun.map(({ id }) => id).filter((id) => !finished.has(id));
-  };
-  await waitUntil(() => (missing().length === 0 ? true : undefined), { deadline: patience });
-  return [
-    ...(lost.length === 0
-      ? []
-      : [`${lost.length} of ${records.length} requests cut: ${lost.slice(0, 5).map(show).join('; ')}`]),
-    ...(missing().length === 0 ? [] : [`work cut after fastcgi_finish_request: ${missing().join(', ')}`]),
-  ];
+  const finished = (): string[] => host.trySh(`cat ${APPLICATION}/work/finished`).stdout.split('\n');
+  return loadProblems(records, cuts(records, 'rewrite', account), finished, host.allow);
 }
-
-const show = ({ id, cut, ms, by, reused }: LoadRecord): string =>
-  `${id} after ${ms.toFixed(0)} ms ${reused ? '(reused) ' : ''}by ${by ?? 'nobody'}: ${cut?.why ?? ''} ${cut?.detail ?? ''}`;
 
 /** The checks that need no end of the load. What is on its way out is waited for. */
 export async function disorder(host: Host): Promise<string[]> {
@@ -67,7 +53,7 @@ export async function disorder(host: Host): Promise<string[]> {
     },
     { deadline: host.allow.patience, pace: () => 50 },
   );
-  return [...problems, ...nginxLog(host), ...journals(host), ...failedUnits(host)];
+  return [...problems, ...alarms(host.read(NOTICES), host.allow), ...journals(host), ...failedUnits(host)];
 }
 
 /** No orphaned worker, no retiring one, nobody of swap-pool's. */
@@ -107,15 +93,6 @@ function strays(host: Host): string[] {
     .filter(([, path]) => !host.allow.files.some((pattern) => pattern.test(path)))
     .map(([kind, path]) => `stray ${kind === 's' ? 'socket' : 'file'} ${path}`);
 }
-
-/** Nothing above `error` in nginx's log. */
-const nginxLog = (host: Host): string[] =>
-  host
-    .read(NOTICES)
-    .split('\n')
-    .filter((line) => /\[(alert|emerg|crit)\]/.test(line))
-    .filter((line) => !host.allow.log.some((pattern) => pattern.test(line)))
-    .map((line) => `nginx: ${line}`);
 
 /** Every deploy has its last record. */
 const journals = (host: Host): string[] =>

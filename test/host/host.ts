@@ -25,7 +25,7 @@ import type { LoadPlan } from '../../src/demo/load.js';
 import { waitUntil } from '../../src/system/clock.js';
 import { Command, type CommandOptions, type Run } from '../support/command.js';
 import { SHORT, bounded } from '../support/rig.js';
-import { disorder, loadProblems, nothingAllowed, type HostAllowance } from './checks.js';
+import { disorder, endLoad, nothingAllowed, type HostAllowance } from './checks.js';
 import { HostLoad } from './load.js';
 import { Machine, type Said } from './machine.js';
 
@@ -273,7 +273,7 @@ export class Host {
 
   private async endLoads(): Promise<string[]> {
     const problems: string[] = [];
-    for (const load of this.loads.splice(0)) problems.push(...(await loadProblems(this, load)));
+    for (const load of this.loads.splice(0)) problems.push(...(await endLoad(this, load)));
     return problems;
   }
 }

@@ -56,20 +56,28 @@ export async function checkLoad(
   allow: Allowance,
 ): Promise<string[]> {
   const records = await load.stop();
-  const reloads = allow.reloads ? 'rewrite' : by;
-  const lost = cuts(records, reloads, sandbox.account()).filter((record) => !allow.cut(record));
-  const begun = records.filter(
-    (record) => record.class === 'finish' && record.cut === null && !allow.cut(record),
-  );
+  const lost = cuts(records, allow.reloads ? 'rewrite' : by, sandbox.account());
+  return loadProblems(records, lost, () => sandbox.finished(), allow);
+}
+
+/** The same of records that were made anywhere: `lost` of them were cut, `finished` are those whose work after the answer is done. */
+export async function loadProblems(
+  records: readonly LoadRecord[],
+  lost: readonly LoadRecord[],
+  finished: () => readonly string[],
+  { cut, patience }: Pick<Allowance, 'cut' | 'patience'>,
+): Promise<string[]> {
+  const bad = lost.filter((record) => !cut(record));
+  const begun = records.filter((record) => record.class === 'finish' && record.cut === null && !cut(record));
   const missing = (): string[] => {
-    const finished = new Set(sandbox.finished());
-    return begun.map(({ id }) => id).filter((id) => !finished.has(id));
+    const done = new Set(finished());
+    return begun.map(({ id }) => id).filter((id) => !done.has(id));
   };
-  await waitUntil(() => (missing().length === 0 ? true : undefined), { deadline: allow.patience });
+  await waitUntil(() => (missing().length === 0 ? true : undefined), { deadline: patience });
   return [
-    ...(lost.length === 0
+    ...(bad.length === 0
       ? []
-      : [`${lost.length} of ${records.length} requests cut: ${lost.slice(0, 5).map(show).join('; ')}`]),
+      : [`${bad.length} of ${records.length} requests cut: ${bad.slice(0, 5).map(show).join('; ')}`]),
     ...(missing().length === 0 ? [] : [`work cut after fastcgi_finish_request: ${missing().join(', ')}`]),
   ];
 }
@@ -79,11 +87,15 @@ const show = ({ id, cut, ms, by, reused }: LoadRecord): string =>
 
 /** Nothing above `error` in nginx's log. */
 export function checkNginxLog(sandbox: Sandbox, allow: Allowance): string[] {
-  return readFileSync(sandbox.path('log', 'nginx.log'), 'utf8')
-    .split('\n')
-    .filter((line) => /\[(alert|emerg|crit)\]/.test(line) && !allow.log.some((pattern) => pattern.test(line)))
-    .map((line) => `nginx.log: ${line}`);
+  return alarms(readFileSync(sandbox.path('log', 'nginx.log'), 'utf8'), allow);
 }
+
+/** The lines of a log of nginx's above `error`. */
+export const alarms = (log: string, { log: allowed }: Pick<Allowance, 'log'>): string[] =>
+  log
+    .split('\n')
+    .filter((line) => /\[(alert|emerg|crit)\]/.test(line) && !allowed.some((pattern) => pattern.test(line)))
+    .map((line) => `nginx.log: ${line}`);
 
 /** nginx, at most one pool a site with its master, and nobody else. */
 export async function checkProcesses(sandbox: Sandbox, allow: Allowance): Promise<string[]> {
