@@ -16,14 +16,22 @@ export interface Look {
   readonly decision: Exclude<Decision, { kind: 'reload-first' }>;
 }
 
-/** Surveys and decides; gives a pool that is to serve its name back, and makes the running proxy follow its files first, where they differ and that is safe. */
-export async function look(app: App, command: Command, draining: DeployState | null): Promise<Result<Look>> {
-  let seen = await lookOnce(app, command, draining);
+/**
+ * Surveys and decides; gives a pool that is to serve its name back, and makes the running proxy follow its files
+ * first, where they differ, something is to be done, and that is safe.
+ */
+export async function look(
+  app: App,
+  command: Command,
+  draining: DeployState | null,
+  print: string | null = null,
+): Promise<Result<Look>> {
+  let seen = await lookOnce(app, command, draining, print);
   const nameless = seen.ok && draining === null ? withoutName(seen.value.situation) : [];
   if (nameless.length > 0) {
     const named = await restoreNames(app, nameless);
     if (!named.ok) return named;
-    seen = await lookOnce(app, command, draining);
+    seen = await lookOnce(app, command, draining, print);
   }
   if (!seen.ok) return seen;
   const { situation, decision } = seen.value;
@@ -35,14 +43,19 @@ export async function look(app: App, command: Command, draining: DeployState | n
   const lock = await app.drivers.lockProxy();
   if (!lock.ok) return lock;
   try {
-    return await settle(app, command, draining);
+    return await settle(app, command, draining, print);
   } finally {
     lock.value.release();
   }
 }
 
-async function settle(app: App, command: Command, draining: DeployState | null): Promise<Result<Look>> {
-  const seen = await lookOnce(app, command, draining);
+async function settle(
+  app: App,
+  command: Command,
+  draining: DeployState | null,
+  print: string | null,
+): Promise<Result<Look>> {
+  const seen = await lookOnce(app, command, draining, print);
   if (!seen.ok) return seen;
   const { situation, decision } = seen.value;
   if (!decision.ok) return decision;
@@ -56,7 +69,7 @@ async function settle(app: App, command: Command, draining: DeployState | null):
   }
   const proof = await app.drivers.proxy.reload();
   if (!proof.ok) return proof;
-  const again = await lookOnce(app, command, draining, proof.value);
+  const again = await lookOnce(app, command, draining, print, proof.value);
   if (!again.ok) return again;
   const final = again.value.decision;
   if (!final.ok) return final;
@@ -77,10 +90,12 @@ async function lookOnce(
   return situation.ok ? ok({ situation: situation.value, decision: decide(situation.value) }) : situation;
 }
 
+/** `print`: what a deploy would start; null where it is to be started in any case. */
 export async function survey(
   app: App,
   command: Command,
   draining: DeployState | null,
+  print: string | null = null,
   proof = lastProof(app),
 ): Promise<Result<Situation>> {
   const proxy = await app.drivers.proxy.survey(proof);
@@ -89,11 +104,13 @@ export async function survey(
   if (!blue.ok) return blue;
   const green = app.drivers.pool.observe('green');
   if (!green.ok) return green;
+  const last = lastDone(app, () => true);
   return ok({
     command,
     proxy: proxy.value,
     slots: { blue: blue.value, green: green.value },
-    last: lastDone(app, () => true),
+    last,
+    unchanged: print !== null && last?.fingerprint === print,
     lastSwap: lastDone(app, ({ from }) => from !== null),
     draining: draining !== null && draining.phase !== 'closed' ? draining.opened : null,
   });

@@ -8,6 +8,7 @@ import { activeSlot, decide } from '../deploy/plan.js';
 import type { Situation, Steps } from '../deploy/plan.js';
 import { forward } from '../deploy/run.js';
 import { pastPivot } from '../deploy/state.js';
+import type { ProxyView } from '../drivers.js';
 import { ok } from '../event.js';
 import type { CommandResult, Failure, Result, Slot, Warning } from '../event.js';
 import { refusal, resultOf } from './outcome.js';
@@ -84,16 +85,18 @@ async function locked(
   if (!left.ok) return refused(app, command, left.failure);
   const { draining, ended } = left.value;
   if (ended) return null;
-  const looked = await look(app, command, draining);
+  const asked = options.ifChanged ? await fingerprint : ok(null);
+  if (!asked.ok) return refusal(command, asked.failure);
+  const looked = await look(app, command, draining, asked.value);
   if (!looked.ok) return refusal(command, looked.failure);
   const { situation, decision } = looked.value;
+  if (decision.kind !== 'steps' && situation.unchanged) {
+    app.drivers.pool.remember();
+    return unchanged(command, decision.slot);
+  }
   if (decision.kind !== 'steps') return standing(app, command, situation, decision.slot);
   const print = await fingerprint;
   if (!print.ok) return refusal(command, print.failure);
-  if (options.ifChanged && decision.from !== null && situation.last?.fingerprint === print.value) {
-    app.drivers.pool.remember();
-    return unchanged(command, decision.from);
-  }
   const { requested } = app.interruption;
   if (requested !== null) return refusal(command, { reason: 'interrupted', signal: requested });
   const probed = decision.steps.includes('probe') ? app.drivers.probe.mayProbe(decision.to) : ok(undefined);
@@ -158,23 +161,35 @@ async function dryRun(app: App, options: SwapOptions): Promise<CommandResult> {
     app.emit({ type: 'warning', warning: { reason: 'recovering', deploy: state.opened.deploy, step } });
   }
   const draining = open.value.find(pastPivot) ?? null;
-  const situation = await survey(app, command, command === 'rollback' ? draining : null);
-  if (!situation.ok) return refusal(command, situation.failure);
-  let decision = decide(situation.value);
+  const print = options.ifChanged ? await app.drivers.pool.fingerprint() : ok(null);
+  if (!print.ok) return refusal(command, print.failure);
+  const seen = await survey(app, command, command === 'rollback' ? draining : null, print.value);
+  if (!seen.ok) return refusal(command, seen.failure);
+  let situation = seen.value;
+  let decision = decide(situation);
   if (decision.ok && decision.value.kind === 'reload-first') {
     app.emit({ type: 'warning', warning: { reason: 'running-differs', files: decision.value.files } });
-    const proxy = { ...situation.value.proxy, differing: [] };
-    decision = decide({ ...situation.value, proxy });
+    situation = { ...situation, proxy: followed(app, situation.proxy) };
+    decision = decide(situation);
   }
   if (!decision.ok) return refusal(command, decision.failure);
-  if (decision.value.kind !== 'steps') return unchanged(command, activeSlot(situation.value));
+  if (decision.value.kind !== 'steps') return unchanged(command, activeSlot(situation));
   const { steps } = decision.value;
   const probed = steps.includes('probe') ? app.drivers.probe.mayProbe(decision.value.to) : ok(undefined);
   if (!probed.ok) return refusal(command, probed.failure);
-  warn(app, situation.value, decision.value);
-  app.emit({ type: 'plan', plan: planOf(app, situation.value, decision.value, true) });
+  warn(app, situation, decision.value);
+  app.emit({ type: 'plan', plan: planOf(app, situation, decision.value, true) });
   const { from, to } = decision.value;
   return { command, outcome: 'unchanged', exit: 0, from, to, switch: app.drivers.proxy.kind };
+}
+
+/** A proxy that a deploy would make follow its files before anything else. The signal is told already where no other follows. */
+function followed({ drivers }: App, proxy: ProxyView): ProxyView {
+  const { pid } = proxy.status;
+  const more = drivers.proxy.kind === 'rewrite' && pid !== null;
+  const first = more ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` } as const] : [];
+  const unread = { files: [], surely: false };
+  return { ...proxy, differing: [], unread, signals: [...first, ...proxy.signals] };
 }
 
 const unchanged = (command: SwapOptions['command'], slot: Slot): CommandResult => ({

@@ -17,6 +17,8 @@ export interface Situation {
   readonly lastSwap: Opened | null;
   /** A deploy past its pivot whose old pool still drains: only a rollback may meet one. */
   readonly draining: Opened | null;
+  /** What a deploy would start is what the last one that was done has started, and that is reason enough to do nothing. */
+  readonly unchanged: boolean;
 }
 
 export interface Steps {
@@ -58,6 +60,8 @@ export function decide(situation: Situation): Result<Decision> {
   if (view.state === 'foreign') return foreign(view);
 
   const serves = view.life !== null && !view.retired && !view.lost;
+  const asks = isAsked(situation, active, serves);
+  if (asks !== null) return asks;
   // the other pools of a master end with it, and nobody drains or moves them; before anything is reloaded for it
   const stops =
     command === 'rollback' || view.lost || (command === 'deploy' && serves && proxy.active !== null);
@@ -83,6 +87,18 @@ export function decide(situation: Situation): Result<Decision> {
   if (proxy.active === null) return ok({ ...bringUp(view, true), clear: null, steps: ['probe', 'switch'] });
   if (command === 'start') return ok({ kind: 'serves', slot: active });
   return swap(situation, active);
+}
+
+/** What is decided before the proxy is made to follow its files: nobody asks for that who wants nothing done. */
+function isAsked(situation: Situation, active: Slot, serves: boolean): Result<Decision> | null {
+  const { command, proxy, unchanged } = situation;
+  const there = serves && proxy.active !== null;
+  if (command === 'deploy' && unchanged && there && proxy.running)
+    return ok({ kind: 'serves', slot: active });
+  // what may not have been read does not lead elsewhere
+  if (command === 'start' && there && !proxy.unread.surely) return ok({ kind: 'serves', slot: active });
+  const back = command === 'rollback' ? rollBack(situation, active) : null;
+  return back?.ok === false ? back : null;
 }
 
 function swap({ proxy, slots }: Situation, active: Slot): Result<Decision> {

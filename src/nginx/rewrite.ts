@@ -9,7 +9,7 @@ import { removeTemporaries } from '../system/files.js';
 import type { Resolver } from './address.js';
 import { backupPairs } from './backup.js';
 import { leftBehind, otherPoolsNamed } from './bystanders.js';
-import { hashOf, loadTree, resolverFor, testCommand } from './config-tree.js';
+import { changes, hashOf, loadTree, resolverFor, testCommand } from './config-tree.js';
 import { diff } from './edit.js';
 import { exchangeEdits } from './exchange.js';
 import { holds, replaceAll, reversed, stage, versionsOf } from './exchange-files.js';
@@ -24,13 +24,20 @@ import { onTheWay, usesOf } from './uses.js';
 import type { Uses } from './uses.js';
 import { contains, sameProcesses } from './workers.js';
 
+const sameTimes = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): boolean =>
+  one.size === other.size && [...one].every(([path, at]) => other.get(path) === at);
+
 export function createRewrite(options: ProxyOptions): ProxySwitch {
   const { addresses, others } = options;
   const { only } = options.nginx;
   const running = createRunning(options);
   const pair = JSON.stringify([addresses.blue, addresses.green]);
-  /** What our last exchange left in the files, and the slot they name since. */
-  let written: { readonly to: Slot; readonly versions: readonly FileVersion[] } | null = null;
+  /** The tree as our last exchange left it, when its files and folders changed last, and the slot it names since. */
+  let written: {
+    readonly to: Slot;
+    readonly tree: Tree;
+    readonly changed: ReadonlyMap<string, number>;
+  } | null = null;
 
   interface Named extends Reading {
     readonly resolver: Resolver;
@@ -174,7 +181,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     if (generation.ok) {
       const forgiving = isForgiving(named, before) ? before : [];
       const files = versions.value.map(({ path }) => path);
-      written = { to, versions: versions.value };
+      written = { to, tree: tree.value, changed: changes(tree.value, 'changed') };
       return ok(evidence(named, files, hashOf(tree.value), generation.value, forgiving));
     }
     const { failure } = generation;
@@ -265,9 +272,9 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   }
 
   async function names(slot: Slot): Promise<Result<boolean>> {
-    // nobody has touched what we wrote: no need to read a tree of thousands of sites again
-    const untouched = written?.versions.every(({ path, after }) => holds(path, after)) === true;
-    if (untouched) return ok(written?.to === slot);
+    // nobody has touched it since, nor put a file in: no need to read a tree of thousands of sites again
+    if (written !== null && sameTimes(written.changed, changes(written.tree, 'changed')))
+      return ok(written.to === slot);
     const named = await read();
     return named.ok ? ok(named.value.active === slot) : named;
   }

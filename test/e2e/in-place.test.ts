@@ -1,5 +1,5 @@
 /** A pool dies while the other one is being taken down for it: the one that is left is not touched. */
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { deathAt, expectClean, recordsOf } from '../support/deaths.js';
 import { withRig } from '../support/rig.js';
@@ -118,5 +118,27 @@ describe('the new pool stays when the old one dies while it is being undone', ()
       expect(run.stdout).toContain('"reason":"brought-back"');
       await expectClean(rig, 'blue');
     });
+  });
+});
+
+it('a slot that somebody has put to another use while it drained is not stopped', async () => {
+  await withRig(rewrite, async (rig) => {
+    await rig.deployed();
+    const held = await rig.occupy();
+    const deploy = rig.spawnDeploy();
+    await rig.until(() => deploy.stdout.includes('"step":"drain"'));
+    const { address } = rig.site();
+    const preview = rig.sandbox.path('sites', 'preview.conf');
+    writeFileSync(preview, `upstream preview { server ${address.blue}; }\n`);
+    await rig.signalNginx('SIGHUP');
+    expect(await held.release()).toEqual([held.id]);
+    expect(await deploy.end).toMatchObject({
+      exit: 5,
+      result: { failure: { reason: 'reference-ambiguous' } },
+    });
+    expect(rig.sandbox.poolMaster('blue')).not.toBeNull();
+    rmSync(preview);
+    expect(await rig.run(['recover'])).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+    await expectClean(rig, 'green');
   });
 });

@@ -3,6 +3,7 @@ import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
+import { children, procfs } from '../../src/system/proc.js';
 import { PROGRAM, type Run } from '../support/command.js';
 import { reloadByHand } from '../support/by-hand.js';
 import { reasonOf } from '../support/deaths.js';
@@ -301,3 +302,53 @@ function asNobody(rig: Rig, verb: string): SpawnSyncReturns<string> {
     gid: 65534,
   });
 }
+
+describe('files that somebody is still editing', () => {
+  const edited = async (rig: Rig): Promise<number[]> => {
+    await rig.deployed();
+    expect(await rig.deploy()).toMatchObject({ exit: 0 });
+    expect(await rig.deploy()).toMatchObject({ exit: 0 });
+    await laterThanBirth(rig);
+    rig.append('# half of an edit\n', 'nginx.conf');
+    return nginxWorkers(rig);
+  };
+  const nginxWorkers = (rig: Rig): number[] => children(procfs(), rig.sandbox.nginxMaster() ?? -1);
+
+  it.each(BOTH)('are not put live by those who have nothing to do: %s', async (by) => {
+    await withRig(on(by), async (rig) => {
+      const workers = await edited(rig);
+      expect(await rig.deploy(['--if-changed', '--quiet'], { json: false })).toMatchObject({
+        exit: 0,
+        stdout: '',
+        stderr: '',
+      });
+      expect(await rig.run(['start'])).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+      expect(await rig.run(['rollback'])).toMatchObject({ exit: 0 });
+      expect(nginxWorkers(rig)).not.toEqual(workers);
+      rig.append('# the other half\n', 'nginx.conf');
+      await laterThanBirth(rig);
+      const again = nginxWorkers(rig);
+      expect(await rig.run(['rollback'])).toMatchObject({
+        exit: 1,
+        result: { failure: { reason: 'nothing-to-roll-back' } },
+      });
+      expect(nginxWorkers(rig)).toEqual(again);
+    });
+  });
+
+  it.each(BOTH)('are in the plan of who would put them live: %s', async (by) => {
+    await withRig(on(by), async (rig) => {
+      const workers = await edited(rig);
+      const run = await rig.deploy(['--dry-run']);
+      const plan = run.events.find(({ type }) => type === 'plan')?.['plan'] as {
+        signals: { signal: string }[];
+      };
+      const hups = plan.signals.filter(({ signal }) => signal === 'SIGHUP');
+      expect(hups).toHaveLength(by === 'rewrite' ? 2 : 1);
+      expect(warned(run).filter((reason) => reason === 'running-differs')).toHaveLength(1);
+      const unchanged = await rig.deploy(['--dry-run', '--if-changed']);
+      expect(unchanged.events.map(({ type }) => type)).toEqual(['result']);
+      expect(nginxWorkers(rig)).toEqual(workers);
+    });
+  });
+});

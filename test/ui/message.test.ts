@@ -235,9 +235,10 @@ it('an interrupted demo has reverted nothing: it is gone', () => {
 describe('how it ended', () => {
   const ends: { readonly [O in Outcome]: string | null } = {
     done: 'blue -> green in 0.4 s, 0 requests cut',
-    unchanged: 'Unchanged: green serves, nothing was touched.',
+    // a dry run
+    unchanged: 'Unchanged: nothing was touched.',
     reverted: 'Reverted in 0.4 s: blue serves as before, 0 requests cut.',
-    refused: 'Refused: nothing was touched, blue serves as before.',
+    refused: 'Refused: no pool was touched, blue serves as before.',
     usage: null,
     locked: 'Locked: nothing was touched.',
     stranded:
@@ -257,6 +258,11 @@ describe('how it ended', () => {
       'one request was cut',
       { ...RESULT, drain: { accepted: 1, queued: 0, cut: 1 } },
       'blue -> green in 0.4 s, at most 1 request cut',
+    ],
+    [
+      'nothing to do',
+      { ...RESULT, outcome: 'unchanged', from: 'green' },
+      'Unchanged: green serves, nothing was touched.',
     ],
     ['nothing to recover', { ...bare, outcome: 'done' }, 'Nothing is left open.'],
     [

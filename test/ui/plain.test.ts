@@ -180,7 +180,7 @@ describe('quiet', () => {
 });
 
 it('deploy --if-changed with nothing changed is silent; start says that it serves', () => {
-  const unchanged = { outcome: 'unchanged', exit: 0, to: 'green' } as const;
+  const unchanged = { outcome: 'unchanged', exit: 0, from: 'green', to: 'green' } as const;
   const deploy = event({ type: 'result', result: { ...unchanged, command: 'deploy' } });
   const start = event({ type: 'result', result: { ...unchanged, command: 'start' } });
   expect(spoken([deploy])).toEqual({ out: '', err: '' });

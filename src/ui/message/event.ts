@@ -77,13 +77,14 @@ export function resultLine(result: CommandResult, app: string | null = null): st
       if (result.served === false) return `${to} runs${took}; nobody is sent there yet.`;
       return from === null || from === to ? `${to} serves${took}${cut}` : `${from} -> ${to}${took}${cut}`;
     case 'unchanged':
-      return to === null
+      // a dry run tells from where to where it would lead
+      return to === null || from !== to
         ? 'Unchanged: nothing was touched.'
         : `Unchanged: ${to} ${result.served === false ? 'runs' : 'serves'}, nothing was touched.`;
     case 'reverted':
       return `Reverted${took}: ${from === null ? 'nothing is left of it' : `${from} serves as before`}${cut}.`;
     case 'refused':
-      return `Refused: nothing was touched${from === null ? '' : `, ${from} serves as before`}.`;
+      return `Refused: no pool was touched${from === null ? '' : `, ${from} serves as before`}.`;
     case 'usage':
       return null;
     case 'locked':
