@@ -5,7 +5,6 @@
 import { fail, ok, otherSlot } from '../event.js';
 import type { Failed, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
-import { wallClock, waitUntil } from '../system/clock.js';
 import { identify, isAlive } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
@@ -40,7 +39,8 @@ import { isNamed } from './servers.js';
 import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
-import { isStarting, mayStart, startPool } from './start.js';
+import { createSettling } from './settle.js';
+import { mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
 import { readUnits } from './systemd.js';
 import type { Unit } from './unit.js';
@@ -73,12 +73,6 @@ export interface Pools extends PoolDriver {
 
 /** Starting takes about 20 ms; a configuration with hundreds of static workers some seconds. */
 const START_TIMEOUT = 10_000;
-/** How long a start whose caller was killed is given to show itself: FPM needs 20 ms to be listening. */
-const SETTLE_LEAST = 1000;
-const SETTLE_MOST = 10_000;
-/** A manager hears of the end of what it keeps within ms, if that has left nobody else behind. */
-const NOTICE = 1000;
-
 /**
  * Asks systemd for the units, where there are some, finds FPM's program and asks it what both slots are. Changes
  * nothing. Fails with what readUnits, askFpm, sayServers and findBinary fail with.
@@ -159,28 +153,7 @@ function drive(
   const transition = (slot: Slot): Result<Transition | null> =>
     transitionOf(fs, slots[slot], managers[slot].startCommand);
 
-  const isKept = async (slot: Slot): Promise<Result<boolean>> => {
-    const state = await managers[slot].state();
-    return state.ok ? ok(state.value !== 'off') : state;
-  };
-  const halt = async (slot: Slot): Promise<Result<void>> => {
-    // somebody who answers there is no failed start, whatever our tables show
-    const dead = await sweepFiles(fs, slots[slot]);
-    if (!dead.ok) return dead;
-    await managers[slot].abandon();
-    return managers[slot].prepare();
-  };
-  /** Once nobody lives there: what has died by itself would be started again. */
-  const quiet = async (slot: Slot): Promise<Result<void>> => {
-    const state = async (): Promise<Result<'off' | 'on'> | undefined> => {
-      const now = await managers[slot].state();
-      return !now.ok ? now : now.value === 'busy' ? undefined : ok(now.value);
-    };
-    const waited = await waitUntil(state, { deadline: NOTICE });
-    if (waited.kind !== 'seen' || !waited.value.ok || waited.value.value === 'off') return ok(undefined);
-    const view = observe(slot);
-    return view.ok && view.value.life === null ? halt(slot) : ok(undefined);
-  };
+  const settling = createSettling({ fs, slots, managers, startTimeout, observe, transition, patience });
 
   return {
     slots,
@@ -199,31 +172,7 @@ function drive(
         timeout: startTimeout,
         onLog: (log) => logs.set(slot, log),
       }),
-    settle: async (slot, since) => {
-      const waited = await waitUntil(
-        async () => {
-          if (isStarting(fs, slots[slot], managers[slot].startCommand)) return undefined;
-          const state = await managers[slot].state();
-          if (state.ok && state.value === 'busy') return undefined;
-          const view = observe(slot);
-          if (view.ok && view.value.state === 'running') return true;
-          // what it has running may be about to listen
-          if (state.ok && state.value === 'on') return undefined;
-          return wallClock() - since >= SETTLE_LEAST || wallClock() < since ? true : undefined;
-        },
-        { deadline: SETTLE_MOST },
-      );
-      // stopped, or starved: it may still come up, so nobody may say that it did not, but for who can call it off
-      if (waited.kind !== 'seen') {
-        const kept = await isKept(slot);
-        const halted = kept.ok && kept.value ? await halt(slot) : null;
-        if (halted?.ok === true) return observe(slot);
-        if (halted?.failure.reason === 'slot-foreign') return halted;
-        const address = spell(slots[slot].address);
-        return fail({ reason: 'start-timeout', slot, address, ms: SETTLE_MOST, log: '' });
-      }
-      return observe(slot);
-    },
+    settle: settling.settle,
     retire: (slot) => retireSocket(fs, slots[slot]),
     unretire: (slot) => restoreSocket(fs, slots[slot]),
     stop: async (slot, life, told, how) => {
@@ -237,7 +186,7 @@ function drive(
       const first = how === 'patient' ? patience(slot) : timeout;
       const stopped = await stopLife(fs, now, { slot, timeout, patience: first, told, people, ladder });
       if (!stopped.ok) return stopped;
-      const off = await quiet(slot);
+      const off = await settling.quiet(slot);
       if (!off.ok) return off;
       const swept = await sweepFiles(fs, slots[slot]);
       return swept.ok ? stopped : swept;
@@ -245,25 +194,7 @@ function drive(
     patience,
     grace: (slot) => fpm(slot)?.controlTimeout ?? 0,
     transition,
-    steady: async (slot) => {
-      // what the processes do not show yet, or not any more
-      const managed = async (): Promise<boolean> => {
-        const state = await managers[slot].state();
-        return state.ok && state.value === 'busy';
-      };
-      const waited = await waitUntil(
-        async () => {
-          const seen = transition(slot);
-          return (seen.ok && seen.value !== null) || (await managed()) ? undefined : true;
-        },
-        { deadline: patience(slot) + startTimeout },
-      );
-      const doing = waited.kind === 'seen' ? ok(null) : transition(slot);
-      if (!doing.ok) return doing;
-      const still = waited.kind === 'seen' ? null : (doing.value ?? ((await managed()) ? 'starting' : null));
-      const view = observe(slot);
-      return view.ok ? ok({ view: view.value, doing: still }) : view;
-    },
+    steady: settling.steady,
     able: (slot, verb) => (fpm(slot) === null ? unable(slot, verb) : ok(undefined)),
     test: (slot) => {
       const asked = fpm(slot);
@@ -284,8 +215,8 @@ function drive(
       return own === null ? unable(slot, 'reopen-logs') : reopenLogs(fs, own, life, config.stop.timeout);
     },
     sweep: (slot) => sweepFiles(fs, slots[slot]),
-    isKept,
-    halt,
+    isKept: settling.isKept,
+    halt: settling.halt,
     activity: (slot, life) => meters[slot].read(life, staffOf(fs, slots[slot], life)),
     log: async (slot) => {
       const log = logs.get(slot);

@@ -125,30 +125,52 @@ onHost('servers that do not hear TERM are killed, told so, and not started again
   expect(host.answering()).toBe('blue');
 });
 
-onHost('a server in another network namespace is left alone, and so is its socket', {}, async (host) => {
-  await startServers(host);
-  dropIn(host, 'shop-app@green', '[Service]\nPrivateNetwork=yes\n');
-  await host.load(NO_FINISH);
-  host.sh('systemctl start shop-app@green');
-  const socket = SOCKET.replace('{slot}', 'green');
-  const connects = `require('net').connect('${socket}').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`;
-  const lives = (): boolean => host.trySh(`node -e "${connects}"`).status === 0;
-  await host.until(lives);
-  for (const [words, reason] of [
-    [['pool', 'start', 'green', 'shop'], 'unit-disagrees'],
-    [['pool', 'stop', 'green', 'shop'], 'slot-foreign'],
-    [['pool', 'force-stop', 'green', 'shop'], 'slot-foreign'],
-    [['deploy', 'shop'], 'unit-disagrees'],
-  ] as const) {
-    const run = await host.swapPool(words);
-    expect(run, run.stdout + run.stderr).toMatchObject({ exit: 1, result: { failure: { reason } } });
-    expect([lives(), states(host)]).toEqual([true, ['active', 'active']]);
-  }
-  // nobody asks it: it can be stopped by hand, and then the slot is free
-  host.sh('systemctl stop shop-app@green && rm -r /etc/systemd/system/shop-app@green.service.d');
-  host.sh('systemctl daemon-reload');
-  expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'green' } });
-});
+onHost(
+  'a server of another network namespace, or that systemd listens for, keeps its socket',
+  {},
+  async (host) => {
+    await startServers(host);
+    dropIn(host, 'shop-app@green', '[Service]\nPrivateNetwork=yes\n');
+    await host.load(NO_FINISH);
+    host.sh('systemctl start shop-app@green');
+    const socket = SOCKET.replace('{slot}', 'green');
+    const connects = `require('net').connect('${socket}').on('connect', () => process.exit(0)).on('error', () => process.exit(1))`;
+    const lives = (): boolean => host.trySh(`node -e "${connects}"`).status === 0;
+    await host.until(lives);
+    for (const [words, reason] of [
+      [['pool', 'start', 'green', 'shop'], 'unit-disagrees'],
+      [['pool', 'stop', 'green', 'shop'], 'slot-foreign'],
+      [['pool', 'force-stop', 'green', 'shop'], 'slot-foreign'],
+      [['deploy', 'shop'], 'unit-disagrees'],
+    ] as const) {
+      const run = await host.swapPool(words);
+      expect(run, run.stdout + run.stderr).toMatchObject({ exit: 1, result: { failure: { reason } } });
+      expect([lives(), states(host)]).toEqual([true, ['active', 'active']]);
+    }
+    host.sh('systemctl stop shop-app@green && rm -r /etc/systemd/system/shop-app@green.service.d');
+
+    host.write(
+      '/etc/systemd/system/shop-app@.socket',
+      `[Socket]\nListenStream=${SOCKET.replace('{slot}', '%i')}\n`,
+    );
+    host.sh('systemctl daemon-reload && systemctl start shop-app@green.socket');
+    for (const words of [
+      ['pool', 'stop', 'green', 'shop'],
+      ['deploy', 'shop'],
+    ]) {
+      expect(await host.swapPool(words)).toMatchObject({
+        exit: 1,
+        result: {
+          failure: { reason: 'slot-foreign', message: expect.stringContaining('pid 1 ') as string },
+        },
+      });
+    }
+    expect(lives()).toBe(true);
+    // what it leaves behind is nobody's
+    host.sh('systemctl stop shop-app@green.socket shop-app@green.service');
+    expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'green' } });
+  },
+);
 
 describe('a unit that is started again and again', () => {
   /** php-fpm's own, under load. Green serves; blue's ends at once, as often as systemd starts it. */

@@ -166,7 +166,10 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`The ${failure.slot} slot's address ${failure.address} is held by ${
           failure.holder === null ? 'a process that cannot be seen' : suspectText(failure.holder)
         }, which is not its pool.`,
-        hint: say`End that process, or give the slot another address. To look: \`ss -lpn | grep -F ${socketWord(failure.address)}\`.`,
+        hint:
+          failure.holder?.pid === 1
+            ? 'systemd holds it for a unit (socket activation): stop the .socket unit, a slot needs a socket of its own.'
+            : say`End that process, or give the slot another address. To look: \`ss -lpn | grep -F ${socketWord(failure.address)}\`.`,
       };
     case 'slot-alive':
       return {
