@@ -6,8 +6,7 @@ import { SCRIPTS } from '../../src/demo/sandbox.js';
 import type { Run } from '../support/command.js';
 import { SHORT } from '../support/rig.js';
 import { onHost, type Host } from './host.js';
-import { readme } from '../support/readme.js';
-import { APPLICATION, startSite } from './site.js';
+import { APPLICATION, startSite, startUnits } from './site.js';
 
 const YAML = '/etc/swap-pool/shop.yaml';
 const UNIT = '/etc/systemd/system/shop-app@.service';
@@ -174,17 +173,8 @@ onHost(
 
 describe('a unit that is started again and again', () => {
   /** php-fpm's own, under load. Green serves; blue's ends at once, as often as systemd starts it. */
-  async function startUnits(host: Host): Promise<void> {
-    await startSite(host, 'symlink');
-    const fpm = host.sh('ls /usr/sbin/php-fpm*').split('\n')[0] ?? '';
-    const unit = '/etc/systemd/system/shop-fpm@.service';
-    host.write(unit, readme(unit).replace('/usr/sbin/php-fpm8.2', fpm));
-    host.sh('systemctl daemon-reload');
-    const more = ['pool:', '  manager: systemd', '  systemd: { unit: "shop-fpm@{slot}.service" }', ''];
-    host.write(
-      YAML,
-      host.read(YAML).replace(/^pool:\n/m, () => more.join('\n')),
-    );
+  async function startAll(host: Host): Promise<void> {
+    await startUnits(host, 'symlink');
     await host.load();
     // from now on what nginx runs is proven
     expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'green' } });
@@ -203,7 +193,7 @@ describe('a unit that is started again and again', () => {
   };
 
   onHost('is ended by stop, by force-stop and by a deploy that says why', {}, async (host) => {
-    await startUnits(host);
+    await startAll(host);
     for (const verb of ['stop', 'force-stop']) {
       await loops(host);
       const run = await host.swapPool(['pool', verb, 'blue', 'shop']);
@@ -225,7 +215,7 @@ describe('a unit that is started again and again', () => {
   });
 
   onHost('is ended by recover when the deploy that started it was killed', {}, async (host) => {
-    await startUnits(host);
+    await startAll(host);
     const deploy = host.spawn(['swap-pool', 'deploy', 'shop'], { json: true });
     await host.until(() => host.sh('systemctl show -P SubState shop-fpm@blue') === 'auto-restart');
     host.kill(deploy, 'SIGKILL');
