@@ -42,7 +42,10 @@ export function serversOf(
   // a socket that systemd keeps for a unit (socket activation) is nobody's of a slot: no stop would free it
   if (holds(fs, 1, inodes)) return ok({ kind: 'foreign', holder: suspect(fs, 1) });
   const near = family(fs, hints, inodes);
-  const all = near.length > 0 ? near : holders(fs, pids(fs), inodes);
+  const found = near.length > 0 ? near : holders(fs, pids(fs), inodes);
+  // one look for all that follows: what a server has just forked has the socket until it calls exec
+  const held = new Map(found.map((pid) => [pid, new Set(socketsOf(fs, pid)?.values())]));
+  const all = found.filter((pid) => listeners.some((inode) => held.get(pid)?.has(inode)));
   const [first] = all;
   if (first === undefined) {
     const hidden = pids(fs).find((pid) => identify(fs, pid) !== null && socketsOf(fs, pid) === null);
@@ -51,7 +54,7 @@ export function serversOf(
     return fail({ reason: 'unobservable', what: spell(slot.address), detail });
   }
   for (const inode of listeners) {
-    const own = all.filter((pid) => holds(fs, pid, new Set([inode])));
+    const own = all.filter((pid) => held.get(pid)?.has(inode));
     // of several listeners at one path all but the last are lives that nobody can reach any more
     const stray = slot.address.kind === 'unix' ? all.find((pid) => !own.includes(pid)) : undefined;
     const odd = stray ?? (own.some((pid) => isMarked(fs, slot, pid)) ? undefined : (own[0] ?? first));
