@@ -65,6 +65,11 @@ function putSite(host: Host, by: SwitchKind): void {
   const app = readme('/etc/swap-pool/shop.yaml').replace(/^switch: .*\n/m, '');
   const link = `switch: { by: symlink, link: ${LINK} }\n`;
   host.write('/etc/swap-pool/shop.yaml', by === 'symlink' ? app + link : app);
+  putProxy(host, by);
+}
+
+/** README's upstream, and a vhost that names it. */
+export function putProxy(host: Host, by: SwitchKind): void {
   host.write(
     '/etc/nginx/conf.d/shop-upstream.conf',
     by === 'symlink'

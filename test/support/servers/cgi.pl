@@ -4,7 +4,7 @@ use strict;
 use warnings;
 
 my %asked = map { split /=/, $_, 2 } split /&/, $ENV{QUERY_STRING} // '';
-my ($name) = ($ENV{SCRIPT_FILENAME} // '') =~ m{([^/]+)\.php$};
+my ($name) = ($ENV{SCRIPT_FILENAME} // '') =~ m{([^/]+)\.\w+$};
 read STDIN, my $body, $ENV{CONTENT_LENGTH} || 0;
 select undef, undef, undef, ($asked{ms} // 0) / 1000;
 my $id = $asked{id} // '';
