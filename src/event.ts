@@ -692,7 +692,13 @@ export type Observation =
   | { readonly reason: 'shutdown-timeout-unset'; readonly config: string }
   | { readonly reason: 'keep-conn-symlink'; readonly places: readonly Place[] }
   | { readonly reason: 'backup-balancer'; readonly balancer: string; readonly places: readonly Place[] }
-  | { readonly reason: 'reload-not-taken'; readonly files: readonly string[]; readonly log: string }
+  | {
+      readonly reason: 'reload-not-taken';
+      readonly files: readonly string[];
+      /** False: they changed about when nginx's workers were born, who may have read them. */
+      readonly surely: boolean;
+      readonly log: string;
+    }
   /** `mendable`: this nginx knows keepalive_min_timeout. */
   | {
       readonly reason: 'reload-hits-idle';

@@ -1,21 +1,38 @@
 /** nginx goes on with what it has when a reload fails, and nobody is told: the files then say what is not so. */
-import { younger } from '../nginx/running.js';
+import { surelyYounger, younger } from '../nginx/running.js';
 import { sameProcesses } from '../nginx/workers.js';
 import type { Check, NginxFacts } from './subject.js';
 
 export const reloadNotTaken: Check = ({ proxy, nginx }) => {
-  const files = proxy?.differing ?? (nginx === null ? [] : sinceBirth(nginx));
-  if (files.length === 0 || nginx === null) return [];
-  return [{ severity: 'error', observation: { reason: 'reload-not-taken', files, log: nginx.log() } }];
+  if (nginx === null) return [];
+  const reason = 'reload-not-taken';
+  const { surely, perhaps } = since(nginx);
+  if (surely.length > 0) {
+    // a survey compares with what a deploy has proven, too
+    const files = proxy?.differing ?? surely;
+    if (files.length === 0) return [];
+    return [{ severity: 'error', observation: { reason, files, surely: true, log: nginx.log() } }];
+  }
+  if (perhaps.length === 0) return [];
+  return [{ severity: 'advice', observation: { reason, files: perhaps, surely: false, log: '' } }];
 };
 
 /**
- * What changed since the workers were born, where a survey gets no further; nothing, where they were proven to run
- * these very files.
+ * What changed since the workers were born: nothing, where they were proven to run these very files. Where nobody has
+ * proven what they run, a file that changed about when they were born may have been read by them, and will have been if
+ * it was proven to run before: then they are of a reload since.
  */
-function sinceBirth({ tree, hash, workers, born, proofs }: NginxFacts): readonly string[] {
+function since({ tree, hash, workers, born, proofs }: NginxFacts): {
+  readonly surely: readonly string[];
+  readonly perhaps: readonly string[];
+} {
   const serving = workers?.serving ?? [];
-  if (serving.length === 0) return [];
-  const proven = proofs.some((proof) => proof.hash === hash && sameProcesses(proof.workers, serving));
-  return proven ? [] : younger(tree, Math.min(...serving.map(born)));
+  if (serving.length === 0) return { surely: [], perhaps: [] };
+  const oldest = Math.min(...serving.map(born));
+  const theirs = proofs.filter((proof) => sameProcesses(proof.workers, serving));
+  if (theirs.some((proof) => proof.hash === hash)) return { surely: [], perhaps: [] };
+  if (theirs.length > 0) return { surely: younger(tree, oldest), perhaps: [] };
+  const surely = surelyYounger(tree, oldest);
+  const isKnown = proofs.some((proof) => proof.hash === hash);
+  return { surely, perhaps: isKnown ? [] : younger(tree, oldest) };
 }

@@ -187,12 +187,11 @@ export function createRunning(options: RunningOptions): Running {
     }
     const born = oldest(serving);
     const differing = recorded ? [] : younger(reading.tree, born);
-    const surely = born + LATEST + SAFETY;
-    const young = recorded ? [] : younger(reading.tree, surely);
+    const young = recorded ? [] : surelyYounger(reading.tree, born);
     // These very bytes were proven to run: whoever reloaded since has read them again, unless they were others meanwhile.
     // A new owner or mode tells nothing of that, nor does another file moved there; a file that was written does.
     const proven = proofs.length > 0;
-    const written = proven ? younger(reading.tree, surely, 'written') : young;
+    const written = proven ? surelyYounger(reading.tree, born, 'written') : young;
     const unread = young.filter((path) => written.includes(path));
     const doubtful = (proven ? young : differing).filter((path) => !unread.includes(path));
     if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
@@ -348,6 +347,9 @@ export function younger(
 ): readonly string[] {
   return [...changes(tree, how)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
 }
+/** Those of them that changed after `started`, however much that is wrong by. */
+export const surelyYounger: typeof younger = (tree, started, how) =>
+  younger(tree, started + LATEST + SAFETY, how);
 const SAFETY = 2000;
 /** A start time is computed from a boot time in whole seconds: by so much it may be too early, ms. */
 const LATEST = 1000;

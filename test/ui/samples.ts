@@ -730,7 +730,7 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
   'shutdown-timeout-unset': { reason: 'shutdown-timeout-unset', config: '/etc/nginx/nginx.conf' },
   'keep-conn-symlink': { reason: 'keep-conn-symlink', places: [place] },
   'backup-balancer': { reason: 'backup-balancer', balancer: 'ip_hash', places: [place] },
-  'reload-not-taken': { reason: 'reload-not-taken', files: [place.file], log },
+  'reload-not-taken': { reason: 'reload-not-taken', files: [place.file], surely: true, log },
   'reload-hits-idle': { reason: 'reload-hits-idle', version: '1.22.1', mendable: false, places: [place] },
   'deploy-left-open': { reason: 'deploy-left-open', deploy: '000042-20261121T204301Z', step: 'drain' },
   'at-work': { reason: 'at-work', holder },
@@ -742,6 +742,12 @@ export const ALL_FINDINGS: readonly Finding[] = [
   ...Object.values(OBSERVATIONS).map(
     (observation) => ({ severity: 'error', app: 'shop', fixable: false, observation }) as const,
   ),
+  {
+    severity: 'advice',
+    app: 'shop',
+    fixable: false,
+    observation: { reason: 'reload-not-taken', files: [place.file], surely: false, log: '' },
+  },
   { severity: 'error', app: 'shop', fixable: false, failure: FAILURES['slot-foreign'] },
   { severity: 'warning', app: 'shop', fixable: true, warning: WARNINGS['socket-file-stale'] },
   { severity: 'advice', app: null, fixable: false, observation: OBSERVATIONS['shutdown-timeout-unset'] },

@@ -99,6 +99,12 @@ function observationMessage(seen: Observation, app: string | null): Message {
         places: seen.places,
       };
     case 'reload-not-taken':
+      if (!seen.surely) {
+        return {
+          message: `Nobody has proven that nginx runs what is on the disk: ${list(seen.files)} changed about when its workers were born.`,
+          hint: '`swap-pool nginx reload` proves it; so does the next deploy.',
+        };
+      }
       return {
         message: `nginx runs an older configuration than the one on disk: ${list(seen.files)} changed since its workers were born.`,
         hint: 'Somebody reloads it next: `nginx -t && nginx -s reload` now shows what comes of that; or take the change back.',
