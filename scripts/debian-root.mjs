@@ -1,6 +1,6 @@
 /**
  * A Debian for the tests to boot: `node scripts/debian-root.mjs` prints where its root lies, or, with
- * exit 77, why this machine cannot boot one.
+ * exit 77, why this machine cannot boot one. Of a root that is named it only says whether it starts here.
  *
  * It is the release that this machine runs, from the mirror that this machine's apt uses, made by
  * debootstrap once and kept (about 300 MB below $XDG_CACHE_HOME or /var/cache). Its name carries a
@@ -218,7 +218,7 @@ export function boot(folder, root, name, more) {
 }
 
 /** Whether a copy of the root starts in a container, and this machine's node in it; why not, or null. */
-export function trial(root) {
+function trial(root) {
   // named as the tests name theirs (test/host/machine.ts), who clear away what a killed run has left
   const folder = mkdtempSync(join(tmpdir(), `swap-pool-host-${process.pid}-${startTime()}-`));
   const name = folder.slice(folder.lastIndexOf('/') + 1);
@@ -251,7 +251,9 @@ function lastLine({ stdout, stderr, error }) {
 
 // run, not imported
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  const { root, why } = await debianRoot((line) => console.error(`debian-root: ${line}`));
-  console.log(root ?? why);
-  process.exitCode = root === undefined ? 77 : 0;
+  const [, , given] = process.argv;
+  const say = (line) => console.error(`debian-root: ${line}`);
+  const { root = given, why = null } = given === undefined ? await debianRoot(say) : { why: trial(given) };
+  console.log(why ?? root);
+  process.exitCode = why === null ? 0 : 77;
 }

@@ -59,9 +59,9 @@ describe('.ci/run', () => {
     [77, 'no mounts here\n', 'host     SKIPPED no mounts here\n'],
     [77, 'one line\nnot root\n', 'host     SKIPPED not root\n'],
     [124, '', 'host     SKIPPED no Debian root within 400 s\n'],
-    [0, '/var/cache/root\n', 'tell debian 0\ntests host 600 --project host\n'],
+    [0, '/var/cache/root\n', 'tell debian 0\ntests host 900 --project host\n'],
     // a fault of the script's own is none of the machine's: the tests say what is wrong
-    [1, '', 'tell debian 1\ntests host 600 --project host\n'],
+    [1, '', 'tell debian 1\ntests host 900 --project host\n'],
   ])('says of %i and %j what becomes of the tests', (status, why, said) => {
     expect(part(status, why)).toBe(said);
   });
