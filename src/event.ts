@@ -232,6 +232,8 @@ export type Failure =
       /** The one that was asked for, and that the file does not have. */
       readonly asked?: string;
       readonly sections: readonly string[];
+      /** It is an option of the command that says which, not the app's file. */
+      readonly option?: true;
     }
   | {
       readonly reason: 'slots-share';
@@ -526,7 +528,13 @@ export type Failure =
       /** Old proxy workers that could still come to it. */
       readonly retiring: number;
     }
-  | { readonly reason: 'old-pool-named'; readonly address: string }
+  /** `places`: where the proxy's files name it, or may; `unread`: files that it has not read as they are. */
+  | {
+      readonly reason: 'old-pool-named';
+      readonly address: string;
+      readonly places: readonly Place[];
+      readonly unread: readonly string[];
+    }
   | { readonly reason: 'unhealthy'; readonly errors: number; readonly warnings: number }
   /** What was to be told is all that the command is for, and standard output did not take it. */
   | { readonly reason: 'output-lost'; readonly code: string }
@@ -616,6 +624,8 @@ export type Warning =
   /** Standard output did not take all that was told; what was done is done. */
   | { readonly reason: 'output-lost'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }
+  /** Places that will go on naming it, or may, when the site has been edited. */
+  | { readonly reason: 'old-pool-named'; readonly address: string; readonly places: readonly Place[] }
   | { readonly reason: 'site-names-others'; readonly places: readonly Place[] };
 
 export type WarningReason = Warning['reason'];

@@ -55,13 +55,10 @@ async function wait(
     const seen = await survey(app, 'start', null);
     if (!seen.ok) return refusal('init', seen.failure);
     const { differing, older } = seen.value.proxy;
-    // what nginx runs now may name the old pool still
-    if (differing.length > 0) {
-      return refusal('init', { reason: 'old-pool-named', address: sources.from });
-    }
     const ended = await awaitOld({
       sources,
       root: session.surroundings.uid === 0,
+      unread: differing,
       timeout: drain.timeout,
       signal: interruption.signal,
       retiring: async () => {

@@ -3,7 +3,7 @@
  * nothing is read here but the folder's listing, and a name that was given is only
  * compared with it, so that no name leads anywhere else.
  */
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { type Failed, type Failure, type Problem, type Result, fail, ok } from '../event.js';
 import { list } from '../system/files.js';
 
@@ -63,7 +63,12 @@ export function selectApps(choice: Choice): Result<readonly AppFile[]> {
 
 /** The file of an app that is yet to be written; `usage` for a name that no app may have. */
 export function newApp({ folder, name, file }: Choice): Result<AppFile> {
-  if (file !== undefined) return byFile(file, name);
+  if (file !== undefined) {
+    const own = byFile(file, name);
+    if (!own.ok || own.value.file === join(resolve(folder), basename(own.value.file))) return own;
+    const detail = `what init writes (units, cron, logrotate) looks for apps in ${folder}, not for ${own.value.file}: give the app's name without -c, or call it with SWAP_POOL_CONFIG_DIR=${dirname(own.value.file)}`;
+    return fail({ reason: 'usage', detail });
+  }
   if (name === undefined) return fail({ reason: 'usage', detail: 'init needs the name of the app' });
   if (APP.test(name) && name.length <= LONGEST)
     return ok({ app: name, file: join(resolve(folder), `${name}${ENDING}`) });

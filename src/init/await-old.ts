@@ -4,8 +4,9 @@ import type { InitReport, NextStep, Result } from '../event.js';
 import { loadTree } from '../nginx/config-tree.js';
 import { spell } from '../pool/slots.js';
 import { procfs } from '../system/proc.js';
-import { findNginx, isNamed, readPool } from './host.js';
+import { findNginx, readPool } from './host.js';
 import type { Sources } from './host.js';
+import { placesNaming } from './namings.js';
 import { awaitOldPool, findOldPool } from './old-pool.js';
 import type { OldPool } from './old-pool.js';
 import { shellWord } from './words.js';
@@ -13,6 +14,8 @@ import { shellWord } from './words.js';
 export interface AwaitOld {
   readonly sources: Sources & { readonly from: string };
   readonly root: boolean;
+  /** Files that the running proxy has not read as they are: what it runs may name the old pool still. */
+  readonly unread: readonly string[];
   /** How many of the proxy's workers may still send requests to it: of those that do not run its files. */
   readonly retiring: () => Promise<number | null>;
   /** ms */
@@ -20,9 +23,9 @@ export interface AwaitOld {
   readonly signal: AbortSignal;
 }
 
-/** Fails with `old-pool-named` while nginx's files name it, and with `old-pool-busy`. Stops nothing. */
+/** Fails with `old-pool-named` while nginx's files name it or may do so, and with `old-pool-busy`. Stops nothing. */
 export async function awaitOld(options: AwaitOld): Promise<Result<InitReport>> {
-  const { sources, root, retiring, timeout, signal } = options;
+  const { sources, root, unread, retiring, timeout, signal } = options;
   const fs = procfs();
   const pool = readPool(fs, sources);
   if (!pool.ok) return pool;
@@ -32,7 +35,10 @@ export async function awaitOld(options: AwaitOld): Promise<Result<InitReport>> {
   if (!nginx.ok) return nginx;
   const tree = loadTree(nginx.value);
   if (!tree.ok) return tree;
-  if (await isNamed(tree.value, address)) return fail({ reason: 'old-pool-named', address: spell(address) });
+  const places = await placesNaming(tree.value, address);
+  if (places.length + unread.length > 0) {
+    return fail({ reason: 'old-pool-named', address: spell(address), places, unread });
+  }
   const idle = await awaitOldPool({ fs, address, retiring, timeout, signal });
   if (!idle.ok) return idle;
   const old = findOldPool(fs, address);

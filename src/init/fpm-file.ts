@@ -68,6 +68,15 @@ export function setting(key: string, value: string): string {
   return `${key} = ${bare ? value : `"${value.replaceAll('"', '\\"')}"`}`;
 }
 
+/** A time of FPM's in seconds: a number with s, m, h or d, or bare (fpm_conf_set_time). Null: it is none. */
+export function seconds(time: string): number | null {
+  const [, number, unit = 's'] = /^(\d+)([smhd]?)$/.exec(time) ?? [];
+  if (number === undefined) return null;
+  return Number(number) * (UNITS[unit] ?? 1);
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
 const BOM = /^\u00ef\u00bb\u00bf/;
 
 function unquote(raw: string): string {

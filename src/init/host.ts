@@ -2,10 +2,9 @@
 import { dirname, resolve } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Place, Result, Warning } from '../event.js';
-import { loadTree, mainValue, resolverFor } from '../nginx/config-tree.js';
+import { loadTree, mainValue } from '../nginx/config-tree.js';
 import { createFinder } from '../nginx/master.js';
 import type { Nginx } from '../nginx/master.js';
-import { findReferences } from '../nginx/references.js';
 import { toUtf8 } from '../nginx/spelling.js';
 import { walk } from '../nginx/tree.js';
 import type { ConfigFile, Tree } from '../nginx/tree.js';
@@ -13,7 +12,7 @@ import { findBinary } from '../pool/binary.js';
 import { mostAtWork } from '../pool/peak.js';
 import { spell } from '../pool/slots.js';
 import { run } from '../system/exec.js';
-import { exists, readBytes, realPath } from '../system/files.js';
+import { exists, factsThroughLinks, readBytes, realPath } from '../system/files.js';
 import { procfs } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { canonicalPath } from '../system/sockets.js';
@@ -21,6 +20,7 @@ import type { Address } from '../system/sockets.js';
 import { adopt, poolsOf } from './adopt.js';
 import type { Adopted } from './adopt.js';
 import { lastOf, parseFpmFile } from './fpm-file.js';
+import { namersOf, placesNaming } from './namings.js';
 import { findOldPool } from './old-pool.js';
 import type { OldPool } from './old-pool.js';
 import { passesOf } from './site.js';
@@ -42,11 +42,19 @@ export interface Site {
   readonly passes: readonly Pass[];
 }
 
+/** Who may read the old pool's file. */
+export interface Readers {
+  readonly mode: number;
+  readonly gid: number;
+}
+
 export interface Host {
   readonly nginx: Nginx;
   readonly tree: Tree;
   readonly proxyUser: string;
   readonly adopted: Adopted | null;
+  /** Null without an old pool. */
+  readonly readers: Readers | null;
   /** Where the old pool listens; null: none was named, or its file does not tell. */
   readonly address: Address | null;
   readonly old: OldPool | null;
@@ -87,6 +95,7 @@ export async function lookAtHost(app: string, sources: Sources, root: boolean): 
     tree: tree.value,
     proxyUser,
     adopted,
+    readers: pool.value.readers,
     address,
     old,
     site: site.value?.site ?? null,
@@ -112,6 +121,7 @@ export function findNginx(fs: Procfs, { nginxConfig }: Sources, root: boolean): 
 interface Pool {
   readonly file: ReturnType<typeof parseFpmFile> | null;
   readonly master: ReturnType<typeof parseFpmFile> | null;
+  readonly readers: Readers | null;
   readonly address: Address | null;
   /** Its status page; null: it has none. */
   readonly status: { readonly path: string; readonly address: Address | null } | null;
@@ -120,9 +130,11 @@ interface Pool {
 
 /** The old pool's file and what runs of it. Fails with `file-unreadable`, `pool-section-unclear`, `pool-file-unclear`. */
 export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
-  if (from === undefined) return ok({ file: null, master: null, address: null, status: null, old: null });
+  if (from === undefined)
+    return ok({ file: null, master: null, readers: null, address: null, status: null, old: null });
   const path = resolve(from);
   const bytes = readBytes(path);
+  const there = factsThroughLinks(path);
   if (!bytes.ok) return fail({ reason: 'file-unreadable', path, code: bytes.code });
   const file = parseFpmFile(bytes.value);
   const [line] = file.unclear;
@@ -134,7 +146,15 @@ export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
     });
   }
   const own = adopt(file, null, { section, workers: null, proxyUser: '' });
-  if (own === null) return fail({ reason: 'pool-section-unclear', file: path, sections: poolsOf(file) });
+  if (own === null) {
+    return fail({
+      reason: 'pool-section-unclear',
+      file: path,
+      ...(section === undefined ? {} : { asked: section }),
+      sections: poolsOf(file),
+      option: true,
+    });
+  }
   const prefix = prefixIn(own.settings, own.section);
   const address = own.listen === null ? null : toAddress(own.listen, prefix);
   if (address === null) {
@@ -153,7 +173,7 @@ export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
     statusPath === null
       ? null
       : { path: statusPath, address: statusListen === null ? null : toAddress(statusListen, prefix) };
-  return ok({ file, master, address, status, old });
+  return ok({ file, master, readers: there.ok ? there.value : null, address, status, old });
 }
 
 /**
@@ -223,7 +243,7 @@ async function readSite(
   const variables = all.filter(({ value }) => value.includes('$'));
   const fixed = all.filter((pass) => !variables.includes(pass) && pass.value !== app);
   const managed = all.filter(({ value }) => value === app);
-  const isOld = address === null ? null : await namersOf(tree, address);
+  const isOld = address === null ? null : (await namersOf(tree, address)).names;
   const values = new Set(fixed.map(({ value }) => value));
   if (isOld === null && values.size > 1) {
     return unclear(
@@ -241,9 +261,15 @@ async function readSite(
   }
   const passes = all.filter((pass) => moved.includes(pass) || managed.includes(pass));
   const places = (of: readonly Pass[]): readonly Place[] => of.map(({ place }) => place);
+  const still = address === null ? [] : await placesNaming(tree, address);
+  const told = new Set([...moved, ...variables].map(({ place }) => spot(place)));
+  const left = still.filter((place) => !told.has(spot(place)));
   return ok({
     site: { file, passes },
     warnings: [
+      ...(address === null || left.length === 0
+        ? []
+        : [{ reason: 'old-pool-named', address: spell(address), places: left } as const]),
       ...(others.length === 0 ? [] : [{ reason: 'site-names-others', places: places(others) } as const]),
       ...(variables.length === 0
         ? []
@@ -252,26 +278,7 @@ async function readSite(
   });
 }
 
-/** Whether a pass asks the pool at an address: itself, or by the name of an upstream that does. */
-async function namersOf(tree: Tree, address: Address): Promise<(file: ConfigFile, pass: Pass) => boolean> {
-  const nobody: Address = { kind: 'unix', path: '/nonexistent/swap-pool' };
-  const addresses = { blue: address, green: nobody };
-  const resolver = await resolverFor(tree, addresses);
-  const found = findReferences(tree, { addresses, only: [], resolve: resolver });
-  const references = found.ok ? found.value.references : [];
-  const upstreams = new Set(
-    references.flatMap(({ upstream }) => upstream?.args[0]?.value.toLowerCase() ?? []),
-  );
-  return (file, { directive, value }) =>
-    upstreams.has(value.toLowerCase()) ||
-    references.some((each) => each.file === file && each.token.offset === directive.args[0]?.offset);
-}
-
-/** Whether nginx's files send requests to an address at all. */
-export async function isNamed(tree: Tree, address: Address): Promise<boolean> {
-  const isOld = await namersOf(tree, address);
-  return tree.files.some((file) => passesOf(file.directives, file.path).some((pass) => isOld(file, pass)));
-}
+const spot = ({ file, line }: Place): string => `${file}:${String(line)}`;
 
 /**
  * Where the upstream goes: a file of ours that is there already, else a new one in a folder whose *.conf files

@@ -2,7 +2,7 @@
  * `init`: from what the host has to the files of an app. Looks, renders, shows, asks, has every file judged,
  * and writes all or none. Nothing is started, stopped or reloaded.
  */
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { tmpdir } from 'node:os';
 import { fail, ok } from '../event.js';
 import type { Emit, InitFile, InitReport, NextStep, Result } from '../event.js';
@@ -55,6 +55,8 @@ export interface InitEnd {
 
 const LOCK_WAIT = 30_000;
 const TEST_TIMEOUT = 30_000;
+/** chown(2): no other group. */
+const KEPT = -1;
 
 /** `agreed`: that so many files, which were shown, are to be written. */
 export async function init(
@@ -67,7 +69,7 @@ export async function init(
   const where = places(caller.env, caller.uid);
   const unsafe = root ? untrustedPart(dirname(options.file), 0) : null;
   if (unsafe !== null) return fail({ reason: 'unsafe-path', ...unsafe });
-  const plan = await look(options, where, root);
+  const plan = await look(options, where, caller);
   if (!plan.ok) return plan;
   for (const warning of plan.value.host.warnings) emit({ type: 'warning', warning });
   emit({ type: 'files', files: plan.value.shown });
@@ -101,7 +103,12 @@ interface Plan {
   readonly report: InitReport;
 }
 
-async function look(options: InitOptions, where: Places, root: boolean): Promise<Result<Plan>> {
+async function look(
+  options: InitOptions,
+  where: Places,
+  { env, uid }: Pick<Caller, 'env' | 'uid'>,
+): Promise<Result<Plan>> {
+  const root = uid === 0;
   const found = await lookAtHost(options.app, options, root);
   if (!found.ok) return found;
   const host = found.value;
@@ -109,7 +116,11 @@ async function look(options: InitOptions, where: Places, root: boolean): Promise
   if (!upstream.ok) return upstream;
   const manager: Manager = options.manager ?? (host.systemd ? 'systemd' : 'direct');
   const wishes: Wishes = { ...options, manager };
-  const wanted = wantedFiles(wishes, host, { places: where, upstream: upstream.value }, options.self);
+  const moved = movedPlaces(env);
+  const command =
+    moved.length === 0 ? options.self.command : ['/usr/bin/env', ...moved, ...options.self.command];
+  const self = { ...options.self, command };
+  const wanted = wantedFiles(wishes, host, { places: where, upstream: upstream.value }, self);
   if (!wanted.ok) return wanted;
 
   const shown: InitFile[] = [];
@@ -117,13 +128,18 @@ async function look(options: InitOptions, where: Places, root: boolean): Promise
   const writes: Write[] = [];
   const nginxFiles = new Map<string, Uint8Array>();
   const strangers: string[] = [];
-  for (const { path: named, bytes, mode, judge: by } of wanted.value) {
+  for (const { path: named, bytes, mode: readable, group, judge: by } of wanted.value) {
     const path = realOf(named);
     const there = readBytes(path);
     if (!there.ok && there.code !== 'ENOENT' && there.code !== 'ENOTDIR') {
       return fail({ reason: 'file-unreadable', path, code: there.code });
     }
     const before = there.ok ? there.value : null;
+    if (before !== null && isShared(path) && binary(before).includes('managed by swap-pool')) {
+      const theirs = [...binary(before).matchAll(MOVED)].map(([word]) => word);
+      const ours = [...binary(bytes).matchAll(MOVED)].map(([word]) => word);
+      if (theirs.join(' ') !== ours.join(' ')) return otherPlaces(path, theirs);
+    }
     const action = actionFor(before, bytes, options.force && !(by === 'nginx' && isSameForm(before, bytes)));
     if (action === null) {
       strangers.push(path);
@@ -133,7 +149,10 @@ async function look(options: InitOptions, where: Places, root: boolean): Promise
     const after = stays && before !== null ? before : bytes;
     shown.push({ file: path, action, diff: stays ? '' : diff(before ?? new Uint8Array(), after, path) });
     planned.push({ path, bytes: after, judge: by });
-    if (!stays) writes.push({ path, before, after, mode });
+    // who is not root cannot give a file to another group
+    const closed = !root && group !== undefined && (readable & 0o004) === 0;
+    const mode = closed ? readable & 0o700 : readable;
+    if (!stays) writes.push({ path, before, after, mode, group: root || group === undefined ? group : KEPT });
     if (by === 'nginx' && !stays) nginxFiles.set(path, after);
   }
   if (strangers.length > 0) return fail({ reason: 'file-exists', files: strangers });
@@ -151,10 +170,31 @@ async function look(options: InitOptions, where: Places, root: boolean): Promise
   const report: InitReport = {
     files: shown.map(({ file, action }) => ({ file, action })),
     backup,
-    next: nextSteps(options, host, manager),
+    next: nextSteps(options, host, manager, moved),
   };
   return ok({ host, shown, planned, writes, nginxFiles, report });
 }
+
+/**
+ * What the caller's environment says of swap-pool's folders, for those who have no such environment: units, cron,
+ * logrotate, a shell of tomorrow.
+ */
+const movedPlaces = (env: NodeJS.ProcessEnv): readonly string[] =>
+  ['SWAP_POOL_CONFIG_DIR', 'SWAP_POOL_STATE_DIR', 'SWAP_POOL_RUN_DIR'].flatMap((name) => {
+    const value = env[name];
+    return value === undefined ? [] : [`${name}=${resolve(value)}`];
+  });
+
+const MOVED = /SWAP_POOL_\w+_DIR=[^"'\n]*?(?=["' \n])/g;
+
+/** A unit that serves every app, and so can look in one place only. */
+const isShared = (path: string): boolean => /\/swap-pool(?:-flip)?@\.service$/.test(path);
+
+const otherPlaces = (path: string, theirs: readonly string[]): Result<never> =>
+  fail({
+    reason: 'usage',
+    detail: `${path} serves every app, and ${theirs.length === 0 ? 'looks in the usual folders' : `has ${theirs.join(' ')}`}: call init with the same environment`,
+  });
 
 /** Null: somebody else's file stands there. */
 function actionFor(before: Buffer | null, bytes: Uint8Array, force: boolean): InitFile['action'] | null {
@@ -217,7 +257,12 @@ function ordered(writes: readonly Write[], yaml: string): readonly Write[] {
 }
 
 /** In this order nothing is cut. */
-function nextSteps(options: InitOptions, host: Host, manager: Manager): readonly NextStep[] {
+function nextSteps(
+  options: InitOptions,
+  host: Host,
+  manager: Manager,
+  moved: readonly string[],
+): readonly NextStep[] {
   const { app } = options;
   const units = hasUnits(host, manager);
   const words = (...all: readonly string[]): string => all.map(shellWord).join(' ');
@@ -232,7 +277,7 @@ function nextSteps(options: InitOptions, host: Host, manager: Manager): readonly
     ...(options.site === undefined
       ? [{ why: 'include', command: `fastcgi_pass ${app}; fastcgi_next_upstream error;` } as const]
       : []),
-    { why: 'start', command: words('swap-pool', 'start', app) },
+    { why: 'start', command: words(...moved, 'swap-pool', 'start', app) },
     ...(units
       ? [
           {
@@ -247,6 +292,7 @@ function nextSteps(options: InitOptions, host: Host, manager: Manager): readonly
           {
             why: 'old-pool',
             command: words(
+              ...moved,
               'swap-pool',
               'init',
               app,

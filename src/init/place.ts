@@ -22,6 +22,8 @@ export interface Write {
   readonly before: Uint8Array | null;
   readonly after: Uint8Array;
   readonly mode: number;
+  /** Whose it is beside its owner, who makes it. Set: it may hold secrets, and nobody but `mode` and this group reads it. */
+  readonly group?: number | undefined;
 }
 
 export interface Placed {
@@ -59,8 +61,8 @@ export function place(writes: readonly Write[], backup: string | null): Result<P
     if (!folder.ok) return giveUp(write, folder.code);
     const file =
       write.before === null
-        ? prepareCreate(write.path, write.after, write.mode)
-        : prepareReplace(write.path, write.after);
+        ? prepareCreate(write.path, write.after, write.mode, write.group)
+        : prepareReplace(write.path, write.after, write.group === undefined ? undefined : write.mode);
     if (!file.ok) return giveUp(write, file.code);
     prepared.push({ write, file: file.value });
   }

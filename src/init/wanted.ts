@@ -5,7 +5,7 @@ import type { InitJudge, Result } from '../event.js';
 import { bytesOf, fromUtf8, toUtf8 } from '../nginx/spelling.js';
 import { readText } from '../system/files.js';
 import type { Places } from '../system/places.js';
-import { setting } from './fpm-file.js';
+import { seconds, setting } from './fpm-file.js';
 import type { Host } from './host.js';
 import { render } from './render.js';
 import { cronWord, quoted, shellWord, unitWord, yamlWord } from './words.js';
@@ -28,6 +28,8 @@ export interface Wanted {
   readonly path: string;
   readonly bytes: Uint8Array;
   readonly mode: number;
+  /** Set: it holds the user's settings, perhaps secrets, and is this group's as theirs is. */
+  readonly group?: number;
   readonly judge: InitJudge | null;
 }
 
@@ -49,7 +51,8 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
   const config = fpmConfigOf(wishes);
   const name = app.replaceAll('.', '_'); // cron passes over a name with a dot
   const command = (quote: (word: string) => string): string => self.command.map(quote).join(' ');
-  const [timeout, seconds] = ['30s', '15'];
+  // FPM ends its workers itself after this time, by a second signal: whoever stops it waits for longer
+  const control = seconds(controlTimeoutOf(host)) ?? 10;
   const found: Wanted[] = [];
   const failures: Result<never>[] = [];
   const put = (
@@ -59,14 +62,18 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
     judge: InitJudge | null = null,
     mode = 0o644,
     encode = fromUtf8,
+    group?: number,
   ): void => {
     const encoded = Object.entries({ app, ...values }).map(([key, value]) => [key, encode(value)] as const);
     const rendered = fill(self.templates, template, Object.fromEntries(encoded));
-    if (rendered.ok) found.push({ path, bytes: bytesOf(rendered.value), mode, judge });
+    const own = group === undefined ? {} : { group };
+    if (rendered.ok) found.push({ path, bytes: bytesOf(rendered.value), mode, ...own, judge });
     else failures.push(rendered);
   };
 
-  put('fpm.conf', config, fpmValues(wishes, host, run), 'php-fpm', 0o644, (text) => text);
+  // what only some could read before, a password in `env`, say, nobody else reads now; but only root writes to it
+  const { mode, gid } = host.readers ?? { mode: 0o644, gid: undefined };
+  put('fpm.conf', config, fpmValues(wishes, host, run), 'php-fpm', mode & 0o644, (text) => text, gid);
   put('tmpfiles.conf', join(etc, 'tmpfiles.d', `swap-pool-${app}.conf`), { run });
   const logs = [join(host.logFolder, `${app}-*.fpm.log`), ...logsOf(host)];
   put('logrotate', join(etc, 'logrotate.d', `swap-pool-${name}`), {
@@ -74,7 +81,11 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
     swap_pool: command(shellWord),
   });
   if (manager === 'systemd') {
-    const values = { binary: unitWord(host.binary), config: unitWord(config), stop_timeout: timeout };
+    const values = {
+      binary: unitWord(host.binary),
+      config: unitWord(config),
+      stop_timeout: `${String(control + 20)}s`,
+    };
     put('fpm@.service', join(etc, 'systemd/system', `${app}-fpm@.service`), values, 'systemd-analyze');
   }
   if (manager === 'init') {
@@ -84,7 +95,7 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
         binary: shellWord(host.binary),
         config: shellWord(config),
         run: shellWord(run),
-        stop_seconds: seconds,
+        stop_seconds: String(control + 5),
       };
       put('fpm.init', join(etc, 'init.d', `${app}-fpm-${slot}`), values, 'sh', 0o755);
     }
@@ -114,6 +125,8 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
   put('app.yaml', file, yamlValues(wishes, host, rooms.places), 'config');
   return failures[0] ?? ok(found);
 }
+
+const controlTimeoutOf = ({ adopted }: Pick<Host, 'adopted'>): string => adopted?.controlTimeout ?? '10s';
 
 /** FPM's own file: beside the app's YAML. */
 const fpmConfigOf = ({ app, file }: Pick<Wishes, 'app' | 'file'>): string =>
@@ -155,7 +168,7 @@ function fpmValues(
   return {
     run,
     log: fromUtf8(logFolder),
-    control_timeout: adopted?.controlTimeout ?? '10s',
+    control_timeout: controlTimeoutOf({ adopted }),
     global_more: (adopted?.global ?? []).join('\n'),
     section: adopted?.section ?? app,
     settings: (adopted?.settings ?? fresh).join('\n'),

@@ -197,14 +197,15 @@ export interface Prepared {
 /**
  * Prepares to replace a file's content: owner and mode are kept, and a path that is a
  * link stays a link (its target is replaced). Nothing is visible before commit().
+ * `most`: the bits of its mode that stay.
  */
-export function prepareReplace(path: string, content: Uint8Array): Io<Prepared> {
+export function prepareReplace(path: string, content: Uint8Array, most = 0o7777): Io<Prepared> {
   return io(() => {
     const target = fse.realpathSync(path);
     const before = fse.statSync(target);
     const temporary = writeBeside(target, content, (fd) => {
       fse.fchownSync(fd, before.uid, before.gid);
-      fse.fchmodSync(fd, before.mode & 0o7777);
+      fse.fchmodSync(fd, before.mode & most);
     });
     return {
       commit: () =>
@@ -240,10 +241,11 @@ function writeBeside(path: string, content: Uint8Array, dress: (fd: number) => v
   return temporary;
 }
 
-/** The same for a file that is yet to be: commit() fails with EEXIST when something stands there by then. */
-export function prepareCreate(path: string, content: Uint8Array, mode: number): Io<Prepared> {
+/** The same for a file that is yet to be: commit() fails with EEXIST when something stands there by then. `group`: its gid. */
+export function prepareCreate(path: string, content: Uint8Array, mode: number, group?: number): Io<Prepared> {
   return io(() => {
     const temporary = writeBeside(path, content, (fd) => {
+      if (group !== undefined) fse.fchownSync(fd, -1, group);
       fse.fchmodSync(fd, mode);
     });
     return {

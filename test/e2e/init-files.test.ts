@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -129,6 +130,72 @@ describe('init', () => {
     ]);
     expect(readFileSync(at('apps/shop.fpm.conf'), 'utf8')).not.toContain('1G');
     expect(readFileSync(join(reportOf(forced).backup ?? '', at('apps/shop.fpm.conf')), 'utf8')).toBe(mine);
+  });
+
+  it('shows no secret of the pool to anybody who could not read it before', async () => {
+    put('pool.d/www.conf', `${POOL()}env[DB_PASSWORD] = "hunter2"\n`, 0o640);
+    chownSync(at('pool.d/www.conf'), 0, 33);
+    const readers = (path: string): readonly number[] => [statSync(path).mode & 0o777, statSync(path).gid];
+    const done = await init(['--yes']);
+    expect(done, done.stderr).toMatchObject({ exit: 0 });
+    expect(readers(at('apps/shop.fpm.conf'))).toEqual([0o640, 33]);
+    chmodSync(at('apps/shop.fpm.conf'), 0o644);
+    chmodSync(at('pool.d/www.conf'), 0o600);
+    put('apps/shop.fpm.conf', `${readFileSync(at('apps/shop.fpm.conf'), 'utf8')}; mine\n`);
+    const forced = await init(['--yes', '--force']);
+    expect(forced, forced.stderr).toMatchObject({ exit: 0 });
+    const holding = [...everything()]
+      .filter(([, content]) => content.includes('hunter2'))
+      .map(([path]) => path);
+    expect(holding.length).toBe(3);
+    for (const path of holding.filter((each) => each !== 'pool.d/www.conf'))
+      expect(readers(at(path))[0], path).toBe(0o600);
+  });
+
+  it('leads everybody to the folders of its own environment, and refuses a file that nobody would find', async () => {
+    const done = await init(['--yes']);
+    const words = ['CONFIG', 'STATE', 'RUN'].map(
+      (name) => `SWAP_POOL_${name}_DIR=${at({ CONFIG: 'apps', STATE: 'state', RUN: 'run' }[name] ?? '')}`,
+    );
+    const env = `/usr/bin/env ${words.join(' ')} `;
+    const written = reportOf(done).files.map(({ file }) => file);
+    const callers = written.filter((path) => /\.(?:cjs|js) /.test(readFileSync(path, 'utf8')));
+    expect(callers.length).toBeGreaterThan(2);
+    for (const path of callers) expect(readFileSync(path, 'utf8'), path).toContain(env);
+    for (const { why, command } of reportOf(done).next.filter(({ why }) =>
+      ['start', 'old-pool'].includes(why),
+    ))
+      expect(command, why).toMatch(new RegExp(`^${words.join(' ')} swap-pool `));
+    expect(readFileSync(at('etc/logrotate.d/swap-pool-shop'), 'utf8')).toContain(env);
+
+    const before = everything();
+    const elsewhere = await run(['-c', at('elsewhere/shop.yaml'), ...STOCK(), '--yes']);
+    expect([elsewhere.exit, reason(elsewhere)]).toEqual([2, 'usage']);
+    expect(elsewhere.stderr).toContain(`SWAP_POOL_CONFIG_DIR=${at('elsewhere')}`);
+    expect(everything()).toEqual(before);
+    expect(await run(['-c', at('apps/shop.yaml'), ...STOCK(), '--yes'])).toMatchObject({ exit: 0 });
+  });
+
+  it('does not leave an app to units that look elsewhere', async () => {
+    const args = ['--manager', 'systemd', '--yes'];
+    expect(await init(args)).toMatchObject({ exit: 0 });
+    const other = await init([...args, '--force'], { env: { SWAP_POOL_STATE_DIR: at('other') } });
+    expect([other.exit, reason(other)]).toEqual([2, 'usage']);
+  });
+
+  it('says that a reload has to wait for the start, and where the old pool stays named', async () => {
+    put('nginx/snippet.conf', `\nfastcgi_pass unix:${at('run/old.sock')};\n`);
+    put('nginx/conf.d/map.conf', `map $host $pool { default unix:${at('run/old.sock')}; }\n`);
+    put(
+      'nginx/sites-available/shop',
+      SITE().replace('server {', 'server {\n location /a { include snippet.conf; }'),
+    );
+    const done = await init(['--yes'], { json: false });
+    expect(done.exit, done.stderr).toBe(0);
+    expect(done.stdout).toContain('Do not reload nginx before `swap-pool start shop`');
+    expect(done.stderr).toContain(`${at('nginx/snippet.conf')}:2`);
+    expect(done.stderr).toContain(`${at('nginx/conf.d/map.conf')}:1`);
+    expect(done.stderr).not.toContain(at('nginx/sites-enabled/shop'));
   });
 
   it('does not even with --force exchange the slots that a deploy has exchanged', async () => {

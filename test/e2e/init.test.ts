@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { NextStep, SwitchKind } from '../../src/event.js';
@@ -27,8 +28,8 @@ describe('the move of a live site', () => {
         expect(next.map(({ why }) => why)).toEqual(['start', 'old-pool']);
         expect(await follow(next[0]?.command ?? '')).toBe(0);
         expect(await rig.answering()).toBe('blue');
-        const [, ...words] = (next[1]?.command ?? '').split(' ');
-        const waited = await rig.run(words);
+        const [, words = ''] = /swap-pool (.*)$/.exec(next[1]?.command ?? '') ?? [];
+        const waited = await rig.run(words.split(' '));
         expect(waited, waited.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
         const old = masterPid();
         expect(nextOf(waited)).toEqual([{ why: 'stop-old', command: `kill -QUIT ${old}` }]);
@@ -98,10 +99,58 @@ describe('the move of a live site', () => {
     });
   });
 
+  it('rotates logs without a word while one slot is stopped, and starts at boot, for callers without its environment', async () => {
+    await withStock({}, async ({ rig, init, follow }) => {
+      const done = await init(['--yes', '--manager', 'direct']);
+      expect(done, done.stderr).toMatchObject({ exit: 0 });
+      expect(await follow(nextOf(done)[0]?.command ?? '')).toBe(0);
+      const script =
+        /postrotate\n([^]*)endscript/.exec(rig.read('etc', 'logrotate.d', 'swap-pool-demo'))?.[1] ?? '';
+      const env = { PATH: '/usr/bin:/bin' };
+      expect(spawnSync('/bin/sh', ['-c', script], { env, encoding: 'utf8' })).toMatchObject({
+        status: 0,
+        stdout: '',
+        stderr: '',
+      });
+      // what goes wrong is told
+      const config = rig.sandbox.path('config', 'demo.yaml');
+      const text = readFileSync(config, 'utf8');
+      writeFileSync(config, `${text}no_such_key: 1\n`);
+      const { stderr } = spawnSync('/bin/sh', ['-c', script], { env, encoding: 'utf8' });
+      writeFileSync(config, text);
+      expect(stderr).toContain('no_such_key');
+      const boot = rig.sandbox.path('etc', 'init.d', 'swap-pool-demo');
+      if (existsSync(boot))
+        expect(spawnSync(boot, ['status'], { env, encoding: 'utf8' })).toMatchObject({ status: 0 });
+    });
+  });
+
+  it('does not call an old pool idle to which a variable may lead, and names the place', async () => {
+    await withStock({}, async ({ rig, init, follow, site }) => {
+      const socket = rig.sandbox.path('run', 'old.sock');
+      const text = readFileSync(site, 'utf8');
+      writeFileSync(site, `map $host $oldpool { default unix:${socket}; }\n${text}`);
+      const done = await init(['--yes', '--manager', 'direct']);
+      expect(await follow(nextOf(done)[0]?.command ?? '')).toBe(0);
+      const [, words = ''] = /swap-pool (.*)$/.exec(nextOf(done)[1]?.command ?? '') ?? [];
+      const named = await rig.run(words.split(' '));
+      expect(named).toMatchObject({
+        exit: 1,
+        events: [
+          {
+            type: 'failure',
+            failure: { reason: 'old-pool-named', places: [{ file: site, line: 1 }], unread: [] },
+          },
+          { type: 'result' },
+        ],
+      });
+    });
+  });
+
   it('tells how one of several pools is taken away, and does not call an old pool idle that nginx names', async () => {
     const other =
       '[other]\nuser = www-data\nlisten = {folder}/run/other.sock\npm = static\npm.max_children = 1\n';
-    await withStock({ otherPools: other }, async ({ rig, init, pool, masterPid }) => {
+    await withStock({ otherPools: other }, async ({ rig, init, pool, site, masterPid }) => {
       await init(['--yes', '--manager', 'direct']);
       const args = [
         'init',
@@ -114,7 +163,16 @@ describe('the move of a live site', () => {
       ];
       expect(await rig.run(args)).toMatchObject({
         exit: 1,
-        result: { failure: { reason: 'old-pool-named' } },
+        events: [
+          {
+            failure: {
+              reason: 'old-pool-named',
+              places: [],
+              unread: expect.arrayContaining([site]) as unknown,
+            },
+          },
+          { type: 'result' },
+        ],
       });
       expect(await rig.run(['start', 'demo'])).toMatchObject({ exit: 0 });
       expect(nextOf(await rig.run(args))).toEqual([

@@ -95,7 +95,7 @@ export async function withStock(options: StockOptions, act: (stock: Stock) => Pr
       init: (args = []) =>
         rig.run(['init', 'demo', '--from', pool, '--site', site, ...where, ...args], { env }),
       follow: async (command) => {
-        const [first, ...words] = command.split(' ');
+        const [first, ...words] = command.replace(/^(?:SWAP_POOL_\w+=\S+ )+/, '').split(' ');
         if (first === 'swap-pool') return (await rig.run(words, { env })).exit;
         execFileSync('/bin/sh', ['-c', command]);
         return 0;

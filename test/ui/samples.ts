@@ -85,7 +85,12 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     working: 1,
     retiring: 1,
   },
-  'old-pool-named': { reason: 'old-pool-named', address: 'unix:/run/php/php8.2-fpm.sock' },
+  'old-pool-named': {
+    reason: 'old-pool-named',
+    address: 'unix:/run/php/php8.2-fpm.sock',
+    places: [place],
+    unread: [],
+  },
   'state-of-another-config': {
     reason: 'state-of-another-config',
     folder: '/var/lib/swap-pool/shop',
@@ -328,6 +333,8 @@ export const ALL_FAILURES: readonly Failure[] = [
   { reason: 'app-unknown', app: 'shop', known: [] },
   { ...FAILURES['pool-section-unclear'], sections: [] },
   { ...FAILURES['pool-section-unclear'], asked: 'shop' },
+  { ...FAILURES['pool-section-unclear'], option: true },
+  { ...FAILURES['old-pool-named'], places: [], unread: ['/etc/nginx/nginx.conf'] },
   { ...FAILURES.locked, lock: 'nginx', holder: null },
   { ...FAILURES.locked, lock: 'slot' },
   ...['EPERM', 'ENOSPC', 'EROFS', 'ENOENT', 'EWHATEVER'].map((code) => ({
@@ -444,6 +451,11 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'name-given-back': { reason: 'name-given-back', slot: 'blue' },
   'revert-unfinished': { reason: 'revert-unfinished', slot: 'green', cause: FAILURES['drain-timeout'] },
   'old-pool-not-running': { reason: 'old-pool-not-running', address: 'unix:/run/php/php8.2-fpm.sock' },
+  'old-pool-named': {
+    reason: 'old-pool-named',
+    address: 'unix:/run/php/php8.2-fpm.sock',
+    places: [place],
+  },
   'site-names-others': { reason: 'site-names-others', places: [place] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
   'output-lost': { reason: 'output-lost', code: 'ENOSPC' },

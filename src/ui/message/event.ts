@@ -8,6 +8,7 @@ import type {
   ActName,
   CommandResult,
   Event,
+  InitReport,
   NextStep,
   NginxVerb,
   Notice,
@@ -70,7 +71,7 @@ export function resultLine(result: CommandResult, app: string | null = null): st
     case 'done':
       if (result.init !== undefined) {
         return result.init.files.length > 0
-          ? 'Written. Nothing runs otherwise yet.'
+          ? initLine(result.init, app)
           : 'The old pool serves nobody any more.';
       }
       if (to === null) return result.command === 'recover' ? 'Nothing is left open.' : 'Done.';
@@ -189,6 +190,21 @@ function poolLine(result: CommandResult, app: string | null): string | null {
   }
 }
 
+function initLine({ files, next }: InitReport, app: string | null): string {
+  const lines = ['Written. Nothing runs otherwise yet.'];
+  if (files.some(({ action }) => action === 'edit') && next.some(({ why }) => why === 'start')) {
+    lines.push(
+      `Do not reload nginx before ${run('start', app)}, which does it: until then nobody listens where its files lead, and the site would answer 502.`,
+    );
+  }
+  if (files.some(({ file, action }) => file.endsWith('-fpm@.service') && action !== 'keep')) {
+    lines.push(
+      "To the application, /usr, /boot and /etc are read-only from then on (the units' ProtectSystem=full).",
+    );
+  }
+  return lines.join(' ');
+}
+
 const POOL_DONE = {
   start: 'runs',
   stop: 'is stopped',
@@ -210,7 +226,8 @@ const NEXT = {
   flip: 'from now on a change of the configuration is deployed',
   'old-pool': 'waits until the old pool provably serves nobody',
   'stop-old': 'only then: the old pool was the only one of its php-fpm',
-  'drop-old': 'only then; at a quiet time, for the other pools of that php-fpm are reloaded with it',
+  'drop-old':
+    'only then; at a quiet time: the other pools of that php-fpm are reloaded with it, which cuts their requests where its process_control_timeout is 0, the default',
 } as const;
 
 const RECEIVER = {

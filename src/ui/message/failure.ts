@@ -92,7 +92,10 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
               failure.asked === undefined
                 ? say`${failure.file} has ${failure.sections.length} pool sections (${list(failure.sections)}), and it is not said which one is meant.`
                 : say`${failure.file} has no pool section [${failure.asked}]; it has ${list(failure.sections)}.`,
-            hint: 'Name one of them in `pool.section`.',
+            hint:
+              failure.option === true
+                ? 'Name one of them: `--section NAME`.'
+                : 'Name one of them in `pool.section`.',
           };
     case 'slots-share':
       return {
@@ -626,10 +629,17 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: 'It goes on serving; run the same command again later.',
       };
     case 'old-pool-named':
-      return {
-        message: say`nginx still sends requests to the old pool at ${failure.address}.`,
-        hint: `${run('start', app)} brings up the new one and lets nginx follow its files.`,
-      };
+      return failure.places.length === 0
+        ? {
+            message: say`nginx has not read its files as they are now, and may still send requests to the old pool at ${failure.address}: ${list(failure.unread)}.`,
+            hint: `${run('start', app)} brings up the new one and lets nginx follow; where the new one serves already, \`swap-pool nginx reload\` does.`,
+          }
+        : {
+            message: say`nginx's files still send requests to the old pool at ${failure.address}, or may, in ${count(failure.places.length, 'place')}.`,
+            hint: say`Let each place name the upstream of the new pool, ${app ?? 'APP'}, or take it away; then \`swap-pool nginx reload\`, and the same command again. A variable whose values cannot be told stops this command: where you know that none is the old pool, end the old one by hand.`,
+            details: failure.places.map(at),
+            places: failure.places,
+          };
     case 'unhealthy': {
       const { errors, warnings } = failure;
       const parts = [

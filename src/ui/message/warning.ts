@@ -238,6 +238,12 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`Nobody listens at ${warning.address}, so how many workers the old pool needs is not known.`,
         hint: 'See that `pm.start_servers` of the new one is near its peak.',
       };
+    case 'old-pool-named':
+      return {
+        message: say`The old pool at ${warning.address} stays named, or may be: ${list(warning.places.map(at))}.`,
+        hint: 'What is named there is not edited: let it name the new upstream, too, or the old pool is never free to go.',
+        places: warning.places,
+      };
     case 'site-names-others':
       return {
         message: say`The site sends requests to other pools as well: ${list(warning.places.map(at))}.`,
