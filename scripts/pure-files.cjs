@@ -7,7 +7,7 @@ module.exports = [
   'src/glob.ts',
   'src/deploy/state.ts',
   'src/fastcgi/record.ts',
-  ...'address backup bystanders edit exchange generations lexer lua parser references settings sites spelling title tree uses'
+  ...'address backup bystanders edit exchange generations lexer listens lua parser references settings sites spelling title tree uses'
     .split(' ')
     .map((name) => `src/nginx/${name}.ts`),
   ...'adopt fpm-file render site words'.split(' ').map((name) => `src/init/${name}.ts`),

@@ -60,8 +60,10 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = result.exit;
     if (interruption.terminalLost) blankStandardStreams();
   };
-  const command = (name: CommandName, description: string, run: Run) =>
-    program
+  const names: CommandName[] = [];
+  const command = (name: CommandName, description: string, run: Run) => {
+    names.push(name);
+    return program
       .command(name)
       .description(description)
       .action(async (...given: unknown[]) => {
@@ -72,6 +74,7 @@ async function main(argv: readonly string[]): Promise<void> {
         const tells = TELLING.has(name) || options['dryRun'] === true || options['print'] === true;
         await conclude(name, (session) => run(session, app, options, words), tells);
       });
+  };
   const duration = (text: string): number => {
     const parsed = parseDuration(text);
     if (!parsed.ok) throw new InvalidArgumentError(`It ${parsed.what}: ${parsed.fix}`);
@@ -153,12 +156,17 @@ async function main(argv: readonly string[]): Promise<void> {
     .option('--yes', 'write without asking')
     .option('--force', 'replace what is there, and keep a backup')
     .option('--await-old', 'after the move: wait until the pool of --from serves nobody');
-  command('nginx', "the proxy's control script: the nginx that the apps name", (session, verb, options) =>
-    session.withProxy(async (proxy) => {
-      const { nginx } = await import('./commands/nginx.js');
-      const wanted = NGINX_VERBS.find((one) => one === verb) ?? 'status';
-      return nginx(session, proxy, { verb: wanted, yes: options['yes'] === true });
-    }),
+  command(
+    'nginx',
+    "the proxy's control script: the nginx that the apps name",
+    async (session, word, options) => {
+      const { nginx, refused } = await import('./commands/nginx.js');
+      const verb = NGINX_VERBS.find((one) => one === word) ?? 'status';
+      return session.withProxy(
+        (proxy) => nginx(session, proxy, { verb, yes: options['yes'] === true }),
+        (failure) => refused(verb, failure),
+      );
+    },
   )
     .addArgument(new Argument('<verb>').choices(NGINX_VERBS))
     .option('-y, --yes', 'do not ask');
@@ -200,9 +208,11 @@ async function main(argv: readonly string[]): Promise<void> {
     if (error.exitCode === 0) return;
     const detail =
       error.code === 'commander.help' ? 'no command given' : error.message.replace(/^error: /, '');
-    await conclude(null, async () => {
+    // commander has found the command before what is wrong with its words
+    const name = names.find((one) => one === program.args[0]) ?? null;
+    await conclude(name, async () => {
       const { refusal } = await import('./commands/outcome.js');
-      return refusal(null, { reason: 'usage', detail });
+      return refusal(name, { reason: 'usage', detail });
     });
   }
 }

@@ -22,7 +22,7 @@ import { now, timestamp } from './system/clock.js';
 import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
 import { exists } from './system/files.js';
-import { places, proxyProof, proxyUpgrade } from './system/places.js';
+import { anyUpgrade, places, proxyProof, proxyUpgrade } from './system/places.js';
 import { identify, procfs, startedAt } from './system/proc.js';
 
 /** What the process was given: everything that is not the app's. */
@@ -142,7 +142,9 @@ export async function openApp(
     lockHolder: () => locks.holder(config.app),
     endUpgrade: async () => {
       const key = await proxy.lockKey();
-      if (!key.ok || !exists(proxyUpgrade(where.locks, key.value))) return ok('none');
+      // which nginx is meant cannot be told: neither can it whether an upgrade of it is pending, if one is
+      if (!key.ok) return anyUpgrade(where.locks) ? key : ok('none');
+      if (!exists(proxyUpgrade(where.locks, key.value))) return ok('none');
       const control = await controlOf([config], surroundings);
       const lock = await locks.takeProxy(key.value, config.nginx.reloadTimeout);
       if (!lock.ok) return lock;

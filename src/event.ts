@@ -842,7 +842,8 @@ export type Notice =
   | { readonly kind: 'nginx-tested'; readonly program: string }
   | { readonly kind: 'nginx-waits'; readonly holders: readonly Holder[] }
   | { readonly kind: 'nginx-master'; readonly pid: number; readonly workers: number }
-  | { readonly kind: 'nginx-answers'; readonly address: string; readonly pid: number }
+  /** `more`: at so many other addresses as well. */
+  | { readonly kind: 'nginx-answers'; readonly address: string; readonly pid: number; readonly more: number }
   | { readonly kind: 'nginx-goes-back'; readonly to: number }
   | { readonly kind: 'upgrade-found'; readonly old: number };
 
@@ -938,11 +939,12 @@ export interface NginxStatus extends ProxyStatus {
 
 /**
  * Where an upgrade of the binary failed. `start`: no new master came up; `workers`: it has too few; `listeners`:
- * they do not wait on every socket of the old one; `died`: it ended; `retire`: the old workers went on taking requests; `answers`: no
- * new worker took a connection; `leave`: the old workers did not end; `quit`: the old master did not.
+ * they do not wait on every socket of the old one; `died`: it ended; `crashed`: workers of it did not live on; `retire`: the old workers
+ * went on taking requests; `answers`: no new worker took a connection; `leave`: the old workers did not end; `quit`: the
+ * old master did not.
  */
 export type UpgradeStage =
-  'start' | 'workers' | 'listeners' | 'died' | 'retire' | 'answers' | 'leave' | 'quit';
+  'start' | 'workers' | 'listeners' | 'died' | 'crashed' | 'retire' | 'answers' | 'leave' | 'quit';
 
 export interface HistoryEntry {
   readonly deploy: string;

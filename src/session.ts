@@ -50,8 +50,14 @@ export interface Session {
     run: (app: App) => Promise<CommandResult>,
     how?: Opening,
   ): Promise<CommandResult>;
-  /** Runs with the one proxy that the apps name, as far as these can be read; no pool is asked. */
-  withProxy(run: (proxy: Proxy) => Promise<CommandResult>): Promise<CommandResult>;
+  /**
+   * Runs with the one proxy that the apps name, as far as these can be read; no pool is asked. `refused`: how it ends
+   * where that cannot be told.
+   */
+  withProxy(
+    run: (proxy: Proxy) => Promise<CommandResult>,
+    refused: (failure: Failure) => CommandResult,
+  ): Promise<CommandResult>;
   /**
    * Asks, at a terminal: `declined` without a yes, `answer-needed` where there is nobody to ask. `about`: whose
    * question it is, where the command has several apps.
@@ -155,9 +161,9 @@ export async function hold(
         }
         return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
       }),
-    withProxy: async (act) => {
+    withProxy: async (act, refused) => {
       const found = selectEach({ folder, name: undefined, file });
-      if (!found.ok) return refusal(name, found.failure);
+      if (!found.ok) return refused(found.failure);
       const { apps, misnamed } = found.value;
       const leaveOut = (about: string | null, cause: Failure): void => {
         say({ type: 'warning', warning: { reason: 'app-left-out', cause } }, about);
@@ -165,7 +171,7 @@ export async function hold(
       if (misnamed !== null) leaveOut(null, misnamed);
       const { openProxy } = await import('./context.js');
       const proxy = await openProxy(apps, surroundings, leaveOut);
-      return proxy.ok ? act(proxy.value) : refusal(name, proxy.failure);
+      return proxy.ok ? act(proxy.value) : refused(proxy.failure);
     },
     confirm: async (question, about) => {
       if (given.json || !process.stdin.isTTY || !process.stderr.isTTY)

@@ -32,12 +32,18 @@ export async function nginx(
   }
 }
 
+/** How a verb ends where it cannot be told which nginx is meant. */
+export const refused = (verb: NginxVerb, failure: Failure): CommandResult =>
+  verb === 'status' ? unknown(failure) : failed(verb, failure);
+
 /** LSB's codes: 0 running, 1 dead with its pidfile, 3 stopped, 4 unknown. */
 async function status({ control }: Proxy): Promise<CommandResult> {
   const seen = await control.status();
-  if (!seen.ok) return { command: 'nginx', verb: 'status', exit: 4, failure: seen.failure };
+  if (!seen.ok) return unknown(seen.failure);
   return { command: 'nginx', verb: 'status', exit: LSB[seen.value.state], nginx: seen.value };
 }
+
+const unknown = (failure: Failure): CommandResult => ({ command: 'nginx', verb: 'status', exit: 4, failure });
 
 const LSB: Readonly<Record<NginxStatus['state'], ExitCode>> = { running: 0, dead: 1, stopped: 3 };
 

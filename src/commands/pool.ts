@@ -83,7 +83,7 @@ function read(word: string, slot: string): Result<{ readonly verb: PoolVerb; rea
   const verbs: readonly PoolVerb[] = [...(Object.keys(VERBS) as (keyof typeof VERBS)[]), 'status'];
   const verb = verbs.find((each) => each === name);
   if (verb === undefined) {
-    const detail = `there is no pool ${JSON.stringify(word)}; the verbs are ${verbs.join(', ')}`;
+    const detail = `pool has no verb ${JSON.stringify(word)}; it has ${verbs.join(', ')}`;
     return fail({ reason: 'usage', detail });
   }
   const named = SLOTS.find((each) => each === slot);

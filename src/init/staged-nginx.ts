@@ -49,7 +49,7 @@ export async function testPlanned(
     return fail({ reason: 'config-unwritable', file: copy.path, code: written.code });
   }
   try {
-    const argv = testCommand({ binary: nginx.binary, arguments: withConfig(nginx.arguments, main) }, '-t');
+    const argv = testCommand({ image: nginx.image, arguments: withConfig(nginx.arguments, main) }, '-t');
     const ran = await run(argv, { cwd: nginx.cwd, timeout });
     if (ran.status === 0) return ok(undefined);
     let output = [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');

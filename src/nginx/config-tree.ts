@@ -160,9 +160,9 @@ export async function testAndCompare(nginx: Nginx, tree: Tree, timeout: number):
 
 /** argv of a test, with the words the master was started with. */
 export const testCommand = (
-  { binary, arguments: words }: Pick<Nginx, 'binary' | 'arguments'>,
+  { image, arguments: words }: Pick<Nginx, 'image' | 'arguments'>,
   how: '-t' | '-T',
-): readonly string[] => [binary, ...words, how];
+): readonly string[] => [image, ...words, how];
 
 const outputOf = (ran: { stderr: string; failure: string | null }): string =>
   [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');

@@ -13,6 +13,7 @@ import { isSameFile, readText } from '../system/files.js';
 import {
   commandName,
   executable,
+  executableLink,
   identify,
   inNestedPidNamespace,
   inOurNamespace,
@@ -45,6 +46,11 @@ export interface NginxKeys {
 /** One nginx: how it was started, or would be, and its master if it runs. */
 export interface Nginx {
   readonly binary: string;
+  /**
+   * What to run in order to ask it: `binary`, or, where that is another file by now (a package's upgrade, half done
+   * perhaps) than the one that the master runs, the kernel's link to the latter.
+   */
+  readonly image: string;
   /** Its argv[0], absolute: what a binary upgrade would run. */
   readonly program: string;
   /** argv without the program. */
@@ -106,7 +112,7 @@ export function createFinder({ fs, keys, root, timeout }: FinderOptions): Finder
         if (ours) failures.push({ reason: 'unsafe-path', ...candidate.untrusted });
         continue;
       }
-      const nginx = await toNginx(candidate, candidate.invocation, compiledOf);
+      const nginx = await toNginx(fs, candidate, candidate.invocation, compiledOf, root);
       if (!nginx.ok) failures.push(nginx.failure);
       else if (keys.config === undefined || samePath(nginx.value.config, keys.config))
         found.push(nginx.value);
@@ -170,6 +176,7 @@ export function createFinder({ fs, keys, root, timeout }: FinderOptions): Finder
     if (!config.ok) return config;
     return ok({
       binary: binary.value,
+      image: binary.value,
       program: binary.value,
       arguments: words,
       options,
@@ -309,9 +316,11 @@ function invocationOf(
 }
 
 async function toNginx(
+  fs: Procfs,
   { id, binary: seen, cwd }: Candidate,
   invocation: Invocation,
   compiledOf: (binary: string) => Promise<Result<Compiled>>,
+  root: boolean,
 ): Promise<Result<Nginx>> {
   const options = readOptions(invocation.arguments);
   if (options === null) {
@@ -322,11 +331,13 @@ async function toNginx(
   }
   const binary = seen === null ? programOf(invocation) : ok(seen);
   if (!binary.ok) return binary;
-  const compiled = (): Promise<Result<Compiled>> => compiledOf(binary.value);
+  const image = imageOf(fs, id, binary.value, root);
+  const compiled = (): Promise<Result<Compiled>> => compiledOf(image);
   const config = await configOf(options, cwd, compiled);
   if (!config.ok) return config;
   return ok({
     binary: binary.value,
+    image,
     program: resolve(cwd, invocation.program),
     arguments: invocation.arguments,
     options,
@@ -336,6 +347,14 @@ async function toNginx(
     upgrading: false,
     compiled,
   });
+}
+
+/** Not what another user runs, where we are root: whose file the link leads to nobody can tell by a path. */
+function imageOf(fs: Procfs, id: ProcessId, binary: string, root: boolean): string {
+  const running = executableLink(fs, id.pid);
+  // the same, or not to be seen
+  if (isSameFile(running, binary) || executable(fs, id.pid) === null) return binary;
+  return root && !isRoots(fs, id.pid) ? binary : running;
 }
 
 /** The program by its title: for an unprivileged look at a master that is another user's. */

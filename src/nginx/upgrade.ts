@@ -25,13 +25,15 @@ import type { Listener } from '../system/endpoints.js';
 import { argv, isAlive, signalProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { untrustedPart } from '../system/trust.js';
-import { errorLogOf, mainValue, pidfileOf, testCommand } from './config-tree.js';
+import { errorLogOf, loadTree, mainValue, pidfileOf, testCommand } from './config-tree.js';
 import { createWaitingVoice, holdersOf, listenersOf, orphansOn } from './holders.js';
+import { mannersOf } from './listens.js';
 import { pidIn } from './master.js';
 import { heirsOf } from './masters.js';
 import { ANY_SIGNAL, SLEEPS, failureOf, logSince, logSize, look } from './reload.js';
 import type { Reading, Running } from './running.js';
-import { awaitTaker, createReadiness } from './upgrade-proof.js';
+import { addressesOf, createReadiness, spelled, tryAddresses } from './upgrade-proof.js';
+import type { Tried } from './upgrade-proof.js';
 import type { BegunUpgrade, UpgradeRecord } from './upgrade-record.js';
 import { readWorkers } from './workers.js';
 
@@ -58,8 +60,16 @@ interface Upgrade {
   readonly least: { readonly old: number; readonly new: number };
   readonly pidfile: string;
   readonly record: UpgradeRecord;
+  /** How nginx is spoken to at its addresses. */
+  readonly manners: ReturnType<typeof mannersOf>;
   /** What the error log says since the upgrade began. */
   readonly log: () => string;
+}
+
+/** A new master, and the workers that it came with: who has lost one of them is not to be trusted with the rest. */
+interface Young {
+  readonly id: ProcessId;
+  readonly crew: readonly ProcessId[];
 }
 
 export interface Upgrader {
@@ -93,7 +103,9 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     const came = await arrival(own);
     if (!came.ok) return back(own, { winched: false }, came.failure);
     const young = came.value;
-    tell({ kind: 'nginx-master', pid: young.pid, workers: readWorkers(fs, young).serving.length });
+    tell({ kind: 'nginx-master', pid: young.id.pid, workers: young.crew.length });
+    const tried = await rehearse(own, young);
+    if (!tried.ok) return back(own, { winched: false }, tried.failure);
     if (interruption.requested !== null)
       return back(own, { winched: false }, interrupted(interruption.requested));
     const noted = note(own, 'leave');
@@ -118,7 +130,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     if (untrusted !== null) return fail({ reason: 'unsafe-path', ...untrusted });
     const pending = await running.refuseUpgrade(reading);
     if (!pending.ok) return pending;
-    const command = testCommand({ ...nginx, binary: program }, '-t');
+    const command = testCommand({ ...nginx, image: program }, '-t');
     const ran = await run(command, { cwd: nginx.cwd, timeout: timeouts.reload });
     if (ran.status !== 0) {
       const output = [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');
@@ -149,17 +161,18 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       },
       pidfile: pidfile.value,
       record: tools.record(key.value),
+      manners: mannersOf(tree),
       log: () => (errorLog === null ? '' : serious(logSince(errorLog, logged, -1))),
     });
   }
 
   /** Waits for the new master: its workers up, on all of the old one's sockets, the two pidfiles right. */
-  async function arrival(own: Upgrade): Promise<Result<ProcessId>> {
+  async function arrival(own: Upgrade): Promise<Result<Young>> {
     const { old, pidfile } = own;
     let at: UpgradeStage = 'start';
     let sleeps = 0;
     let young: { readonly id: ProcessId; readonly judge: () => UpgradeStage | null } | null = null;
-    const waited = await waitUntil<Result<ProcessId>>(
+    const waited = await waitUntil<Result<Young>>(
       () => {
         if (!isAlive(fs, old)) return fail({ reason: 'nginx-gone', pid: old.pid });
         const { masters, unborn } = heirsOf(fs, old);
@@ -175,7 +188,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
           const lacks = young.judge();
           at = lacks ?? 'start';
           const named = pidIn(pidfile) === id.pid && pidIn(`${pidfile}.oldbin`) === old.pid;
-          return lacks === null && named ? ok(id) : undefined;
+          return lacks === null && named ? ok(crewOf(id)) : undefined;
         }
         // none: so it is until the old master has answered USR2, and again when the new one has failed and it has seen that
         if (unborn || look(fs, old, ANY_SIGNAL) !== 'idle' || exists(`${pidfile}.oldbin`)) sleeps = 0;
@@ -191,9 +204,9 @@ export function createUpgrader(tools: ControlTools): Upgrader {
   }
 
   /** From WINCH to the end: the new workers alone serve, and are seen to. */
-  async function handOver(own: Upgrade, young: ProcessId): Promise<Result<void>> {
+  async function handOver(own: Upgrade, young: Young): Promise<Result<void>> {
     const { old, listeners } = own;
-    const ready = createReadiness(fs, young, { listeners, least: own.least.new });
+    const ready = createReadiness(fs, young.id, { listeners, least: own.least.new });
     send(old, 'SIGWINCH', 'old-nginx');
     const retired = await watch(own, young, 'retire', timeouts.reload, () => {
       const { serving, untitled } = readWorkers(fs, old);
@@ -228,24 +241,59 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     return ok(undefined);
   }
 
-  async function prove(own: Upgrade, young: ProcessId): Promise<Result<void>> {
-    const { listeners } = own;
-    // UDP alone: there is nobody to connect to
-    if (listeners.length === 0) return ok(undefined);
-    const taken = await awaitTaker(fs, young, { listeners, timeout: timeouts.reload, signal });
-    if (taken === null) {
-      return signal.aborted
-        ? fail(interrupted(interruption.requested))
-        : failed(own, 'answers', timeouts.reload);
+  /**
+   * Before the old workers are told to go: while both sides take requests a few of our own are sent, until one has come
+   * to a new worker at every address, or chance did not will it. What such a worker dies of, half of the site is spared.
+   */
+  async function rehearse(own: Upgrade, young: Young): Promise<Result<void>> {
+    let left = addressesOf(own.listeners);
+    for (let round = 0; round < REHEARSALS && left.length > 0 && !signal.aborted; round += 1) {
+      const tried = await tryAddresses(fs, young.id, left, {
+        ...own,
+        beside: own.old,
+        patience: BRIEFLY,
+        signal,
+      });
+      if (tried.died.length > 0 || hasLost(own, young)) return failed(own, 'crashed', 0);
+      left = tried.passed;
     }
-    tell({ kind: 'nginx-answers', ...taken });
     return ok(undefined);
   }
+
+  /** A request of ours at every address that can be reached, taken by a new worker that lives on. */
+  async function prove(own: Upgrade, young: Young): Promise<Result<void>> {
+    // UDP alone: there is nobody to connect to
+    const all = addressesOf(own.listeners);
+    if (all.length === 0) return ok(undefined);
+    const waited = await waitUntil<Result<Tried>>(
+      async () => {
+        const tried = await tryAddresses(fs, young.id, all, { ...own, signal });
+        if (tried.died.length > 0 || hasLost(own, young)) return failed(own, 'crashed', 0);
+        return tried.taken.length > 0 && tried.silent.length === 0 ? ok(tried) : undefined;
+      },
+      { deadline: timeouts.reload, signal },
+    );
+    if (waited.kind === 'aborted') return fail(interrupted(interruption.requested));
+    if (waited.kind === 'deadline') return failed(own, 'answers', timeouts.reload);
+    if (!waited.value.ok) return waited.value;
+    const [first, ...others] = waited.value.value.taken;
+    if (first !== undefined) {
+      tell({ kind: 'nginx-answers', address: spelled(first.address), pid: first.pid, more: others.length });
+    }
+    return ok(undefined);
+  }
+
+  const crewOf = (id: ProcessId): Young => ({ id, crew: readWorkers(fs, id).serving });
+
+  /** Whether a new worker is gone. The master starts another at once, and says of the first that a signal ended it. */
+  const hasLost = ({ log }: Upgrade, { id, crew }: Young): boolean =>
+    crew.some((worker) => !isAlive(fs, worker)) ||
+    new RegExp(`\\] ${String(id.pid)}#.* worker process \\d+ exited on signal`).test(log());
 
   /** Waits for `done` while both masters live. */
   async function watch(
     own: Upgrade,
-    young: ProcessId,
+    { id, crew }: Young,
     at: UpgradeStage,
     deadline: number,
     done: () => boolean,
@@ -253,7 +301,8 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     const waited = await waitUntil<Result<void>>(
       () => {
         if (!isAlive(fs, own.old)) return fail({ reason: 'nginx-gone', pid: own.old.pid });
-        if (!isAlive(fs, young)) return failed(own, 'died', 0);
+        if (!isAlive(fs, id)) return failed(own, 'died', 0);
+        if (crew.some((worker) => !isAlive(fs, worker))) return failed(own, 'crashed', 0);
         return done() ? ok(undefined) : undefined;
       },
       { deadline, signal },
@@ -298,7 +347,8 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     );
     if (restored.kind !== 'seen') return stranded(`${pidfile} does not name the nginx that runs`, cause);
     record.remove();
-    return fail(cause);
+    // of a worker's death the master has told by now
+    return fail(cause.reason === 'upgrade-failed' ? { ...cause, log: own.log() } : cause);
   }
 
   /** Lets a new master go, with the workers it has, and those whose master died. */
@@ -365,6 +415,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     const holder = isAlive(fs, old) ? old : master;
     const listeners = holder === null ? [] : listenersOf(fs, holder);
     if (listeners === null) return unseen(holder ?? old);
+    const tree = loadTree(found.value);
     const own: Upgrade = {
       program: begun.program,
       old,
@@ -372,6 +423,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       least: { old: begun.workers, new: 1 },
       pidfile: begun.pidfile,
       record,
+      manners: mannersOf(tree.ok ? tree.value : null),
       log: () => '',
     };
     if (!isAlive(fs, old)) {
@@ -386,7 +438,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     const [young] = heirsOf(fs, old).masters;
     const onward = young !== undefined && (begun.stage === 'leave' || begun.stage === 'end');
     if (onward) {
-      const over = await handOver(own, young);
+      const over = await handOver(own, crewOf(young));
       if (over.ok) return ok('finished');
       if (over.failure.reason === 'stranded') return over;
       return undone(await back(own, { winched: true }, over.failure));
@@ -434,6 +486,11 @@ export function createUpgrader(tools: ControlTools): Upgrader {
 
   return { upgrade, recover };
 }
+
+/** So many times over is enough for chance: an idle host's kernel wakes the same few workers. */
+const REHEARSALS = 10;
+/** ms that a connection of these waits for a worker. */
+const BRIEFLY = 250;
 
 /** Looks in a row at a master without workers that sleeps with no signal pending. */
 const ABANDONED = 4 * SLEEPS;

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
-import { exists, facts, makeFolder } from './files.js';
+import { exists, facts, list, makeFolder } from './files.js';
 import type { Address } from './sockets.js';
 
 export interface Places {
@@ -75,5 +75,11 @@ export const proxyProof = (folder: string, key: string): string => join(folder, 
  */
 export const proxyUpgrade = (folder: string, key: string): string =>
   join(folder, `nginx-${digest(key)}.upgrade`);
+
+/** Whether one is begun of any proxy; false where that cannot be seen. */
+export function anyUpgrade(folder: string): boolean {
+  const names = list(folder);
+  return names.ok && names.value.some((name) => /^nginx-.*\.upgrade$/.test(name));
+}
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);

@@ -176,6 +176,9 @@ export function executable(fs: Procfs, pid: number): string | null {
   return link(`${fs.root}/${pid}/exe`)?.replace(/ \(deleted\)$/, '') ?? null;
 }
 
+/** A path that leads to the file that a process runs, whatever stands at its name by now; it can be run as well. */
+export const executableLink = (fs: Procfs, pid: number): string => `${fs.root}/${pid}/exe`;
+
 export const workingDirectory = (fs: Procfs, pid: number): string | null => link(`${fs.root}/${pid}/cwd`);
 
 /** Pids of the children. Uses the task's children file where the kernel has it, else all of /proc. */

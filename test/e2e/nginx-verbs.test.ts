@@ -271,8 +271,24 @@ it('several apps behind one nginx name it once; apps that name two are asked whi
       failure: { reason: 'proxies-differ' },
     });
     expect(run.stderr).toContain('-c FILE');
+    // LSB has a code of its own for what cannot be told
+    const unclear = await rig.run(['nginx', 'status']);
+    expect(unclear).toMatchObject({
+      exit: 4,
+      result: { command: 'nginx', verb: 'status', failure: { reason: 'proxies-differ' } },
+    });
     const one = await rig.run(['nginx', 'status', '-c', rig.site('a').config]);
     expect(one.result).toMatchObject({ exit: 0, nginx: { pid: rig.sandbox.nginxMaster() } });
+    writeFileSync(rig.site('b').config, yaml);
+    writeFileSync(rig.site('b').config, 'nonsense: 1\n');
+    expect(await rig.run(['nginx', 'status'])).toMatchObject({
+      exit: 4,
+      result: { verb: 'status', failure: { reason: 'config-invalid' } },
+    });
+    expect(await rig.run(['nginx', 'reload'])).toMatchObject({
+      exit: 2,
+      result: { verb: 'reload', outcome: 'usage', failure: { reason: 'config-invalid' } },
+    });
     writeFileSync(rig.site('b').config, yaml);
     expect(await rig.run(['nginx', 'frobnicate'])).toMatchObject({ exit: 2, result: { outcome: 'usage' } });
   });

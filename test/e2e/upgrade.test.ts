@@ -1,8 +1,10 @@
 /** A new nginx binary under load: forward, back from wherever it fails, and after a death at every point. */
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { LoadPlan } from '../../src/demo/load.js';
 import { freePort } from '../../src/demo/machine.js';
+import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { ProcessId } from '../../src/event.js';
 import { heirsOf } from '../../src/nginx/masters.js';
 import { readWorkers } from '../../src/nginx/workers.js';
@@ -69,8 +71,36 @@ function expectBack(run: Run, at: string): void {
   expect(told).toMatchObject({ reason: 'upgrade-failed', at });
 }
 
+/** Addresses that are spoken to in ways of their own, or that nobody answers well: all are proven. */
+const ADDRESSES = 8;
+const manyAddresses = (ports: readonly number[]) => (sandbox: Sandbox) => {
+  const [plain, secure, both, spoken, deferred, spread] = ports.map((port) => `127.0.0.1:${String(port)}`);
+  const keys = [sandbox.path('key.pem'), sandbox.path('cert.pem')];
+  const [key = '', cert = ''] = keys;
+  const made = spawnSync(
+    'openssl',
+    `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x -keyout ${key} -out ${cert}`.split(
+      ' ',
+    ),
+  );
+  const tls =
+    made.status === 0 ? `ssl_certificate ${cert}; ssl_certificate_key ${key};` : 'ssl_reject_handshake on;';
+  writeFileSync(
+    sandbox.path('sites', 'many.conf'),
+    `server { listen ${plain} http2; return 444; }
+     server { listen ${secure} ssl; ${tls} deny all; }
+     server { listen ${both} ssl proxy_protocol; ${tls} ssl_verify_client optional_no_ca; return 301 /; }
+     server { listen ${spoken} proxy_protocol; auth_basic x; auth_basic_user_file /nowhere; }
+     server { listen ${deferred} deferred; return 204; }
+     server { listen ${spread} reuseport; error_page 405 =200 /none; return 503; }
+     server { listen unix:${sandbox.path('run', 'many.sock')}; return 204; }
+    `,
+  );
+};
+
 it('a new binary takes over under load, and another after it; deploys go on', async () => {
-  await withBinary({ site: site() }, async (rig, binary) => {
+  const ports = await Promise.all(Array.from({ length: 6 }, freePort));
+  await withBinary({ site: site(), prepare: manyAddresses(ports) }, async (rig, binary) => {
     await rig.deployed();
     await rig.load(LOAD);
     for (const renew of [
@@ -92,6 +122,10 @@ it('a new binary takes over under load, and another after it; deploys go on', as
       expect(run.result, run.stdout + run.stderr).toMatchObject({ outcome: 'done', exit: 0 });
       const young = master(rig);
       expect(run.result).toMatchObject({ nginx: { pid: young.pid, state: 'running', upgrade: null } });
+      const seen = run.events.flatMap(({ notice }) =>
+        (notice as { kind?: string } | undefined)?.kind === 'nginx-answers' ? [notice] : [],
+      );
+      expect(seen).toMatchObject([{ more: ADDRESSES - 1 }, { more: ADDRESSES - 1 }]);
       expect(young.pid).not.toBe(old.pid);
       expect(isAlive(fs, old)).toBe(false);
       expect(statSync(`/proc/${young.pid}/exe`).ino).toBe(statSync(binary.path).ino);
@@ -146,6 +180,62 @@ it('whatever stands in the binary’s place, the old one serves on as before', a
     expect(serving(old)).toEqual(workers);
     await expectAlone(rig, old);
     expectNoCut(rig, load);
+  });
+});
+
+/** Writing to a file beyond `ulimit -f` kills a process (SIGXFSZ): who writes this address's access log dies of each request. */
+const deadly = (port: number) => (sandbox: Sandbox) => {
+  const log = sandbox.path('log', 'deadly.log');
+  const text = `server { listen 127.0.0.1:${String(port)}; access_log ${log}; deny all; }\n`;
+  writeFileSync(sandbox.path('sites', 'deadly.conf'), text);
+  writeFileSync(log, '');
+  truncateSync(log, 64 * 1024 * 1024);
+};
+const DEADLY = 'ulimit -c 0; ulimit -f 65536';
+
+it('a binary whose workers die of requests, be it at one address of many, goes back before it serves alone', async () => {
+  await withBinary({ site: site(), prepare: deadly(await freePort()) }, async (rig, binary) => {
+    rig.allow.log.push(/worker process \d+ exited on signal 25/);
+    await rig.deployed();
+    const old = master(rig);
+    binary.replace(`${DEADLY}; exec ${binary.real} "$@"`);
+    const run = await upgrade(rig);
+    expectBack(run, 'crashed');
+    expect(run.stderr).toMatch(/worker process \d+ exited on signal 25/);
+    await expectAlone(rig, old);
+    expect(await rig.answering()).toBe('blue');
+  });
+});
+
+it('a binary that is broken hides no nginx that runs, nor an upgrade that is pending', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
+    await rig.deployed();
+    const old = master(rig);
+    binary.renew();
+    const command = rig.spawn(['nginx', 'upgrade']);
+    await command.until(signalled('SIGUSR2', 'old-nginx'));
+    command.kill('SIGKILL');
+    await command.end;
+    await rig.until(() => heirsOf(fs, old).masters.some((id) => serving(id).length === 2));
+
+    binary.script('exit 127');
+    const mended = await rig.run(['recover']);
+    expect(mended.result, mended.stdout + mended.stderr).toMatchObject({ outcome: 'done', exit: 0 });
+    await expectAlone(rig, old);
+    const status = await rig.run(['nginx', 'status']);
+    expect(status.result, status.stderr).toMatchObject({ exit: 0, nginx: { pid: old.pid } });
+    expect((await rig.run(['status'])).result).toMatchObject({ exit: 0 });
+    for (const verb of ['test', 'reload', 'reopen-logs']) {
+      const run = await rig.run(['nginx', verb]);
+      expect(run.result, run.stderr).toMatchObject({ verb, outcome: 'done', exit: 0 });
+    }
+    const deploy = await rig.deploy();
+    expect(deploy.result, deploy.stderr).toMatchObject({ outcome: 'done' });
+    expect((await upgrade(rig)).result).toMatchObject({
+      outcome: 'refused',
+      failure: { reason: 'new-binary-rejects' },
+    });
+    await expectAlone(rig, old);
   });
 });
 

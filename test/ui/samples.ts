@@ -382,7 +382,7 @@ export const NOTICES: { readonly [K in Notice['kind']]: Extract<Notice, { kind: 
   'nginx-tested': { kind: 'nginx-tested', program: '/usr/sbin/nginx' },
   'nginx-waits': { kind: 'nginx-waits', holders },
   'nginx-master': { kind: 'nginx-master', pid: 900, workers: 2 },
-  'nginx-answers': { kind: 'nginx-answers', address: '127.0.0.1:80', pid: 901 },
+  'nginx-answers': { kind: 'nginx-answers', address: '127.0.0.1:80', pid: 901, more: 0 },
   'nginx-goes-back': { kind: 'nginx-goes-back', to: 812 },
   'upgrade-found': { kind: 'upgrade-found', old: 812 },
 };

@@ -113,7 +113,10 @@ export function noticeText(notice: Notice): string {
     case 'nginx-master':
       return say`new nginx: pid ${notice.pid}, ${count(notice.workers, 'worker')} wait on the old one's sockets`;
     case 'nginx-answers':
-      return say`${notice.address}: the new worker ${notice.pid} takes connections`;
+      return (
+        say`${notice.address}: the new worker ${notice.pid} takes requests, and lives on` +
+        (notice.more === 0 ? '' : `; so it is at ${count(notice.more, 'more address', 'more addresses')}`)
+      );
     case 'nginx-goes-back':
       return say`goes back to the old nginx, pid ${notice.to}`;
     case 'upgrade-found':

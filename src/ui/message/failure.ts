@@ -315,8 +315,8 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'nginx-not-found':
       return {
-        message: say`nginx was not found (${list(failure.searched)}).`,
-        hint: 'Install it (`apt-get install nginx`), or name it in `nginx.binary`.',
+        message: say`No nginx was found that answers to -V (${list(failure.searched)}).`,
+        hint: 'Install it (`apt-get install nginx`), mend what stands there, or name another one in `nginx.binary`.',
       };
     case 'nginx-ambiguous':
       return {
@@ -710,6 +710,8 @@ function upgradeText(at: UpgradeStage, ms: number): string {
       return `the new workers did not wait on every socket of the old ones${within}`;
     case 'died':
       return 'the new master ended';
+    case 'crashed':
+      return 'workers of the new binary did not live on';
     case 'retire':
       return `the old workers went on taking requests${within}`;
     case 'answers':
