@@ -406,6 +406,8 @@ export type Failure =
 
   // the proxy
   | { readonly reason: 'nginx-not-running'; readonly config: string }
+  /** Its workers serve on without it. */
+  | { readonly reason: 'nginx-orphaned'; readonly config: string; readonly pids: readonly number[] }
   | { readonly reason: 'nginx-not-found'; readonly searched: readonly string[] }
   | { readonly reason: 'nginx-ambiguous'; readonly masters: readonly Suspect[] }
   | { readonly reason: 'nginx-arguments-unclear'; readonly title: string }
@@ -488,9 +490,17 @@ export type Failure =
       readonly draining?: Slot;
       /** It was the demo, whose sandbox is gone. */
       readonly demo?: true;
+      /** It was no deploy, or one that had not begun: what it was that ended. `question`: that, or the wait for a lock. */
+      readonly during?: 'question' | 'pool' | 'nginx-stop' | 'nginx-upgrade';
     }
   | { readonly reason: 'left-unfinished'; readonly deploy: string }
-  | { readonly reason: 'stranded'; readonly detail: string; readonly cause: Failure | null }
+  | {
+      readonly reason: 'stranded';
+      readonly detail: string;
+      readonly cause: Failure | null;
+      /** It was no deploy. */
+      readonly of?: 'nginx-upgrade';
+    }
   | { readonly reason: 'not-serving'; readonly apps: readonly string[] }
   /** The slot's pool lives, and whoever the proxy's workers run as cannot connect to it. */
   | {
@@ -918,9 +928,9 @@ export interface WorkerGeneration {
   readonly workers: readonly Holder[];
 }
 
-/** The proxy as `nginx status` shows it. `dead`: it does not run, its pidfile is there. */
+/** The proxy as `nginx status` shows it. `dead`: it does not run, its pidfile is there. `orphaned`: workers serve, no master. */
 export interface NginxStatus extends ProxyStatus {
-  readonly state: 'running' | 'dead' | 'stopped';
+  readonly state: 'running' | 'orphaned' | 'dead' | 'stopped';
   readonly config: string;
   readonly binary: string;
   /** RFC 3339: when the master started. */
@@ -928,6 +938,8 @@ export interface NginxStatus extends ProxyStatus {
   readonly pidfile: string | null;
   /** The youngest first. */
   readonly generations: readonly WorkerGeneration[];
+  /** Workers whose master was killed, if there are any; beside a master that runs, those of another one. */
+  readonly orphans?: readonly WorkerGeneration[];
   /** A binary upgrade that is not finished; `ours`: begun by `nginx upgrade`, so that `recover` ends it. */
   readonly upgrade: {
     readonly old: number | null;

@@ -180,7 +180,7 @@ export async function hold(
       const { signal } = given.interruption;
       const yes = await ask(question, about ?? app, { input: process.stdin, output: process.stderr, signal });
       const { requested } = given.interruption;
-      if (requested !== null) return fail({ reason: 'interrupted', signal: requested });
+      if (requested !== null) return fail({ reason: 'interrupted', signal: requested, during: 'question' });
       return yes ? ok(undefined) : fail({ reason: 'declined', question });
     },
     newFile: (wanted) => {

@@ -36,16 +36,26 @@ export async function nginx(
 export const refused = (verb: NginxVerb, failure: Failure): CommandResult =>
   verb === 'status' ? unknown(failure) : failed(verb, failure);
 
-/** LSB's codes: 0 running, 1 dead with its pidfile, 3 stopped, 4 unknown. */
+/** LSB's codes: 0 running, 1 dead with its pidfile, 3 stopped, 4 unknown, or workers without a master. */
 async function status({ control }: Proxy): Promise<CommandResult> {
   const seen = await control.status();
   if (!seen.ok) return unknown(seen.failure);
-  return { command: 'nginx', verb: 'status', exit: LSB[seen.value.state], nginx: seen.value };
+  const { state, config, orphans } = seen.value;
+  const told = { command: 'nginx', verb: 'status', exit: LSB[state], nginx: seen.value } as const;
+  if (state !== 'orphaned') return told;
+  const pids = (orphans ?? []).flatMap(({ workers }) => workers.map(({ pid }) => pid));
+  return { ...told, failure: { reason: 'nginx-orphaned', config, pids } };
 }
 
 const unknown = (failure: Failure): CommandResult => ({ command: 'nginx', verb: 'status', exit: 4, failure });
 
-const LSB: Readonly<Record<NginxStatus['state'], ExitCode>> = { running: 0, dead: 1, stopped: 3 };
+const LSB: Readonly<Record<NginxStatus['state'], ExitCode>> = {
+  running: 0,
+  dead: 1,
+  stopped: 3,
+  // it serves, and is not under anybody's control: neither of LSB's words is true
+  orphaned: 4,
+};
 
 async function confirmStop(
   session: Pick<Session, 'confirm'>,
@@ -53,7 +63,7 @@ async function confirmStop(
 ): Promise<Result<void>> {
   const seen = await control.status();
   if (!seen.ok) return seen;
-  const { pid } = seen.value;
+  const pid = seen.value.pid ?? seen.value.orphans?.[0]?.workers[0]?.pid ?? null;
   return pid === null ? ok(undefined) : session.confirm({ kind: 'nginx-stop', pid, apps });
 }
 

@@ -25,7 +25,9 @@ export async function takeTurn(app: App, wait: number): Promise<Result<Turn>> {
   const lock = waited ? await app.lockName(wait) : free;
   const { requested } = app.interruption;
   if (!lock.ok)
-    return waited && requested !== null ? fail({ reason: 'interrupted', signal: requested }) : lock;
+    return waited && requested !== null
+      ? fail({ reason: 'interrupted', signal: requested, during: 'question' })
+      : lock;
   const opened = waited ? await app.reopen() : ok(app);
   if (opened.ok) return ok({ app: opened.value, waited, lock: lock.value });
   lock.value.release();

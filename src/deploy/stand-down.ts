@@ -91,7 +91,7 @@ async function prove(down: StandingDown): Promise<Result<Quiet>> {
       case 'failed':
         return fail(end.failure);
       case 'interrupted':
-        return fail({ reason: 'interrupted', signal: interruption.requested ?? 'SIGTERM' });
+        return fail({ reason: 'interrupted', signal: interruption.requested ?? 'SIGTERM', during: 'pool' });
       case 'deadline':
         return keeps ? fail(busy(down, end.last, end.retiring)) : over(end.last.connections);
     }
@@ -110,7 +110,7 @@ async function prove(down: StandingDown): Promise<Result<Quiet>> {
     const retired = await retire({ drivers, emit, signal, slot, life, older });
     if (retired.ok) return ok({ first, over: false });
     const { requested } = interruption;
-    if (requested !== null) return fail({ reason: 'interrupted', signal: requested });
+    if (requested !== null) return fail({ reason: 'interrupted', signal: requested, during: 'pool' });
     const { failure } = retired;
     if (failure.reason !== 'drain-timeout') return retired;
     return keeps ? fail({ ...failure, reason: 'pool-busy' }) : over(first);
@@ -130,7 +130,7 @@ async function unname(down: StandingDown): Promise<Result<Quiet>> {
     const retired = await retire({ drivers: patient, emit, signal, slot, life, older: [] });
     if (retired.ok) return ok({ first, over: false });
     const { requested } = interruption;
-    if (requested !== null) return fail({ reason: 'interrupted', signal: requested });
+    if (requested !== null) return fail({ reason: 'interrupted', signal: requested, during: 'pool' });
     return retired.failure.reason === 'drain-timeout' ? ok({ first, over: true }) : retired;
   });
 }

@@ -79,7 +79,15 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
   const unread = surveyed ?? nginx;
   if (!unread.ok) found.push(failed(unread.failure));
   if (nginx.ok && nginx.value.workers === null) {
-    found.push(failed({ reason: 'nginx-not-running', config: nginx.value.nginx.config }));
+    const { nginx: meant, orphans: left } = nginx.value;
+    const pids = left.map(({ pid }) => pid);
+    found.push(
+      failed(
+        pids.length === 0
+          ? { reason: 'nginx-not-running', config: meant.config }
+          : { reason: 'nginx-orphaned', config: meant.config, pids },
+      ),
+    );
   }
   const subject: Subject = {
     fs,

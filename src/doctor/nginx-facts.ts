@@ -5,6 +5,7 @@ import type { Config } from '../config/resolve.js';
 import { errorLogOf, hashOf, loadTree, pidfileOf, resolverFor } from '../nginx/config-tree.js';
 import { holdersOf } from '../nginx/holders.js';
 import { createFinder } from '../nginx/master.js';
+import { orphansOf } from '../nginx/orphans.js';
 import { logSince, logSize } from '../nginx/reload.js';
 import { createSharedProof } from '../nginx/shared-proof.js';
 import { readWorkers } from '../nginx/workers.js';
@@ -31,13 +32,15 @@ export async function nginxFacts(
   const compiled = await nginx.compiled();
   const pidfile = await pidfileOf(nginx, tree.value);
   const errorLog = await errorLogOf(nginx, tree.value);
+  const workers = master === null ? null : readWorkers(fs, master);
   return ok({
     nginx,
     tree: tree.value,
     hash: hashOf(tree.value),
     proofs: [past.proof, shared].filter((proof) => proof !== null),
     resolver: pools === null ? null : await resolverFor(tree.value, pools.addresses, pools.others),
-    workers: master === null ? null : readWorkers(fs, master),
+    workers,
+    orphans: (await orphansOf(fs, nginx)).all,
     born: (id) => startedAt(fs, id),
     held: (id) => {
       const [holder] = master === null ? [] : holdersOf(fs, [id], master);
@@ -48,12 +51,18 @@ export async function nginxFacts(
     log: () => {
       if (errorLog === null || master === null) return '';
       const lines = logSince(errorLog, Math.max(0, logSize(errorLog) - LATEST), master.pid).split('\n');
-      return lines.filter((line) => /\[(error|crit|alert|emerg)\]/.test(line)).join('\n');
+      // what was wrong before those that run were born has been mended since
+      const born = Math.min(...(workers?.serving ?? []).map((id) => startedAt(fs, id)));
+      return lines.filter((line) => !(loggedAt(line) < born - SECOND)).join('\n');
     },
   });
 }
 
 /** How long a program may take to say what it is, ms. */
 const PATIENCE = 3000;
+/** `2026/11/21 20:43:01 [emerg] …`, in local time; NaN where there is none. */
+const loggedAt = (line: string): number => Date.parse(line.slice(0, 19).replaceAll('/', '-'));
+/** The log has no more, and start times are a second too early at most. */
+const SECOND = 1000;
 /** How far back its error log is looked at, bytes. */
 const LATEST = 64 * 1024;

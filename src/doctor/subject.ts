@@ -55,6 +55,8 @@ export interface NginxFacts {
   readonly resolver: Resolver | null;
   /** null: it does not run. */
   readonly workers: Workers | null;
+  /** Workers that serve without a master. */
+  readonly orphans: readonly ProcessId[];
   /** ms since the epoch, by worker */
   readonly born: (id: ProcessId) => number;
   /** What a worker still serves. */

@@ -11,6 +11,7 @@ import { inspect } from './inspect.js';
 import type { Nginx } from './master.js';
 import { heirsOf, parentMaster } from './masters.js';
 import { reopenLogs } from './reopen-logs.js';
+import { absent, orphansOf } from './orphans.js';
 import { createRunning } from './running.js';
 import type { RunningOptions } from './running.js';
 import { forceStop, stop } from './stop.js';
@@ -29,10 +30,8 @@ export function createControl(options: ControlOptions): ProxyControl {
   async function found(): Promise<Result<{ readonly nginx: Nginx; readonly master: ProcessId }>> {
     const nginx = await running.locate();
     if (!nginx.ok) return nginx;
-    const { master, config } = nginx.value;
-    return master === null
-      ? fail({ reason: 'nginx-not-running', config })
-      : ok({ nginx: nginx.value, master });
+    const { master } = nginx.value;
+    return master === null ? fail(await absent(fs, nginx.value)) : ok({ nginx: nginx.value, master });
   }
 
   async function check(): Promise<Result<void>> {
@@ -54,22 +53,29 @@ export function createControl(options: ControlOptions): ProxyControl {
     const nginx = await running.locate();
     if (!nginx.ok) return nginx;
     const { master, upgrading } = nginx.value;
-    if (master === null) return ok(false);
+    const orphans = await orphansOf(fs, nginx.value);
+    if (master === null && orphans.all.length === 0) return ok(false);
     // with two masters it is not clear who is meant, and the one that is left would start workers again
     if (upgrading) {
       const pidfile = await pidfileIfKnown(nginx.value);
       return fail({ reason: 'upgrade-pending', path: `${pidfile ?? nginx.value.config}.oldbin` });
     }
-    const stopped = await stop(tools, master);
-    return stopped.ok ? ok(true) : stopped;
+    const pidfile = await pidfileIfKnown(nginx.value);
+    return ended(await stop(tools, { master, orphans, pidfile }));
   }
 
   async function endNow(): Promise<Result<boolean>> {
     const nginx = await running.locate();
     if (!nginx.ok) return nginx;
     const { master } = nginx.value;
-    if (master === null) return ok(false);
-    const stopped = await forceStop(tools, { master, pidfile: await pidfileIfKnown(nginx.value) });
+    const orphans = await orphansOf(fs, nginx.value);
+    if (master === null && orphans.all.length === 0) return ok(false);
+    const pidfile = await pidfileIfKnown(nginx.value);
+    return ended(await forceStop(tools, { master, orphans, pidfile }));
+  }
+
+  /** With everybody gone there is no upgrade left to end. */
+  async function ended(stopped: Result<void>): Promise<Result<boolean>> {
     const key = await running.shared.lockKey();
     if (stopped.ok && key.ok) record(key.value).remove();
     return stopped.ok ? ok(true) : stopped;

@@ -1,11 +1,10 @@
-/** What nginx's workers still serve, and who of them has lost its master. */
+/** What nginx's workers still serve. */
 import type { Holder, Notice, ProcessId } from '../event.js';
 import { now } from '../system/clock.js';
 import { cameIn, endpointsOf } from '../system/endpoints.js';
 import type { Listener } from '../system/endpoints.js';
-import { identify, pids, readStat, socketsOf, title } from '../system/proc.js';
+import { socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import { MASTER_TITLE, WORKER_TITLE } from './title.js';
 
 /** The sockets that a master listens on (TCP and unix); null when its descriptors may not be read. */
 export function listenersOf(fs: Procfs, master: ProcessId): readonly Listener[] | null {
@@ -15,16 +14,17 @@ export function listenersOf(fs: Procfs, master: ProcessId): readonly Listener[] 
 
 /**
  * The connections of each process, but for the channels between nginx's own processes: of those the master
- * has both ends. `known`: where it listens, for a time when it does so no more (after a QUIT); without that knowledge
+ * has both ends (ngx_spawn_process). Without a master (null) the others have the one end, the worker the other, and no
+ * more can be told of that than that there is one. `known`: where it listens, for a time when it does so no more (after a QUIT); without that knowledge
  * a connection that bears an address counts as a client's.
  */
 export function holdersOf(
   fs: Procfs,
   ids: readonly ProcessId[],
-  master: ProcessId,
+  master: ProcessId | null,
   known?: readonly Listener[],
 ): readonly Holder[] {
-  const shared = new Set(socketsOf(fs, master.pid)?.values());
+  const shared = new Set(master === null ? sharedBy(fs, ids) : socketsOf(fs, master.pid)?.values());
   const own = ids.map(({ pid }) => {
     const sockets = [...(socketsOf(fs, pid)?.values() ?? [])].filter((inode) => !shared.has(inode));
     return { pid, sockets: new Set(sockets) };
@@ -36,21 +36,15 @@ export function holdersOf(
     const clients = held.filter((end) =>
       listeners.length === 0 ? end.local !== null : cameIn(end, listeners),
     ).length;
-    return { pid, clients, upstreams: held.length - clients };
+    const channels = master === null ? 1 : 0;
+    return { pid, clients, upstreams: Math.max(0, held.length - clients - channels) };
   });
 }
 
-/** Workers that listen on one of the sockets and whose parent is no master: theirs was killed. */
-export function orphansOn(fs: Procfs, listeners: readonly Listener[]): readonly ProcessId[] {
-  const inodes = new Set(listeners.map(({ inode }) => inode));
-  return pids(fs).flatMap((pid) => {
-    if (!title(fs, pid).startsWith(WORKER_TITLE)) return [];
-    const parent = readStat(fs, pid)?.ppid ?? 0;
-    if (title(fs, parent).startsWith(MASTER_TITLE)) return [];
-    const holds = [...(socketsOf(fs, pid)?.values() ?? [])].some((inode) => inodes.has(inode));
-    const id = holds ? identify(fs, pid) : null;
-    return id === null ? [] : [id];
-  });
+/** What more than one of them has open. */
+function sharedBy(fs: Procfs, ids: readonly ProcessId[]): readonly number[] {
+  const all = ids.flatMap(({ pid }) => [...new Set(socketsOf(fs, pid)?.values())]);
+  return all.filter((inode, at) => all.indexOf(inode) !== at);
 }
 
 /** Tells who is waited for: after a second, and then at every change, once a second at most. */

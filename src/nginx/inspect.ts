@@ -2,13 +2,15 @@
 import { ok } from '../event.js';
 import type { NginxStatus, ProcessId, Result, WorkerGeneration } from '../event.js';
 import { exists } from '../system/files.js';
-import { startedAt } from '../system/proc.js';
+import { sameProcess, startedAt } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { pidfileIfKnown } from './config-tree.js';
 import { generationsOf } from './generations.js';
 import { holdersOf } from './holders.js';
 import type { Nginx } from './master.js';
 import { heirsOf, parentMaster } from './masters.js';
+import { orphansOf } from './orphans.js';
+import type { Orphans } from './orphans.js';
 import type { BegunUpgrade } from './upgrade-record.js';
 import { readWorkers } from './workers.js';
 
@@ -21,14 +23,24 @@ export async function inspect(
   const { master, config, binary } = nginx;
   const pidfile = await pidfileIfKnown(nginx);
   const base = { config, binary, pidfile };
+  const orphans = await orphansOf(fs, nginx);
+  const left = orphans.all.length === 0 ? {} : { orphans: groups(fs, orphans, null) };
   if (master === null) {
-    const state = pidfile !== null && exists(pidfile) ? 'dead' : 'stopped';
-    const none = { pid: null, since: null, workers: 0, retiring: 0, generations: [], upgrade: null };
-    return ok({ ...base, ...none, state });
+    const down = pidfile !== null && exists(pidfile) ? 'dead' : 'stopped';
+    const none = { pid: null, since: null, generations: [], upgrade: null };
+    return ok({
+      ...base,
+      ...none,
+      ...left,
+      workers: orphans.serving.length,
+      retiring: orphans.retiring.length,
+      state: orphans.all.length === 0 ? down : 'orphaned',
+    });
   }
   const { serving, untitled, retiring } = readWorkers(fs, master);
   return ok({
     ...base,
+    ...left,
     state: 'running',
     pid: master.pid,
     since: time(fs, master),
@@ -48,29 +60,38 @@ function upgradeOf(
   if (!upgrading && begun === null) return null;
   const older = parentMaster(fs, master);
   const [younger] = heirsOf(fs, master).masters;
-  const old = older ?? (younger === undefined ? null : master);
-  const generationsOfOther = older !== null ? generations(fs, older) : [];
+  // of two only one may be left; an upgrade of ours knows which of them was the old one
+  const alone = older === null && younger === undefined;
+  const isNew = older !== null || (alone && begun !== null && !sameProcess(begun.old, master));
   return {
-    old: old?.pid ?? null,
-    new: older !== null ? master.pid : (younger?.pid ?? null),
+    old: older?.pid ?? (isNew ? null : master.pid),
+    new: isNew ? master.pid : (younger?.pid ?? null),
     ours: begun !== null,
-    generations: generationsOfOther,
+    generations: older === null ? [] : generations(fs, older),
   };
 }
 
 function generations(fs: Procfs, master: ProcessId): readonly WorkerGeneration[] {
   const { serving, untitled, retiring } = readWorkers(fs, master);
+  return groups(fs, { serving: [...serving, ...untitled], retiring }, master);
+}
+
+function groups(
+  fs: Procfs,
+  { serving, retiring }: Pick<Orphans, 'serving' | 'retiring'>,
+  master: ProcessId | null,
+): readonly WorkerGeneration[] {
   const held = new Map(
-    holdersOf(fs, [...serving, ...untitled, ...retiring], master).map((holder) => [holder.pid, holder]),
+    holdersOf(fs, [...serving, ...retiring], master).map((holder) => [holder.pid, holder]),
   );
-  const groups = (ids: readonly ProcessId[], leaves: boolean): WorkerGeneration[] =>
+  const grouped = (ids: readonly ProcessId[], leaves: boolean): WorkerGeneration[] =>
     generationsOf(ids).flatMap((group) => {
       const [first] = group;
       if (first === undefined) return [];
       const workers = group.map(({ pid }) => held.get(pid) ?? { pid, clients: 0, upstreams: 0 });
       return [{ since: time(fs, first), retiring: leaves, workers }];
     });
-  return [...groups([...serving, ...untitled], false), ...groups(retiring, true)];
+  return [...grouped(serving, false), ...grouped(retiring, true)];
 }
 
 const time = (fs: Procfs, id: ProcessId): string => new Date(startedAt(fs, id)).toISOString();

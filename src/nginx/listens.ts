@@ -21,9 +21,12 @@ interface Listen extends Manner {
   readonly path: string | null;
 }
 
-/** Makes a teller of manners; an address that no `listen` names is `other`, in plain text. Null: nothing is known. */
-export function mannersOf(tree: Tree | null): (address: SlotAddress) => Manner {
-  const all = tree === null ? [] : listens(tree);
+/** Of an address of which nothing is known. */
+export const UNKNOWN: Manner = { protocol: 'other', tls: false, proxyProtocol: false };
+
+/** Makes a teller of manners; null: no `listen` names the address. */
+export function mannersOf(tree: Tree): (address: SlotAddress) => Manner | null {
+  const all = listens(tree);
   return (address) => {
     const there = all.filter((each) =>
       address.kind === 'unix'
@@ -33,8 +36,9 @@ export function mannersOf(tree: Tree | null): (address: SlotAddress) => Manner {
     // nginx binds `*:80` alone where a narrower one stands beside it, and a name stands for its addresses
     const exact = address.kind === 'tcp' ? there.filter(({ host }) => isHost(host, address.host)) : there;
     const meant = exact.length > 0 ? exact : there;
+    if (meant.length === 0) return null;
     return {
-      protocol: meant.length > 0 && meant.every(({ protocol }) => protocol === 'http') ? 'http' : 'other',
+      protocol: meant.every(({ protocol }) => protocol === 'http') ? 'http' : 'other',
       // a parameter counts for the address, whichever server's `listen` has it
       tls: meant.some(({ tls }) => tls),
       proxyProtocol: meant.some(({ proxyProtocol }) => proxyProtocol),

@@ -250,7 +250,7 @@ function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
     const line = title(fs, pid);
     if (!line.startsWith(MASTER_TITLE)) continue;
     const id = identify(fs, pid);
-    if (id === null || id.start !== stat.start || elsewhere(fs, pid)) continue;
+    if (id === null || id.start !== stat.start || isElsewhere(fs, pid)) continue;
     // a worker bears the master's title until it has its own; a new binary's master is a child too, but was exec'ed
     if (isForkOf(fs, pid, stat.ppid) === true && title(fs, stat.ppid).startsWith(MASTER_TITLE)) continue;
     // root is told by the root's processes alone, unless a key says which nginx is meant: anybody can start an nginx
@@ -284,12 +284,14 @@ function isSandbox(invocation: Invocation | null, uid: number): boolean {
   return config?.startsWith('/') === true && isSandboxConfig(config, uid);
 }
 
-const isNginx = (name: string, binary: string | undefined): boolean =>
+/** Whether a program, or the beginning of its name that the kernel keeps, is an nginx; `binary`: the one that is meant. */
+export const isNginx = (name: string, binary: string | undefined): boolean =>
   name.startsWith('nginx') ||
   (binary !== undefined && name.slice(0, COMM_LENGTH) === basename(binary).slice(0, COMM_LENGTH));
 const COMM_LENGTH = 15;
 
-function elsewhere(fs: Procfs, pid: number): boolean {
+/** Whether a process lives in another namespace than we do. */
+export function isElsewhere(fs: Procfs, pid: number): boolean {
   return (
     inNestedPidNamespace(fs, pid) ||
     (['pid', 'mnt', 'net'] as const).some((kind) => inOurNamespace(fs, pid, kind) === false)

@@ -88,15 +88,22 @@ export async function reload(reloading: Reloading): Promise<Result<Generation>> 
   return awaitGeneration(reloading, before, logged);
 }
 
-/** The lines that a master wrote into its log after `size` bytes; its own where they can be told. */
-export function logSince(path: string, size: number, pid: number): string {
+/**
+ * What went wrong by a log, after `size` bytes of it: the lines of `pid`, a master (null: of anybody), from
+ * `error` upwards. Under load there are many others.
+ */
+export function logSince(path: string, size: number, pid: number | null): string {
   // shorter than it was: rotated, all of it is new
   const bytes = readTail(path, logSize(path) < size ? 0 : size, MOST_LOG);
   if (!bytes.ok) return '';
-  const lines = bytes.value.toString('utf8').split('\n').filter(Boolean);
-  const own = lines.filter((line) => line.includes(`] ${String(pid)}#`));
-  return (own.length > 0 ? own : lines).slice(-MOST_LINES).join('\n');
+  const lines = bytes.value.toString('utf8').split('\n');
+  const own = pid === null ? lines : lines.filter((line) => line.includes(`] ${String(pid)}#`));
+  return own
+    .filter((line) => SERIOUS.test(line))
+    .slice(-MOST_LINES)
+    .join('\n');
 }
+const SERIOUS = /\[(?:error|crit|alert|emerg)\]/;
 const MOST_LINES = 20;
 const MOST_LOG = 256 * 1024;
 

@@ -45,7 +45,7 @@ export async function reopenLogs(
   );
   if (seen.kind === 'seen' && !seen.value.ok) return seen.value;
   const log = await errorLog();
-  const said = log === null ? '' : logSince(log, logged, seen.kind === 'seen' ? master.pid : -1);
+  const said = log === null ? '' : logSince(log, logged, seen.kind === 'seen' ? master.pid : null);
   const refused = said.split('\n').filter((line) => /\[emerg\].* open\(\) /.test(line));
   if (seen.kind === 'seen' && refused.length === 0) return ok(undefined);
   const ms = seen.kind === 'seen' ? 0 : timeouts.reload;

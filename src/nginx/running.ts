@@ -24,6 +24,7 @@ import {
 } from './config-tree.js';
 import { createFinder, pidIn } from './master.js';
 import type { Nginx, NginxKeys } from './master.js';
+import { absent, orphansOf } from './orphans.js';
 import { reload, waitIdle } from './reload.js';
 import type { Generation, Reloading } from './reload.js';
 import type { SharedProof } from './shared-proof.js';
@@ -171,6 +172,9 @@ export function createRunning(options: RunningOptions): Running {
   ): Promise<Result<Observed>> {
     agreed = null;
     const { config, master } = reading.nginx;
+    const gone = master === null ? await absent(fs, reading.nginx) : null;
+    // they go on sending requests where nobody can lead them away from
+    if (gone?.reason === 'nginx-orphaned') return fail(gone);
     if (master === null)
       return ok({ config, running: false, status: STOPPED, ...ALIKE, proof: null, older: [] });
     const quiet = await settled(reading, master);
@@ -232,7 +236,7 @@ export function createRunning(options: RunningOptions): Running {
     const reading = await read();
     if (!reading.ok) return reading;
     const { nginx, hash } = reading.value;
-    if (nginx.master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
+    if (nginx.master === null) return fail(await absent(fs, nginx));
     const checked = await check(reading.value, nginx.master);
     if (!checked.ok) return checked;
     const generation = await reload(await reloading(reading.value, nginx.master));
@@ -243,7 +247,9 @@ export function createRunning(options: RunningOptions): Running {
     const nginx = await known();
     if (!nginx.ok) return null;
     const { master } = nginx.value;
-    return master === null ? STOPPED : statusOf(master, readWorkers(fs, master));
+    if (master !== null) return statusOf(master, readWorkers(fs, master));
+    const { serving, retiring } = await orphansOf(fs, nginx.value);
+    return { pid: null, workers: serving.length, retiring: retiring.length };
   }
 
   async function workerUser(): Promise<User | null> {

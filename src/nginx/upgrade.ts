@@ -20,18 +20,21 @@ import type {
 import type { UpgradeEnd } from '../drivers.js';
 import { waitUntil } from '../system/clock.js';
 import { run } from '../system/exec.js';
-import { exists } from '../system/files.js';
+import { exists, removeFile } from '../system/files.js';
 import type { Listener } from '../system/endpoints.js';
-import { argv, isAlive, signalProcess } from '../system/proc.js';
+import { argv, commandName, isAlive, signalProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { untrustedPart } from '../system/trust.js';
 import { errorLogOf, loadTree, mainValue, pidfileOf, testCommand } from './config-tree.js';
-import { createWaitingVoice, holdersOf, listenersOf, orphansOn } from './holders.js';
-import { mannersOf } from './listens.js';
+import { createWaitingVoice, holdersOf, listenersOf } from './holders.js';
+import { mannersOf, UNKNOWN } from './listens.js';
+import type { Manner } from './listens.js';
 import { pidIn } from './master.js';
 import { heirsOf } from './masters.js';
+import { absent, orphansOn } from './orphans.js';
 import { ANY_SIGNAL, SLEEPS, failureOf, logSince, logSize, look } from './reload.js';
 import type { Reading, Running } from './running.js';
+import type { Tree } from './tree.js';
 import { addressesOf, createReadiness, spelled, tryAddresses } from './upgrade-proof.js';
 import type { Tried } from './upgrade-proof.js';
 import type { BegunUpgrade, UpgradeRecord } from './upgrade-record.js';
@@ -61,9 +64,9 @@ interface Upgrade {
   readonly pidfile: string;
   readonly record: UpgradeRecord;
   /** How nginx is spoken to at its addresses. */
-  readonly manners: ReturnType<typeof mannersOf>;
-  /** What the error log says since the upgrade began. */
-  readonly log: () => string;
+  readonly manners: (address: Listener['address']) => Manner;
+  /** What the error log says since the upgrade began; `pid`: only what that master says. */
+  readonly log: (pid: number | null) => string;
 }
 
 /** A new master, and the workers that it came with: who has lost one of them is not to be trusted with the rest. */
@@ -92,7 +95,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     if (!read.ok) return read;
     const { nginx } = read.value;
     const { master } = nginx;
-    if (master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
+    if (master === null) return fail(await absent(fs, nginx));
     const checked = await check(read.value, master);
     if (!checked.ok) return checked;
     const own = checked.value;
@@ -101,18 +104,18 @@ export function createUpgrader(tools: ControlTools): Upgrader {
 
     send(own.old, 'SIGUSR2', 'old-nginx');
     const came = await arrival(own);
-    if (!came.ok) return back(own, { winched: false }, came.failure);
+    if (!came.ok) return revert(own, { winched: false }, came.failure);
     const young = came.value;
     tell({ kind: 'nginx-master', pid: young.id.pid, workers: young.crew.length });
     const tried = await rehearse(own, young);
-    if (!tried.ok) return back(own, { winched: false }, tried.failure);
+    if (!tried.ok) return revert(own, { winched: false }, tried.failure, young);
     if (interruption.requested !== null)
-      return back(own, { winched: false }, interrupted(interruption.requested));
+      return revert(own, { winched: false }, interrupted(interruption.requested));
     const noted = note(own, 'leave');
-    if (!noted.ok) return back(own, { winched: false }, noted.failure);
+    if (!noted.ok) return revert(own, { winched: false }, noted.failure);
     const over = await handOver(own, young);
     if (!over.ok)
-      return over.failure.reason === 'stranded' ? over : back(own, { winched: true }, over.failure);
+      return over.failure.reason === 'stranded' ? over : revert(own, { winched: true }, over.failure, young);
     await remember(read.value);
     return ok(undefined);
   }
@@ -161,8 +164,8 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       },
       pidfile: pidfile.value,
       record: tools.record(key.value),
-      manners: mannersOf(tree),
-      log: () => (errorLog === null ? '' : serious(logSince(errorLog, logged, -1))),
+      manners: manners(tree),
+      log: (pid) => (errorLog === null ? '' : logSince(errorLog, logged, pid)),
     });
   }
 
@@ -287,8 +290,7 @@ export function createUpgrader(tools: ControlTools): Upgrader {
 
   /** Whether a new worker is gone. The master starts another at once, and says of the first that a signal ended it. */
   const hasLost = ({ log }: Upgrade, { id, crew }: Young): boolean =>
-    crew.some((worker) => !isAlive(fs, worker)) ||
-    new RegExp(`\\] ${String(id.pid)}#.* worker process \\d+ exited on signal`).test(log());
+    crew.some((worker) => !isAlive(fs, worker)) || /worker process \d+ exited on signal/.test(log(id.pid));
 
   /** Waits for `done` while both masters live. */
   async function watch(
@@ -311,18 +313,35 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     return waited.kind === 'aborted' ? fail(interrupted(interruption.requested)) : failed(own, at, deadline);
   }
 
+  /** Goes back because of `cause`, which it gives; `stranded` where that did not go well. */
+  async function revert(
+    own: Upgrade,
+    how: { readonly winched: boolean },
+    cause: Failure,
+    young?: Young,
+  ): Promise<Result<never>> {
+    const undone = await back(own, how, cause);
+    if (!undone.ok) return undone;
+    if (cause.reason !== 'upgrade-failed') return fail(cause);
+    // of a worker's death its master has told by now
+    const by = cause.at === 'crashed' ? (young?.id.pid ?? null) : null;
+    return fail({ ...cause, log: own.log(by) });
+  }
+
   /**
    * The way back: the old workers first, and only when they wait for connections the new ones are told to go.
-   * Gives `cause`, or `stranded` where the old side does not come back: then the new one goes on.
+   * `stranded` where the old side does not come back: then the new one goes on.
    */
   async function back(
     own: Upgrade,
     { winched }: { winched: boolean },
-    cause: Failure,
-  ): Promise<Result<never>> {
+    cause: Failure | null,
+  ): Promise<Result<void>> {
     const { old, listeners, pidfile, record } = own;
     tell({ kind: 'nginx-goes-back', to: old.pid });
-    if (!isAlive(fs, old)) return stranded('the old nginx is gone', cause);
+    if (!isAlive(fs, old)) {
+      return stranded('the old nginx is gone, and the new one serves', cause);
+    }
     note(own, 'back');
     await endStillborn(own);
     // a new binary may be on its way at this very moment
@@ -330,7 +349,15 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       () => (heirsOf(fs, old).unborn || look(fs, old, ANY_SIGNAL) === 'busy' ? undefined : true),
       { deadline: timeouts.reload },
     );
-    if (settled.kind !== 'seen') return stranded('the old nginx does not answer', cause);
+    if (settled.kind !== 'seen') {
+      const { untitled } = heirsOf(fs, old);
+      return stranded(
+        untitled.length > 0
+          ? `what was to become the new nginx neither comes up nor ends: ${untitled.map(named).join(', ')}`
+          : 'the old nginx does not answer',
+        cause,
+      );
+    }
     const [young] = heirsOf(fs, old).masters;
     // beside a new binary HUP reads nothing anew: it starts workers and no more. Without one nginx does so by itself
     if (winched && young !== undefined) send(old, 'SIGHUP', 'old-nginx');
@@ -347,9 +374,10 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     );
     if (restored.kind !== 'seen') return stranded(`${pidfile} does not name the nginx that runs`, cause);
     record.remove();
-    // of a worker's death the master has told by now
-    return fail(cause.reason === 'upgrade-failed' ? { ...cause, log: own.log() } : cause);
+    return ok(undefined);
   }
+
+  const named = ({ pid }: ProcessId): string => `pid ${String(pid)} (${commandName(fs, pid) ?? '?'})`;
 
   /** Lets a new master go, with the workers it has, and those whose master died. */
   async function dismiss(own: Upgrade, young: ProcessId | null): Promise<Result<void>> {
@@ -423,12 +451,17 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       least: { old: begun.workers, new: 1 },
       pidfile: begun.pidfile,
       record,
-      manners: mannersOf(tree.ok ? tree.value : null),
+      manners: manners(tree.ok ? tree.value : null),
       log: () => '',
     };
     if (!isAlive(fs, old)) {
+      // with both masters killed their workers serve on, and to end them would end the site
+      const gone = master === null ? await absent(fs, found.value) : null;
+      if (gone?.reason === 'nginx-orphaned') return fail(gone);
       const swept = await dismissOrphans(own);
       if (!swept.ok) return swept;
+      const left = `${begun.pidfile}.oldbin`;
+      if (pidIn(left) === old.pid) removeFile(left);
       record.remove();
       return ok(master === null ? 'undone' : 'finished');
     }
@@ -441,11 +474,13 @@ export function createUpgrader(tools: ControlTools): Upgrader {
       const over = await handOver(own, crewOf(young));
       if (over.ok) return ok('finished');
       if (over.failure.reason === 'stranded') return over;
-      return undone(await back(own, { winched: true }, over.failure));
+      const returned = await back(own, { winched: true }, over.failure);
+      return returned.ok ? ok('undone') : returned;
     }
     // on the way back a HUP may have been sent or not: it was, if there are workers
     const winched = begun.stage !== 'start' && readWorkers(fs, old).serving.length === 0;
-    return undone(await back(own, { winched }, { reason: 'interrupted', signal: 'SIGTERM' }));
+    const returned = await back(own, { winched }, null);
+    return returned.ok ? ok('undone') : returned;
   }
 
   /** A new binary that neither came up nor ended: it runs because of us, and holds nobody's requests. */
@@ -480,11 +515,16 @@ export function createUpgrader(tools: ControlTools): Upgrader {
 
   function failure(own: Upgrade, at: UpgradeStage, ms: number): Failure {
     const holders = at === 'leave' ? holdersOf(fs, readWorkers(fs, own.old).retiring, own.old) : [];
-    return { reason: 'upgrade-failed', program: own.program, at, ms, holders, log: own.log() };
+    return { reason: 'upgrade-failed', program: own.program, at, ms, holders, log: own.log(null) };
   }
   const failed = (own: Upgrade, at: UpgradeStage, ms: number): Result<never> => fail(failure(own, at, ms));
 
   return { upgrade, recover };
+}
+
+function manners(tree: Tree | null): Upgrade['manners'] {
+  const known = tree === null ? null : mannersOf(tree);
+  return (address) => known?.(address) ?? UNKNOWN;
 }
 
 /** So many times over is enough for chance: an idle host's kernel wakes the same few workers. */
@@ -495,18 +535,8 @@ const BRIEFLY = 250;
 /** Looks in a row at a master without workers that sleeps with no signal pending. */
 const ABANDONED = 4 * SLEEPS;
 
-/** The lines that say what went wrong: under load there are many others. */
-const serious = (log: string): string =>
-  log
-    .split('\n')
-    .filter((line) => /\[(?:error|crit|alert|emerg)\]/.test(line))
-    .join('\n');
-
-const stranded = (detail: string, cause: Failure): Result<never> =>
-  fail({ reason: 'stranded', detail, cause });
-
-const undone = (back: Result<never>): Result<UpgradeEnd> =>
-  !back.ok && back.failure.reason === 'stranded' ? back : ok('undone');
+const stranded = (detail: string, cause: Failure | null): Result<never> =>
+  fail({ reason: 'stranded', detail, cause, of: 'nginx-upgrade' });
 
 const unseen = ({ pid }: ProcessId): Result<never> =>
   fail({ reason: 'unobservable', what: 'nginx', detail: `/proc/${String(pid)}/fd` });
@@ -514,4 +544,5 @@ const unseen = ({ pid }: ProcessId): Result<never> =>
 const interrupted = (signal: StopSignal | null): Failure => ({
   reason: 'interrupted',
   signal: signal ?? 'SIGTERM',
+  during: 'nginx-upgrade',
 });

@@ -71,6 +71,9 @@ export function nginxLines(nginx: NginxStatus, style: Style): readonly string[] 
         : [['  pidfile', `${inline(nginx.pidfile)}${state === 'dead' ? ' (left behind)' : ''}`]]),
     ]),
     ...generationLines(nginx.generations, style),
+    ...(nginx.orphans === undefined
+      ? []
+      : [style.red('  without a master:'), ...generationLines(nginx.orphans, style)]),
     ...(upgrade === null
       ? []
       : [
@@ -261,7 +264,8 @@ export function visible(text: string): number {
 function proxyLine(nginx: ProxyStatus | null | undefined, style: Style): readonly string[] {
   if (nginx === undefined) return [];
   if (nginx === null) return [style.yellow('nginx: not observed')];
-  if (nginx.pid === null) return [style.red('nginx: not running')];
+  if (nginx.pid === null && nginx.workers === 0) return [style.red('nginx: not running')];
+  if (nginx.pid === null) return [style.red(`nginx: ${count(nginx.workers, 'worker')} without a master`)];
   const workers = `${count(nginx.workers, 'worker')}, ${String(nginx.retiring)} retiring`;
   return [`nginx: pid ${String(nginx.pid)}, ${workers}`];
 }

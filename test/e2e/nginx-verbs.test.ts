@@ -156,6 +156,58 @@ it('force-stop ends also what hears no TERM, and leaves nothing that would keep 
   });
 });
 
+it('workers whose master was killed: every verb tells of them, stop lets them finish, force-stop does not wait', async () => {
+  await withRig({ site: site('stop: { timeout: 5s }') }, async (rig) => {
+    rig.allow.log.push(/\[alert\].*open socket #\d+ left in connection/);
+    await rig.deployed();
+    for (const how of ['stop', 'force-stop'] as const) {
+      const of = master(rig);
+      await rig.until(() => workers(of).length === 2);
+      const left = workers(of);
+      const slow = how === 'stop' ? await rig.hold() : null;
+      await rig.signalNginx('SIGKILL', { gone: true });
+      const pids = left.map(({ pid }) => pid).sort((a, b) => a - b);
+      const told = { reason: 'nginx-orphaned' };
+
+      const status = await rig.run(['nginx', 'status']);
+      expect(status.result, status.stdout).toMatchObject({
+        exit: 4,
+        failure: told,
+        nginx: { state: 'orphaned', pid: null, workers: 2, retiring: 0, pidfile: pidfile(rig) },
+      });
+      const { orphans } = status.result['nginx'] as { orphans: { workers: { pid: number }[] }[] };
+      const seen = orphans.flatMap(({ workers: all }) => all.map(({ pid }) => pid));
+      expect(seen.sort((a, b) => a - b)).toEqual(pids);
+      for (const verb of ['reload', 'reopen-logs', 'upgrade']) {
+        const run = await rig.run(['nginx', verb]);
+        expect(run.result, verb).toMatchObject({ exit: 1, failure: told });
+      }
+      const doctor = await rig.run(['doctor']);
+      const { findings } = doctor.result as unknown as { findings: { reason: string }[] };
+      expect(findings.map(({ reason }) => reason)).toContain('nginx-orphaned');
+      expect(findings.map(({ reason }) => reason)).not.toContain('nginx-not-running');
+      // nobody could lead them to the other slot
+      expect((await rig.deploy()).result).toMatchObject({ outcome: 'refused', failure: told });
+      expect((await rig.run(['status'])).result).toMatchObject({ exit: 1, failure: told });
+      expect(await rig.answering()).toBe('blue');
+
+      if (how === 'stop') {
+        expect((await rig.run(['nginx', 'stop'])).result).toMatchObject({
+          failure: { reason: 'answer-needed' },
+        });
+      }
+      const command = rig.spawn(['nginx', how, ...(how === 'stop' ? ['--yes'] : [])]);
+      await command.until(({ type }) => type === 'notice');
+      expect(await (slow?.finish() ?? 200)).toBe(200);
+      const run = await command.end;
+      expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, nginx: { state: 'stopped' } });
+      expect(left.filter((id) => isAlive(fs, id))).toEqual([]);
+      expect(existsSync(pidfile(rig))).toBe(false);
+      expect((await rig.sandbox.startNginx()).ok).toBe(true);
+    }
+  });
+});
+
 it('reopen-logs: every process writes to the new file, those included that only finish', async () => {
   await withRig({ site: site() }, async (rig) => {
     rig.allow.strays.push(/^log\//);
@@ -280,16 +332,17 @@ it('several apps behind one nginx name it once; apps that name two are asked whi
     const one = await rig.run(['nginx', 'status', '-c', rig.site('a').config]);
     expect(one.result).toMatchObject({ exit: 0, nginx: { pid: rig.sandbox.nginxMaster() } });
     writeFileSync(rig.site('b').config, yaml);
-    writeFileSync(rig.site('b').config, 'nonsense: 1\n');
-    expect(await rig.run(['nginx', 'status'])).toMatchObject({
+    const broken = rig.sandbox.path('config', 'c.yaml');
+    writeFileSync(broken, 'nonsense: 1\n');
+    expect(await rig.run(['nginx', 'status', '-c', broken])).toMatchObject({
       exit: 4,
       result: { verb: 'status', failure: { reason: 'config-invalid' } },
     });
-    expect(await rig.run(['nginx', 'reload'])).toMatchObject({
+    expect(await rig.run(['nginx', 'reload', '-c', broken])).toMatchObject({
       exit: 2,
       result: { verb: 'reload', outcome: 'usage', failure: { reason: 'config-invalid' } },
     });
-    writeFileSync(rig.site('b').config, yaml);
+    rmSync(broken);
     expect(await rig.run(['nginx', 'frobnicate'])).toMatchObject({ exit: 2, result: { outcome: 'usage' } });
   });
 });

@@ -99,8 +99,9 @@ const manyAddresses = (ports: readonly number[]) => (sandbox: Sandbox) => {
 };
 
 it('a new binary takes over under load, and another after it; deploys go on', async () => {
-  const ports = await Promise.all(Array.from({ length: 6 }, freePort));
+  const [added, ...ports] = await Promise.all(Array.from({ length: 7 }, freePort));
   await withBinary({ site: site(), prepare: manyAddresses(ports) }, async (rig, binary) => {
+    rig.allow.strays.push(/^sites\/added\.conf$/);
     await rig.deployed();
     await rig.load(LOAD);
     for (const renew of [
@@ -109,6 +110,9 @@ it('a new binary takes over under load, and another after it; deploys go on', as
       },
       () => {
         binary.renewBeside();
+        // it takes the configuration on disk with it, addresses that were added included
+        const text = `server { listen 127.0.0.1:${String(added)}; return 200 added; }\n`;
+        writeFileSync(rig.sandbox.path('sites', 'added.conf'), text);
       },
     ]) {
       const old = master(rig);
@@ -134,6 +138,8 @@ it('a new binary takes over under load, and another after it; deploys go on', as
       expect(deploy.result, deploy.stdout).toMatchObject({ outcome: 'done' });
       expect(deploy.events.filter(({ warning }) => reasonOf(warning) === 'running-differs')).toEqual([]);
     }
+    const answer = await fetch(`http://127.0.0.1:${String(added)}/`, { headers: { connection: 'close' } });
+    expect(await answer.text()).toBe('added');
   });
 });
 
@@ -282,7 +288,10 @@ it('a TERM while old workers leave goes back; a new master that dies then leaves
       }
       const run = await command.end;
       if (how === 'died') expectBack(run, 'died');
-      else expect(run.result).toMatchObject({ outcome: 'interrupted', exit: 143 });
+      else {
+        expect(run.result).toMatchObject({ outcome: 'interrupted', exit: 143 });
+        expect(run.stderr).toContain('Interrupted by SIGTERM before the new binary was in charge.');
+      }
       expect(await slow.finish()).toBe(200);
       await expectAlone(rig, old, how);
       // the new master's workers had lost it, and were told to go as well
@@ -323,6 +332,88 @@ it('an old master that cannot come back leaves the new one serving, and recover 
     expect(mended.result, mended.stdout + mended.stderr).toMatchObject({ outcome: 'done', exit: 0 });
     expect(await slow.finish()).toBe(200);
     await expectAlone(rig, old);
+  });
+});
+
+it('a program that neither comes up nor ends is named, and recover goes on when it is gone', async () => {
+  const yaml = 'stop: { timeout: 300ms }';
+  await withBinary({ site: site(yaml, 'reload-timeout: 1s') }, async (rig, binary) => {
+    await rig.deployed();
+    const old = master(rig);
+    rig.allow.log.push(/new binary process \d+ exited on signal 9$/);
+    binary.replace('exec sleep 1000');
+    const run = await upgrade(rig);
+    expect(run.result, run.stdout).toMatchObject({ outcome: 'stranded', exit: 4 });
+    const [hung] = heirsOf(fs, old).untitled;
+    if (hung === undefined) throw new Error('it does not hang');
+    expect(run.stderr).toContain(`pid ${String(hung.pid)} (sleep)`);
+    signalProcess(fs, hung, 'SIGKILL');
+    const mended = await rig.run(['recover']);
+    expect(mended.result, mended.stdout).toMatchObject({ outcome: 'done', exit: 0 });
+    await expectAlone(rig, old);
+  });
+});
+
+it('an old master that was killed: recover ends the upgrade with the new one in charge', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
+    await rig.deployed();
+    const load = await rig.load(BRIEF);
+    const old = master(rig);
+    const slow = await rig.hold();
+    binary.renew();
+    const command = rig.spawn(['nginx', 'upgrade']);
+    await command.until(signalled('SIGWINCH', 'old-nginx'));
+    await rig.until(() => serving(old).length === 0);
+    signalProcess(fs, old, 'SIGKILL');
+    const run = await command.end;
+    expect(run.result, run.stdout).toMatchObject({ outcome: 'stranded', exit: 4 });
+    expect(run.stderr).toContain('swap-pool recover');
+    const young = master(rig);
+    const status = await rig.run(['nginx', 'status']);
+    const upgrading = { old: null, new: young.pid, ours: true };
+    expect(status.result).toMatchObject({ exit: 0, nginx: { pid: young.pid, upgrade: upgrading } });
+    // the worker that finishes needs no master for it
+    const mended = await rig.run(['recover']);
+    expect(await slow.finish()).toBe(200);
+    expect(mended.result, mended.stdout).toMatchObject({ outcome: 'done', exit: 0 });
+    expect(mended.stdout + mended.stderr).not.toContain('Interrupted');
+    await expectAlone(rig, young);
+    expectNoCut(rig, load);
+  });
+});
+
+it('with both masters killed nothing is called ended while workers serve', async () => {
+  await withBinary({ site: site() }, async (rig, binary) => {
+    rig.allow.log.push(/\[alert\].*open socket #\d+ left in connection/);
+    await rig.deployed();
+    const old = master(rig);
+    binary.renew();
+    const command = rig.spawn(['nginx', 'upgrade']);
+    await command.until(signalled('SIGUSR2', 'old-nginx'));
+    command.kill('SIGKILL');
+    await command.end;
+    await rig.until(() => heirsOf(fs, old).masters.some((id) => serving(id).length === 2));
+    const [young] = heirsOf(fs, old).masters;
+    if (young === undefined) throw new Error('no new master');
+    const left = [...serving(old), ...serving(young)];
+    // the old one first: it would clear up behind the other
+    for (const id of [old, young]) signalProcess(fs, id, 'SIGKILL');
+    await rig.until(() => !isAlive(fs, old) && !isAlive(fs, young));
+    const recovered = await rig.run(['recover']);
+    expect(recovered.result, recovered.stdout).toMatchObject({
+      exit: 1,
+      failure: { reason: 'nginx-orphaned' },
+    });
+    expect(await rig.run(['nginx', 'status'])).toMatchObject({
+      exit: 4,
+      result: { nginx: { state: 'orphaned', workers: 4 } },
+    });
+    expect((await rig.run(['nginx', 'force-stop'])).result).toMatchObject({ outcome: 'done', exit: 0 });
+    expect(left.filter((id) => isAlive(fs, id))).toEqual([]);
+    expect(existsSync(pidfile(rig, '.oldbin'))).toBe(false);
+    expect((await rig.run(['recover'])).result).toMatchObject({ outcome: 'unchanged', exit: 0 });
+    expect((await rig.sandbox.startNginx()).ok).toBe(true);
+    await expectAlone(rig, master(rig));
   });
 });
 

@@ -41,16 +41,12 @@ it.each([
   ['a stream', tcp(3306), manner('other')],
   ['a stream in TLS', tcp(853), manner('other', true)],
   ['mail in TLS', tcp(993), manner('other', true)],
-  ['what takes no connections', tcp(53), manner('other')],
-  ['an address that nothing names', tcp(1), manner('other')],
+  ['what takes no connections', tcp(53), null],
+  ['an address that nothing names', tcp(1), null],
 ] as const)('%s is spoken to in its own manner', (_, address, expected) => {
   const files = {
     '/etc/nginx/nginx.conf': CONFIG,
     '/etc/nginx/sites/more': 'server { listen 7000 ssl proxy_protocol; }',
   };
   expect(mannersOf(readTree('/etc/nginx/nginx.conf', memory(files)))(address)).toEqual(expected);
-});
-
-it('without a configuration nothing is asked of anybody', () => {
-  expect(mannersOf(null)(tcp(80))).toEqual(manner('other'));
 });

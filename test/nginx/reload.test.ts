@@ -117,12 +117,14 @@ describe('one batch', () => {
 });
 
 describe('the error log', () => {
-  it('what the master wrote since is given, other processes’ lines only where it wrote none', () => {
+  it('what the master itself complained of since is given, and nobody else’s lines', () => {
     const log = rig.write('e.log', 'old [emerg] 5#5: before\n');
     const size = logSize(log);
-    appendFileSync(log, 't [notice] 6#6: worker\nt [emerg] 5#5: bind() failed\n');
+    const lines = ['t [error] 6#6: a request', 't [emerg] 5#5: bind() failed', 't [notice] 5#5: signal 1'];
+    appendFileSync(log, `${lines.join('\n')}\n`);
     expect(logSince(log, size, 5)).toBe('t [emerg] 5#5: bind() failed');
-    expect(logSince(log, size, 7)).toBe('t [notice] 6#6: worker\nt [emerg] 5#5: bind() failed');
+    expect(logSince(log, size, 7)).toBe('');
+    expect(logSince(log, size, null)).toBe('t [error] 6#6: a request\nt [emerg] 5#5: bind() failed');
     writeFileSync(log, 't [emerg] 5#5: rotated\n');
     expect(logSince(log, size + 100, 5)).toBe('t [emerg] 5#5: rotated');
     expect(logSince(rig.path('none'), 0, 5)).toBe('');

@@ -313,6 +313,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`No nginx runs with ${failure.config}.`,
         hint: 'Start it (`systemctl start nginx`), or name the one that runs: `nginx.config`, `nginx.pidfile`.',
       };
+    case 'nginx-orphaned':
+      return {
+        message: say`nginx's master is gone, and its workers serve on without it (${failure.config}, ${pidsText(failure.pids)}).`,
+        hint: 'Nobody can reload them, and no other nginx gets their addresses. `swap-pool nginx stop` lets them finish, `nginx force-stop` does not wait; then start it (`systemctl start nginx`).',
+      };
     case 'nginx-not-found':
       return {
         message: say`No nginx was found that answers to -V (${list(failure.searched)}).`,
@@ -554,6 +559,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
           hint: 'Its sandbox was taken away, whatever it was at; nothing else was touched.',
         };
       }
+      if (failure.during !== undefined) {
+        return {
+          message: say`Interrupted by ${failure.signal} ${INTERRUPTED[failure.during].when}.`,
+          hint: INTERRUPTED[failure.during].hint,
+        };
+      }
       return {
         message: say`Interrupted by ${failure.signal} before the switch was final.`,
         hint: 'What had begun was reverted. Run it again when it suits.',
@@ -566,11 +577,16 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     case 'stranded': {
       const cause = failure.cause === null ? null : failureMessage(failure.cause, app);
       return {
-        message: say`Nothing more can be done safely without a person: ${failure.detail}.`,
+        message:
+          failure.of === 'nginx-upgrade'
+            ? say`The upgrade of nginx's binary got stuck: ${failure.detail}.`
+            : say`Nothing more can be done safely without a person: ${failure.detail}.`,
         hint:
-          failure.cause?.reason === 'pool-died'
-            ? `${run('recover', app)} starts it again and goes on; past the switch ${run('rollback', app)} takes the other one back as it runs.`
-            : `${run('status', app)} shows which slot serves; ${run('recover', app)} looks again.`,
+          failure.of === 'nginx-upgrade'
+            ? '`swap-pool recover` looks again and ends what can be ended; `swap-pool nginx status` says who serves.'
+            : failure.cause?.reason === 'pool-died'
+              ? `${run('recover', app)} starts it again and goes on; past the switch ${run('rollback', app)} takes the other one back as it runs.`
+              : `${run('status', app)} shows which slot serves; ${run('recover', app)} looks again.`,
         ...(cause === null ? {} : { details: [cause.message, ...(cause.details ?? [])] }),
       };
     }
@@ -697,6 +713,22 @@ const SITE_HINT = {
   'not-included': 'Name the site as nginx includes it, such as /etc/nginx/sites-enabled/shop.',
   'no-room': 'Add `include /etc/nginx/conf.d/*.conf;` to the http block.',
   'name-taken': 'Give the app another name, or rename that upstream.',
+} as const;
+
+const INTERRUPTED = {
+  question: { when: 'before anything was begun', hint: 'Nothing was touched. Run it again when it suits.' },
+  pool: {
+    when: 'before it was done',
+    hint: 'Where the pool had been told to stop or to reload it goes on doing so; `swap-pool status` says how it stands.',
+  },
+  'nginx-stop': {
+    when: 'while nginx was stopping',
+    hint: 'It takes no new requests and goes on finishing; `swap-pool nginx status` says who still serves.',
+  },
+  'nginx-upgrade': {
+    when: 'before the new binary was in charge',
+    hint: 'The old binary serves as before. Run it again when it suits.',
+  },
 } as const;
 
 function upgradeText(at: UpgradeStage, ms: number): string {
