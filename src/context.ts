@@ -22,7 +22,7 @@ import { now, timestamp } from './system/clock.js';
 import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
 import { exists } from './system/files.js';
-import { anyUpgrade, places, proxyProof, proxyUpgrade } from './system/places.js';
+import { anyUpgrade, places, proxyProof, proxyUpgrade, safeState } from './system/places.js';
 import { identify, procfs, startedAt } from './system/proc.js';
 
 /** What the process was given: everything that is not the app's. */
@@ -40,6 +40,8 @@ export interface Past {
   /** The app's YAML. */
   readonly file: string;
   readonly store: JournalStore;
+  /** As root, somebody else could have written it: `unsafe-path`. */
+  readonly safe: Result<void>;
 }
 
 /** One app, ready to be worked with. */
@@ -90,6 +92,8 @@ export async function openApp(
   const fs = procfs();
   const where = places(env, uid);
   const folder = join(where.state, config.app);
+  const safe = safeState(folder, uid);
+  if (!safe.ok) return safe;
 
   let deploy: string | null = null;
   const stamped: Emit = (body) => {
@@ -263,8 +267,9 @@ export async function openPatient(
   const none = { fs, app, root, config, pools: null, proxy: null, probe: null, folders: where, lockHolder };
   if (!config.ok) return none;
   const folder = join(where.state, app);
+  const safe = safeState(folder, uid);
   // what runs is looked at all the same, as it was when it was last deployed
-  const pools = await createPool({ fs, config: config.value, folder, root, memory: true });
+  const pools = safe.ok ? await createPool({ fs, config: config.value, folder, root, memory: true }) : safe;
   if (!pools.ok) return { ...none, pools };
   const { addresses, others } = pools.value;
   const { switch: by, probe } = config.value;
@@ -296,7 +301,7 @@ async function verifyOf({ verify, probe }: Config): Promise<VerifyDriver | null>
 }
 
 /** An app's journals alone: for commands that ask neither pools nor nginx. */
-export const openPast = ({ app, file }: AppFile, { env, uid }: Surroundings): Past => ({
-  file,
-  store: new JournalStore(join(places(env, uid).state, app)),
-});
+export function openPast({ app, file }: AppFile, { env, uid }: Surroundings): Past {
+  const folder = join(places(env, uid).state, app);
+  return { file, store: new JournalStore(folder), safe: safeState(folder, uid) };
+}

@@ -89,7 +89,8 @@ function resultOf(found: readonly Finding[], files: readonly AppFile[]): Command
 const WEIGHT: Readonly<Record<Severity, number>> = { error: 2, warning: 1, advice: 0 };
 
 async function pastOf(session: Session, file: AppFile): Promise<Past> {
-  const { store } = await session.past(file);
+  const { store, safe } = await session.past(file);
+  if (!safe.ok) return { owned: safe, open: null, last: null, proof: null };
   const all = [...store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
   const open = all.find((state) => state.phase !== 'closed');
   return {

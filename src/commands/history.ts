@@ -12,7 +12,8 @@ export async function history(
   const apps: HistoryEntry[][] = [];
   for (const one of files) {
     const entries: HistoryEntry[] = [];
-    const { store, file } = await session.past(one);
+    const { store, file, safe } = await session.past(one);
+    if (!safe.ok) return refusal('history', safe.failure);
     const owned = store.inspect(file);
     if (!owned.ok) return refusal('history', owned.failure);
     const readable = store.readable();

@@ -15,7 +15,7 @@ import {
   facts,
   list,
   makeFolder,
-  readText,
+  readOwn,
   realPath,
   removeFile,
 } from '../system/files.js';
@@ -94,7 +94,7 @@ export class JournalStore {
     const real = realPath(config);
     const mine = real.ok ? real.value : config;
     const path = join(this.folder, 'owner');
-    const owner = readText(path);
+    const owner = readOwn(path);
     if (owner.ok && owner.value.trim() !== '') return this.check(owner.value.trim(), mine);
     // a power cut, or somebody else's very first deploy, leaves it empty
     if (owner.ok) removeFile(path);
@@ -105,7 +105,7 @@ export class JournalStore {
 
   /** Like claim(), but makes nothing: for commands that only look. */
   inspect(config: string): Result<void> {
-    const owner = readText(join(this.folder, 'owner'));
+    const owner = readOwn(join(this.folder, 'owner'));
     const real = realPath(config);
     if (!owner.ok || owner.value.trim() === '') return ok(undefined);
     return this.check(owner.value.trim(), real.ok ? real.value : config);
@@ -236,7 +236,7 @@ function readEntries(path: string): Result<readonly Entry[]> {
 
 /** The whole records of a file, and the byte behind the last of them. */
 function readRecords(path: string): Result<{ readonly entries: readonly Entry[]; readonly end: number }> {
-  const text = readText(path);
+  const text = readOwn(path);
   if (!text.ok) return fail({ reason: 'journal-unreadable', path, detail: text.code });
   const lines = text.value.replace(/\n+$/, '').split('\n');
   const entries: Entry[] = [];

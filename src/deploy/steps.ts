@@ -82,22 +82,32 @@ async function probe(deploy: Deploy): Promise<Result<Applied>> {
     if (failure.reason === 'probe-failed' && failure.answer.kind === 'timeout') deploy.unanswered = 1;
     return answered;
   }
-  const alive = await hasItsMaster(deploy, slot);
-  if (!alive.ok) return alive;
+  const same = await isItself(deploy, slot);
+  if (!same.ok) return same;
   return ok({ note: { kind: 'answers', ...answered.value }, record: {} });
 }
 
-/** Workers answer on without their master, but nobody would look after the pool that is to serve. */
-async function hasItsMaster({ drivers, arriving }: Deploy, slot: Slot): Promise<Result<void>> {
-  if (arriving === null || arriving.master === null) return ok(undefined);
+/**
+ * The pool that is to serve is the one that was started, and its address leads to it. Workers answer on without
+ * their master, but nobody would look after them; and whatever was put in the place of its socket would answer in its place.
+ */
+async function isItself({ drivers, arriving }: Deploy, slot: Slot): Promise<Result<void>> {
+  if (arriving === null) return ok(undefined);
   const view = drivers.pool.observe(slot);
   if (!view.ok) return view;
-  if (view.value.state === 'running') return ok(undefined);
+  const { state, lost, address, holder } = view.value;
+  const answer = lost ? drivers.pool.reach(slot, null) : null;
+  if (answer !== null) return fail({ reason: 'probe-failed', slot, tries: 0, answer, log: '' });
+  if (lost || state === 'foreign') return fail({ reason: 'slot-foreign', slot, address, holder });
+  if (arriving.master === null || state === 'running') return ok(undefined);
   return fail({ reason: 'pool-died', slot, log: await drivers.pool.log(slot) });
 }
 
 async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
   const { to, behind } = deploy.opened;
+  // the proxy's lock may have been waited for since the last answer
+  const same = await isItself(deploy, to);
+  if (!same.ok) return same;
   const switched = await deploy.drivers.proxy.point(to, behind);
   if (!switched.ok) return switched;
   deploy.switched = switched.value;
@@ -116,6 +126,8 @@ async function proveNewPool(deploy: Deploy): Promise<Result<Applied>> {
     older: deploy.switched?.older ?? [],
   });
   if (!seen.ok) return seen;
+  const same = await isItself(deploy, deploy.opened.to);
+  if (!same.ok) return same;
   return ok({ note: { kind: 'seen', by: seen.value.by }, record: {} });
 }
 

@@ -17,7 +17,7 @@ import { retiringWorkers } from './retiring-workers.js';
 import { served } from './served.js';
 import { socketPath, tooLong } from './socket-path.js';
 import { statusListen } from './status-listen.js';
-import { replaceable, storage } from './storage.js';
+import { replaceable, shared, storage } from './storage.js';
 import { strangers } from './stranger.js';
 import type { Check, Patient, Subject, Verdict } from './subject.js';
 
@@ -50,7 +50,7 @@ export async function examine(patient: Patient): Promise<readonly Finding[]> {
 }
 
 /** What needs no configuration. */
-function ofState({ folders, app, past, lockHolder }: Patient): readonly Verdict[] {
+function ofState({ folders, app, root, past, lockHolder }: Patient): readonly Verdict[] {
   const { owned, open } = past;
   const found: Verdict[] = [];
   if (lockHolder !== null) {
@@ -59,7 +59,7 @@ function ofState({ folders, app, past, lockHolder }: Patient): readonly Verdict[
     found.push({ severity: 'error', observation: { reason: 'deploy-left-open', ...open } });
   }
   if (!owned.ok) found.push(failed(owned.failure));
-  return [...found, ...storage(folders, app)];
+  return [...found, ...storage(folders, app), ...(root ? shared(folders) : [])];
 }
 
 async function ofSite(patient: Patient): Promise<readonly Verdict[]> {

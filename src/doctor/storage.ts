@@ -2,6 +2,7 @@
 import { dirname, join } from 'node:path';
 import type { ProxyView } from '../drivers.js';
 import { factsThroughLinks, realPath, roomAt, writable } from '../system/files.js';
+import { sharedPart } from '../system/places.js';
 import type { Folders, Verdict } from './subject.js';
 
 /** What a deploy's journal reserves, and what FPM's words need beside it; bytes. */
@@ -17,6 +18,14 @@ export function storage({ state, run, locks }: Folders, app: string): readonly V
     }
     const room = roomAt(path);
     return room.ok ? roomy(path, room.value) : [];
+  });
+}
+
+/** As root: folders whose content others could change, so that a deploy refuses them. */
+export function shared({ run, locks }: Folders): readonly Verdict[] {
+  return [...new Set([run, locks])].flatMap((path) => {
+    const part = sharedPart(path);
+    return part === null ? [] : [{ severity: 'error', failure: { reason: 'unsafe-path', ...part } }];
   });
 }
 

@@ -3,16 +3,15 @@
  * and writes all or none. Nothing is started, stopped or reloaded.
  */
 import { dirname, join, resolve } from 'node:path';
-import { tmpdir } from 'node:os';
 import { fail, ok } from '../event.js';
 import type { Emit, InitFile, InitReport, NextStep, Result } from '../event.js';
 import { test } from '../nginx/config-tree.js';
 import { applyEdits, diff } from '../nginx/edit.js';
 import { binary } from '../nginx/spelling.js';
 import { timestamp } from '../system/clock.js';
-import { privateFolder, readBytes, removeFolder, removeTemporaries } from '../system/files.js';
+import { readBytes, removeFolder, removeTemporaries } from '../system/files.js';
 import { createLocks } from '../system/locks.js';
-import { places } from '../system/places.js';
+import { places, scratchFolder } from '../system/places.js';
 import type { Places } from '../system/places.js';
 import { untrustedPart } from '../system/trust.js';
 import { lookAtHost, realOf, roomForUpstream } from './host.js';
@@ -73,7 +72,9 @@ export async function init(
   if (!plan.ok) return plan;
   for (const warning of plan.value.host.warnings) emit({ type: 'warning', warning });
   emit({ type: 'files', files: plan.value.shown });
-  const folder = privateFolder(tmpdir(), 'swap-pool-init-');
+  const made = scratchFolder('swap-pool-init-', caller.uid);
+  if (!made.ok) return made;
+  const folder = made.value;
   try {
     const { host, planned, nginxFiles } = plan.value;
     const judged = await judge(planned, nginxFiles, {

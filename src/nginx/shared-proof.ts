@@ -5,7 +5,7 @@
  */
 import type { ProxyProof } from '../drivers.js';
 import type { ProcessId } from '../event.js';
-import { createFile, readText, removeFile, rename } from '../system/files.js';
+import { createFile, readOwn, removeFile, rename } from '../system/files.js';
 
 export interface SharedProof {
   /** null: nothing proven, or not to be read. It is a claim about a hash and living workers, to be compared. */
@@ -27,7 +27,7 @@ const NOTHING: Kept = { proof: null, forgiving: {} };
 /** `path`: in a folder that nobody else may write, gone with the boot like the workers it names. */
 export function createSharedProof(path: string): SharedProof {
   const read = (): Kept => {
-    const text = readText(path);
+    const text = readOwn(path);
     return text.ok ? parse(text.value) : NOTHING;
   };
   const write = (kept: Kept): void => {

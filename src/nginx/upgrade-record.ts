@@ -5,7 +5,7 @@
  */
 import { fail, ok } from '../event.js';
 import type { ProcessId, Result } from '../event.js';
-import { createFile, readText, removeFile, rename } from '../system/files.js';
+import { createFile, readOwn, removeFile, rename } from '../system/files.js';
 
 export interface BegunUpgrade {
   readonly old: ProcessId;
@@ -30,7 +30,7 @@ export function createUpgradeRecord(path: string): UpgradeRecord {
   const next = `${path}.new`;
   return {
     read: () => {
-      const text = readText(path);
+      const text = readOwn(path);
       return text.ok ? parse(text.value) : null;
     },
     write: (begun) => {

@@ -5,6 +5,7 @@
 import { fail, ok, otherSlot } from '../event.js';
 import type { Failed, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
+import { fileIdentity } from '../system/files.js';
 import { identify, isAlive } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import type { Address } from '../system/sockets.js';
@@ -133,11 +134,25 @@ function drive(
   /** Who was seen last: where to look first, so that a look needs no scan of the process table. */
   const seen = new Map<Slot, readonly number[]>();
 
+  /** The socket file that each life was first seen with. */
+  const files = new Map<string, string>();
+
+  /** Whether the file at the slot's path is not the one that the pool was first seen with: nobody comes to it any more. */
+  const replaced = (slot: Slot, sockets: readonly number[] = []): boolean => {
+    const { address } = slots[slot];
+    const file = address.kind === 'unix' ? fileIdentity(address.path) : null;
+    if (file === null || sockets[0] === undefined) return false;
+    const life = `${slot} ${String(sockets[0])}`;
+    if (!files.has(life)) files.set(life, file);
+    return files.get(life) !== file;
+  };
+
   const observe = (slot: Slot): Result<SlotView> => {
     const view = observeSlot(fs, slots[slot], slots[otherSlot(slot)], seen.get(slot) ?? []);
     const life = view.ok ? view.value.life : null;
-    if (life !== null) seen.set(slot, (life.master === null ? life.workers : [life.master]).map(toPid));
-    return view;
+    if (life === null || !view.ok) return view;
+    seen.set(slot, (life.master === null ? life.workers : [life.master]).map(toPid));
+    return replaced(slot, life.sockets) ? ok(withoutName(slots[slot], view.value)) : view;
   };
 
   const fpm = (slot: Slot): FpmSlot | null => {
@@ -165,15 +180,23 @@ function drive(
     mayStart: (slot) => mayStart(fs, slots[slot]),
     reach: (slot, user) => reachable(slots[slot], user),
     load: (slot, life) => loadOf(fs, slots[slot], life),
-    start: (slot) =>
-      startPool(fs, slots[slot], {
+    start: async (slot) => {
+      const started = await startPool(fs, slots[slot], {
         manager: managers[slot],
         folder,
         timeout: startTimeout,
         onLog: (log) => logs.set(slot, log),
-      }),
+      });
+      if (started.ok) replaced(slot, started.value.sockets);
+      return started;
+    },
     settle: settling.settle,
-    retire: (slot) => retireSocket(fs, slots[slot]),
+    retire: (slot) => {
+      const own = look(fs, slots[slot].address);
+      // what stands there in the place of its socket is somebody else's
+      if (own.ok && replaced(slot, own.value.listeners)) return ok(undefined);
+      return retireSocket(fs, slots[slot]);
+    },
     unretire: (slot) => restoreSocket(fs, slots[slot]),
     stop: async (slot, life, told, how) => {
       const people = (): readonly ProcessId[] => peopleOf(fs, slots[slot], life);
@@ -313,6 +336,13 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
     lost,
     warnings,
   });
+}
+
+/** As observeSlot() says of a pool whose socket file is gone. */
+function withoutName({ slot, address }: PoolSlot, view: SlotView): SlotView {
+  if (address.kind === 'tcp' || view.lost) return view;
+  const warning: Warning = { reason: 'socket-file-gone', slot, path: address.path };
+  return { ...view, lost: true, warnings: [...view.warnings, warning] };
 }
 
 /** Both slots in one life: whatever ends the one ends the other. Two pools of Debian's one unit are such. */

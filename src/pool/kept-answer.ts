@@ -10,7 +10,7 @@ import {
   createFile,
   factsThroughLinks,
   readBytes,
-  readText,
+  readOwn,
   realPath,
   removeFile,
   rename,
@@ -55,7 +55,7 @@ export function digestOf({ slot, binary, config, env }: Question): string | null
 
 /** The kept answer to the very question; null when there is none. */
 export function keptAnswer(folder: string, name: string, digest: string): string | null {
-  const text = readText(fileOf(folder, name));
+  const text = readOwn(fileOf(folder, name));
   if (!text.ok) return null;
   const end = text.value.indexOf('\n');
   const answer = text.value.slice(end + 1);
@@ -65,7 +65,7 @@ export function keptAnswer(folder: string, name: string, digest: string): string
 
 /** The answer that was kept last, to whatever question: what the pool was when it was last deployed. */
 export function lastAnswer(folder: string, name: string): string | null {
-  const text = readText(fileOf(folder, name));
+  const text = readOwn(fileOf(folder, name));
   return text.ok ? keptAnswer(folder, name, text.value.slice(0, text.value.indexOf(' '))) : null;
 }
 

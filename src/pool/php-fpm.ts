@@ -7,21 +7,12 @@
  * folder that includes the file and then sets both. The file is included by a link: FPM takes
  * an include for a glob, and the link's name holds nothing special.
  */
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Failure, Result, Slot } from '../event.js';
 import { run } from '../system/exec.js';
-import {
-  createFile,
-  errorCode,
-  exists,
-  facts,
-  makeLink,
-  privateFolder,
-  readLink,
-  removeFolder,
-} from '../system/files.js';
+import { createFile, exists, facts, makeLink, readLink, removeFolder } from '../system/files.js';
+import { scratchFolder } from '../system/places.js';
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { fpmTree } from './fpm-tree.js';
@@ -156,14 +147,6 @@ export async function testFpm(slot: FpmSlot): Promise<Result<void>> {
 
 const pathOf = (address: Address): string | null => (address.kind === 'unix' ? address.path : null);
 
-function temporary(): Result<string> {
-  try {
-    return ok(privateFolder(tmpdir(), 'swap-pool-ask-'));
-  } catch (error) {
-    return fail({ reason: 'state-unwritable', path: tmpdir(), code: errorCode(error) });
-  }
-}
-
 /** FPM's own words. */
 async function dump(
   slot: Slot,
@@ -171,7 +154,7 @@ async function dump(
   env: Readonly<Record<string, string>>,
   option: '-t' | '-tt' = '-tt',
 ): Promise<Result<string>> {
-  const made = temporary();
+  const made = scratchFolder('swap-pool-ask-', process.geteuid?.() ?? -1);
   if (!made.ok) return made;
   const folder = made.value;
   try {

@@ -36,6 +36,20 @@ function io<T>(act: () => T): Io<T> {
 
 export const readBytes = (path: string): Io<Buffer> => io(() => fse.readFileSync(path));
 export const readText = (path: string): Io<string> => io(() => fse.readFileSync(path, 'utf8'));
+/**
+ * The text of a file that is swap-pool's own. Never through a link (ELOOP), and of nothing but a file (EINVAL):
+ * opening a FIFO would wait for its writer.
+ */
+export const readOwn = (path: string): Io<string> =>
+  io(() => {
+    const fd = fse.openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      return fse.readFileSync(plain(fd, path), 'utf8');
+    } finally {
+      fse.closeSync(fd);
+    }
+  });
+
 export const realPath = (path: string): Io<string> => io(() => fse.realpathSync(path));
 export const exists = (path: string): boolean => fse.existsSync(path);
 
@@ -72,6 +86,14 @@ export interface FileFacts {
 export const facts = (path: string): Io<FileFacts> => io(() => toFacts(fse.lstatSync(path)));
 /** What stands at the end of a path's links. */
 export const factsThroughLinks = (path: string): Io<FileFacts> => io(() => toFacts(fse.statSync(path)));
+/**
+ * Which file stands at a path, a link itself and not where it leads; null: none. An inode number alone is given
+ * away again; the time of birth tells two lives of it apart.
+ */
+export function fileIdentity(path: string): string | null {
+  const found = io(() => fse.lstatSync(path, { bigint: true }));
+  return found.ok ? `${found.value.dev}:${found.value.ino}:${found.value.birthtimeNs}` : null;
+}
 export const readLink = (path: string): Io<string> => io(() => fse.readlinkSync(path));
 export const list = (folder: string): Io<string[]> => io(() => fse.readdirSync(folder).sort());
 
@@ -89,11 +111,14 @@ export function openSocketFile(path: string): string {
 /** Makes a folder and those above it; `mode` is for the last, when it is new. */
 export const makeFolder = (path: string, mode: number): Io<void> =>
   io(() => {
-    if (!fse.existsSync(path)) {
-      fse.ensureDirSync(dirname(path));
-      fse.mkdirSync(path, { mode, recursive: true });
-      fse.chmodSync(path, mode);
-    }
+    if (fse.existsSync(path)) return;
+    fse.ensureDirSync(dirname(path));
+    const made = io(() => {
+      fse.mkdirSync(path, mode);
+    });
+    if (made.ok) fse.chmodSync(path, mode);
+    // another swap-pool was faster; a dangling link is none, and stays what it is
+    else if (made.code !== 'EEXIST' || !fse.existsSync(path)) throw systemError(made.code, path);
   });
 
 /** Removes a file (never a folder); fine when there is none. */
@@ -168,12 +193,17 @@ export const createFile = (path: string, content: string | Uint8Array, mode: num
     }
   });
 
-/** Opens for an append-like output of a child; 0600, never through a link. */
+/** Opens for an append-like output of a child; 0600, never through a link, and never waiting for a FIFO's reader. */
 export const openOutput = (path: string): Io<number> =>
   io(() =>
     fse.openSync(
       path,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND | constants.O_NOFOLLOW,
+      constants.O_WRONLY |
+        constants.O_CREAT |
+        constants.O_TRUNC |
+        constants.O_APPEND |
+        constants.O_NOFOLLOW |
+        constants.O_NONBLOCK,
       0o600,
     ),
   );
@@ -368,13 +398,29 @@ export class DurableLog {
 
 /** Opens a lock file, never through a link; made when missing, world-readable, never unlinked by anybody. */
 export const openLockFile = (path: string): Io<number> =>
-  io(() => fse.openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644));
+  io(() => {
+    const fd = fse.openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+    try {
+      return plain(fd, path);
+    } catch (error) {
+      fse.closeSync(fd);
+      throw error;
+    }
+  });
 
 export const writeWhole = (fd: number, content: string): Io<void> =>
   io(() => {
     fse.ftruncateSync(fd, 0);
     writeAll(fd, Buffer.from(content), 0);
   });
+
+/** The descriptor, if it is of a file. */
+function plain(fd: number, path: string): number {
+  if (fse.fstatSync(fd).isFile()) return fd;
+  throw systemError('EINVAL', path);
+}
+
+const systemError = (code: string, path: string): Error => Object.assign(new Error(path), { code });
 
 function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
   let done = 0;

@@ -10,7 +10,7 @@ import { fail, ok } from '../event.js';
 import type { LockHolder, Result } from '../event.js';
 import { timestamp } from './clock.js';
 import { runSilent } from './exec.js';
-import { close, exists, openLockFile, readText, writeWhole } from './files.js';
+import { close, exists, openLockFile, readOwn, writeWhole } from './files.js';
 
 /** Held until it is released, or its process ends. */
 export interface Lock {
@@ -67,7 +67,7 @@ export async function takeLock(
 
 /** Who wrote into a lock file last; null when it is empty or unreadable. It need not hold the lock any more. */
 export function lockHolder(path: string): LockHolder | null {
-  const text = readText(path);
+  const text = readOwn(path);
   if (!text.ok) return null;
   try {
     const value = JSON.parse(text.value) as Partial<LockHolder>;

@@ -4,11 +4,14 @@
  * environments would both believe that they are alone.
  */
 import { createHash } from 'node:crypto';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
-import { exists, facts, list, makeFolder } from './files.js';
+import { errorCode, exists, facts, factsThroughLinks, list, makeFolder, privateFolder } from './files.js';
 import type { Address } from './sockets.js';
+import { untrustedPart } from './trust.js';
+import type { Untrusted } from './trust.js';
 
 export interface Places {
   /** APP.yaml files. */
@@ -41,10 +44,46 @@ export function places(env: NodeJS.ProcessEnv, uid: number): Places {
 }
 
 /**
- * Makes a folder for locks, and refuses one that is not ours alone: what stands in a folder
- * that others may write can be swapped under our hands.
+ * Whether nobody but root can change what is kept in an app's state folder, made or not made yet: as root, its
+ * journals and what FPM once said are believed. `unsafe-path`.
+ */
+export function safeState(folder: string, uid: number): Result<void> {
+  const part = uid === 0 ? (sharedPart(folder) ?? sharedPart(join(folder, 'deploys'))) : null;
+  return part === null ? ok(undefined) : fail({ reason: 'unsafe-path', ...part });
+}
+
+/**
+ * What others than root could change on the way to a folder, or in it; null: nothing. A sticky folder (/tmp) is
+ * fine above one of ours. As one of ours it is not: others could make there what is not there yet.
+ */
+export function sharedPart(folder: string): Untrusted | null {
+  const found = factsThroughLinks(folder);
+  const shared = found.ok && found.value.kind === 'folder' && (found.value.mode & 0o022) !== 0;
+  return untrustedPart(folder, 0) ?? (shared ? { path: folder, detail: 'is writable by others' } : null);
+}
+
+/**
+ * A new folder for a moment, 0700, where the environment wants temporary files: `unsafe-path` where others could put
+ * another in its place, `state-unwritable`.
+ */
+export function scratchFolder(prefix: string, uid: number): Result<string> {
+  const base = tmpdir();
+  const part = uid === 0 ? untrustedPart(base, 0) : null;
+  if (part !== null) return fail({ reason: 'unsafe-path', ...part });
+  try {
+    return ok(privateFolder(base, prefix));
+  } catch (error) {
+    return fail({ reason: 'state-unwritable', path: base, code: errorCode(error) });
+  }
+}
+
+/**
+ * Makes a folder for locks, and refuses one that is not ours alone, or, as root, that others could put another in
+ * the place of: what stands in a folder that others may write can be swapped under our hands.
  */
 export function lockFolder(path: string, uid: number): Result<string> {
+  const part = uid === 0 ? sharedPart(path) : null;
+  if (part !== null) return fail({ reason: 'unsafe-path', ...part });
   const made = makeFolder(path, uid === 0 ? 0o755 : 0o700);
   if (!made.ok) return fail({ reason: 'state-unwritable', path, code: made.code });
   const there = facts(path);

@@ -4,7 +4,7 @@
  */
 import { basename, dirname, join } from 'node:path';
 import type { ProcessId } from '../event.js';
-import { createFile, facts, readLink, readText } from './files.js';
+import { createFile, facts, readLink, readOwn } from './files.js';
 import type { Io } from './files.js';
 import { identify, isAlive } from './proc.js';
 import type { Procfs } from './proc.js';
@@ -55,7 +55,7 @@ function markOf(folder: string, uid: number): Mark | null {
     if (!seen.ok || seen.value.kind !== kind || seen.value.uid !== uid) return null;
     if ((seen.value.mode & 0o022) !== 0) return null;
   }
-  const text = readText(join(folder, FILE));
+  const text = readOwn(join(folder, FILE));
   if (!text.ok) return null;
   try {
     const { owner, namespace } = JSON.parse(text.value) as Partial<Mark>;

@@ -84,7 +84,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       };
     case 'socket-file-gone':
       return {
-        message: say`The ${warning.slot} pool runs, but somebody removed its socket ${warning.path}: nobody can come to it any more.`,
+        message: say`The ${warning.slot} pool runs, but somebody removed or replaced its socket ${warning.path}: nobody can come to it any more.`,
         hint: `${run('start', app)} and a deploy end it once it has answered what it took; where it served the site, the other slot is brought up first.`,
       };
     case 'running-differs':
