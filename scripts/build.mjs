@@ -30,27 +30,38 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const OUTPUT = join(ROOT, 'dist/swap-pool.cjs');
 const ENTRY = 'src/cli.ts';
 
+/** esbuild's. */
+const options = (version) => ({
+  absWorkingDir: ROOT,
+  entryPoints: [ENTRY],
+  outfile: OUTPUT,
+  write: false,
+  metafile: true,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  // CommonJS: node starts it faster than an ES module, and import() becomes a lazy call
+  format: 'cjs',
+  // of node's own modules, too: what runs in a vm.Script has no loader for import()
+  supported: { 'dynamic-import': false },
+  // the notices are collected in licenses.txt instead
+  legalComments: 'none',
+  define: { __VERSION__: JSON.stringify(version) },
+  logLevel: 'warning',
+});
+
+/** The program as build() bundles it, and its source map, of which nothing is shipped. */
+export async function programWithMap() {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const { outputFiles } = await bundle({ ...options(version), sourcemap: 'external' });
+  const of = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text;
+  return { program: of('.cjs'), map: JSON.parse(of('.map')) };
+}
+
 /** Builds; throws with a sentence when it cannot. */
 export async function build() {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const result = await bundle({
-    absWorkingDir: ROOT,
-    entryPoints: [ENTRY],
-    outfile: OUTPUT,
-    write: false,
-    metafile: true,
-    bundle: true,
-    platform: 'node',
-    target: 'node20.19',
-    // CommonJS: node starts it faster than an ES module, and import() becomes a lazy call
-    format: 'cjs',
-    // of node's own modules, too: what runs in a vm.Script has no loader for import()
-    supported: { 'dynamic-import': false },
-    // the notices are collected in licenses.txt instead
-    legalComments: 'none',
-    define: { __VERSION__: JSON.stringify(version) },
-    logLevel: 'warning',
-  });
+  const result = await bundle(options(version));
   if (result.warnings.length > 0) throw new Error('the bundle has warnings, see above');
   const early = loadedAtStart(result.metafile.inputs).filter((path) => path.includes('node_modules/'));
   if (early.length > 0) {

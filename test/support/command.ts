@@ -7,6 +7,8 @@ import { PATIENCE } from './limits.js';
 /** The bundle; RIG_PROGRAM names another one, as an installed package's. */
 export const PROGRAM = resolve(process.env['RIG_PROGRAM'] ?? 'dist/swap-pool.cjs');
 const DIE_AT = resolve('test/support/die-at.cjs');
+/** COVERAGE, a folder: every run of the program writes there which of its lines ran. See scripts/coverage.mjs. */
+const COVER = process.env['COVERAGE'] === undefined ? [] : ['--require', resolve('test/support/cover.cjs')];
 
 /** One line of `--json`; its keys are what a test looks for. */
 export interface Line {
@@ -57,6 +59,7 @@ export class Command {
     const { json = true, dieAt } = options;
     const program = options.program ?? [
       process.execPath,
+      ...COVER,
       ...(dieAt === undefined ? [] : ['--require', DIE_AT]),
       PROGRAM,
     ];
@@ -68,6 +71,7 @@ export class Command {
       env: {
         PATH: '/usr/bin:/bin',
         LANG: 'C.UTF-8',
+        ...(COVER.length === 0 ? {} : { COVERAGE: process.env['COVERAGE'] }),
         ...(dieAt === undefined ? {} : { RIG_DIE: Object.values(dieAt).join(':') }),
         ...options.env,
       },
