@@ -112,7 +112,7 @@ export const house = [
 ];
 
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', 'node_modules/', 'templates/']),
+  globalIgnores(['dist/', 'coverage/', '.stryker-tmp/', 'node_modules/', 'templates/']),
   {
     files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts', 'vitest.config.ts'],
     extends: [js.configs.recommended, tseslint.configs.strictTypeChecked],

@@ -109,6 +109,150 @@ describe('where a journal that breaks off leaves a deploy', () => {
   });
 });
 
+describe('what each record adds', () => {
+  const life = (pid: number) => ({ master: { boot: 'b', pid, start: 3 }, workers: [] });
+  const before = { workers: [], hash: 'h', named: 'blue' as const };
+  const older = (pid: number) => ({ boot: 'b', pid, start: 4 });
+  const switched = (pid: number) => ({
+    files: ['f'],
+    proof: { hash: 'h', workers: [] },
+    older: [older(pid)],
+  });
+  const after = (...entries: readonly Entry[]) => {
+    const state = replay([opened(), ...entries]);
+    if (state === null || state.phase === 'closed') throw new Error('no open deploy');
+    return state;
+  };
+
+  test('at first nothing is known but the plan', () => {
+    expect(replay([opened()])).toEqual({
+      phase: 'planned',
+      opened: opened(),
+      arriving: null,
+      before: null,
+      switched: null,
+      unswitched: null,
+      cut: 0,
+      ms: {},
+      drained: null,
+      since: time,
+      cutting: false,
+    });
+    expect(replay([{ ...opened(), arriving: life(7) }])).toMatchObject({ arriving: life(7) });
+  });
+
+  test('a start: the pool that arrives, and no later step takes it away', () => {
+    const entries = [intent('start'), { ...evidence('start'), life: life(30) }] as const;
+    expect(after(...entries)).toMatchObject({ phase: 'done', step: 'start', arriving: life(30) });
+    expect(after(...entries, intent('probe'), evidence('probe')).arriving).toEqual(life(30));
+  });
+
+  test('a switch: the world before it, and what the proxy follows since', () => {
+    const begun = after({ ...intent('switch'), before });
+    expect(begun).toMatchObject({ phase: 'acting', step: 'switch', before, switched: null });
+    const done = after({ ...intent('switch'), before }, { ...evidence('switch'), switched: switched(40) });
+    expect(done).toMatchObject({ phase: 'done', switched: switched(40), before });
+    const later = after(
+      { ...intent('switch'), before },
+      { ...evidence('switch'), switched: switched(40) },
+      intent('verify'),
+      evidence('verify'),
+    );
+    expect(later).toMatchObject({ before, switched: switched(40), unswitched: null });
+  });
+
+  test('older workers join those of the switch, and are nobody’s where there was none', () => {
+    const more = { type: 'older', time, older: [older(41)] } as const;
+    const done = [intent('switch'), { ...evidence('switch'), switched: switched(40) }] as const;
+    expect(after(...done, more)).toEqual({
+      ...after(...done),
+      switched: { ...switched(40), older: [older(40), older(41)] },
+    });
+    expect(after(intent('start'), more)).toEqual(after(intent('start')));
+  });
+
+  test('a reverted switch: whom the proxy left behind; a reverted start leaves that as it is', () => {
+    const done = [intent('switch'), { ...evidence('switch'), switched: switched(40) }] as const;
+    const begun = after(...done, intent('switch', true));
+    expect(begun).toMatchObject({
+      phase: 'reverting',
+      step: 'switch',
+      finished: false,
+      switched: switched(40),
+    });
+    const undone = [
+      ...done,
+      intent('switch', true),
+      { ...evidence('switch', true), switched: switched(42) },
+    ] as const;
+    expect(after(...undone)).toMatchObject({
+      phase: 'reverting',
+      step: 'switch',
+      finished: true,
+      switched: null,
+      unswitched: switched(42),
+    });
+    expect(after(...done, intent('switch', true), evidence('switch', true)).unswitched).toBeNull();
+    const down = after(...undone, intent('start', true), {
+      ...evidence('start', true),
+      switched: switched(43),
+    });
+    expect(down).toMatchObject({ step: 'start', finished: true, switched: null, unswitched: switched(42) });
+    const other = after(...done, intent('start', true), evidence('start', true));
+    expect(other).toMatchObject({ switched: switched(40), unswitched: null });
+  });
+
+  test('what was cut is added up, forth and back; what was held and that it is being cut stay', () => {
+    const held = { accepted: 3, queued: 1 };
+    const drained = [
+      intent('drain'),
+      { ...evidence('drain'), connections: held, cutting: true, cut: 2 },
+    ] as const;
+    expect(after(...drained)).toMatchObject({ drained: held, cutting: true, cut: 2 });
+    const stopped = after(...drained, intent('stop'), { ...evidence('stop'), cut: 5 });
+    expect(stopped).toMatchObject({ drained: held, cutting: true, cut: 7, ms: { drain: 1, stop: 1 } });
+    expect(after(...drained, intent('start', true), { ...evidence('start', true), cut: 4 }).cut).toBe(6);
+    expect(after(...drained, intent('start', true), evidence('start', true)).cut).toBe(2);
+    expect(after(...drained, intent('retire'), evidence('retire')).cut).toBe(2);
+  });
+
+  test('when the last intent was written', () => {
+    const later = '2026-01-01T00:00:05.000Z';
+    expect(after({ ...intent('start'), time: later }).since).toBe(later);
+    expect(after({ ...intent('start', true), time: later }).since).toBe(later);
+  });
+
+  test('that it is stranded or kept changes nothing', () => {
+    const drained = [intent('drain'), evidence('drain')] as const;
+    for (const entry of [
+      { type: 'stranded', time, failure: { reason: 'stranded', detail: '', cause: null } },
+      { type: 'kept', time, reason: 'interrupted' },
+    ] as const) {
+      expect(after(...drained, entry)).toEqual(after(...drained));
+    }
+  });
+
+  test('where it stands: nowhere before its first step and after its end', () => {
+    const at = (entries: readonly Entry[]) => {
+      const state = replay(entries);
+      return state === null ? undefined : standsAt(state);
+    };
+    expect(at([opened()])).toBeNull();
+    expect(at([opened(), intent('start')])).toBe('start');
+    expect(at(whole().slice(0, 7))).toBe('switch');
+    expect(at([opened(), intent('start'), intent('start', true)])).toBe('start');
+    expect(at(whole())).toBeNull();
+  });
+
+  test('a plan that ends with its switch has its pivot there', () => {
+    const entries = whole(['start', 'probe', 'switch']);
+    expect(courseOf(entries.slice(0, 6))).toBe('observe');
+    expect(courseOf(entries.slice(0, 7))).toBe('forward');
+    const state = replay(entries.slice(0, 6));
+    expect(state === null ? null : pastPivot(state)).toBe(false);
+  });
+});
+
 describe('a switch of our own', () => {
   test.each([
     ['nothing was begun', whole().slice(0, 1), false],

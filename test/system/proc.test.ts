@@ -66,6 +66,15 @@ describe('the stat of a process', () => {
     expect(readStat(invented({ '12/stat': text }), 12)).toBeNull();
   });
 
+  it('begins behind the first parenthesis, wherever that stands', () => {
+    expect(readStat(invented({ '12/stat': '(a) S 7' }), 12)).toMatchObject({
+      comm: 'a',
+      state: 'S',
+      ppid: 7,
+    });
+    expect(readStat(invented({ '13/stat': ')(' }), 13)).toBeNull();
+  });
+
   it('of nobody is none', () => {
     expect(readStat(invented({}), 12)).toBeNull();
     expect(identify(invented({}), 12)).toBeNull();
@@ -132,7 +141,7 @@ describe('who a process is', () => {
   it('the boot is the one that the kernel names', () => {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     expect(identify(real, process.pid)).toMatchObject({ boot, pid: process.pid });
-    expect(real).toEqual({ root: '/proc', bootId: boot });
+    expect(procfs()).toEqual({ root: '/proc', bootId: boot });
     const fs = invented({ 'sys/kernel/random/boot_id': 'another\n' });
     expect(procfs(fs.root)).toEqual({ root: fs.root, bootId: 'another' });
     expect(() => procfs(join(root, 'none'))).toThrow();
