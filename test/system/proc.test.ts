@@ -59,7 +59,7 @@ async function living(): Promise<{ readonly pid: number; readonly end: () => Pro
 describe('the stat of a process', () => {
   it.each(['php-fpm8.2', 'a b', ') S 1 (', '(((', ')))', 'x) Z 0', ''])('whose name is %j', (comm) => {
     const fs = invented({ '12/stat': stat(12, comm, 'S', 4711) });
-    expect(readStat(fs, 12)).toEqual({ pid: 12, comm, state: 'S', ppid: 7, start: 4711 });
+    expect(readStat(fs, 12)).toEqual({ pid: 12, comm, state: 'S', ppid: 7, session: 101, start: 4711 });
   });
 
   it.each(['', 'no parentheses', '12 (never closed S 1', ') before ( S'])('that is %j is none', (text) => {
@@ -114,7 +114,9 @@ describe('who a process is', () => {
     const fs = invented({ '12/stat': stat(12, 'php-fpm', state, 99) });
     const id = { boot: 'this-boot', pid: 12, start: 99 };
     expect(identify(fs, 12)).toEqual(lives ? id : null);
-    expect(identityOf(fs, { pid: 12, comm: '', state, ppid: 1, start: 99 })).toEqual(lives ? id : null);
+    expect(identityOf(fs, { pid: 12, comm: '', state, ppid: 1, session: 1, start: 99 })).toEqual(
+      lives ? id : null,
+    );
     expect(isAlive(fs, id)).toBe(lives);
   });
 
