@@ -4,13 +4,15 @@
  *
  * Exit 1 when a file is below its share of killed mutants. A whole run writes bench/results/mutation.txt.
  */
+import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Stryker } from '@stryker-mutator/core';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Stryker has a package.json of its own: it is as large as everything else together, and few will ever run it. */
+const TOOL = join(ROOT, 'scripts/mutate');
 const LEAST = 90;
 const RESULT = 'bench/results/mutation.txt';
 const SCRATCH = '.stryker-tmp';
@@ -41,6 +43,7 @@ if (files.length === 0) {
   process.exit(2);
 }
 
+const Stryker = await stryker();
 try {
   const results = [];
   for (const file of files) results.push(...(await mutate(file)));
@@ -52,13 +55,23 @@ try {
   rmSync(SCRATCH, { recursive: true, force: true });
 }
 
+async function stryker() {
+  const own = join(TOOL, 'node_modules/@stryker-mutator');
+  if (!existsSync(own)) {
+    const argv = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+    const { status } = spawnSync('npm', argv, { cwd: TOOL, stdio: 'inherit' });
+    if (status !== 0) process.exit(1);
+  }
+  return (await import(pathToFileURL(join(own, 'core/dist/src/index.js')).href)).Stryker;
+}
+
 function mutate(file) {
   // read by test/long/mutate.config.ts, in the processes that Stryker starts
   process.env.MUTATE_TESTS = file.tests.join(' ');
   return new Stryker({
     mutate: rangesOf(file),
     testRunner: 'vitest',
-    plugins: ['@stryker-mutator/vitest-runner'],
+    plugins: [join(TOOL, 'node_modules/@stryker-mutator/vitest-runner/dist/src/index.js')],
     vitest: { configFile: 'test/long/mutate.config.ts', related: false },
     coverageAnalysis: 'perTest',
     concurrency: Math.min(2, cpus().length),
@@ -99,7 +112,9 @@ function summary(results) {
   });
   const line = ({ name, dead, all }) =>
     `${name.padEnd(52)} ${String(dead).padStart(5)} of ${String(all).padStart(5)}  ${((100 * dead) / all).toFixed(1).padStart(5)} %`;
-  const { version } = JSON.parse(readFileSync('node_modules/@stryker-mutator/core/package.json', 'utf8'));
+  const { version } = JSON.parse(
+    readFileSync(join(TOOL, 'node_modules/@stryker-mutator/core/package.json'), 'utf8'),
+  );
   const text = [
     `npm run mutate: mutants killed, of those that a test could see. Stryker ${version}, node ${process.version}, ${new Date().toISOString().slice(0, 10)}`,
     '',
