@@ -1,6 +1,6 @@
 /**
  * Mutation testing of what everything else leans on: the lexer, the edits, the FastCGI records, the state of a
- * journal, and who a process is. `npm run mutate`, some twenty minutes on two cores; `-- FILE` for one of them.
+ * journal, and who a process is. `npm run mutate`, some ten minutes on two cores; `-- FILE` for one of them.
  *
  * Exit 1 when a file is below its share of killed mutants. A whole run writes bench/results/mutation.txt.
  */
