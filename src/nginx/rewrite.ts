@@ -26,6 +26,12 @@ import { contains, sameProcesses } from './workers.js';
 
 const sameTimes = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): boolean =>
   one.size === other.size && [...one].every(([path, at]) => other.get(path) === at);
+/** Its master was killed, and nobody can tell which of its configurations they run. */
+const masterless = (cause: Failure | null): Failure => ({
+  reason: 'stranded',
+  detail: 'nginx has lost its master, and its workers serve on: end them, and start it',
+  cause,
+});
 
 export function createRewrite(options: ProxyOptions): ProxySwitch {
   const { addresses, others } = options;
@@ -131,7 +137,10 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     if (!named.ok) return named;
     const { nginx, found, active } = named.value;
     const { master } = nginx;
-    if (master === null) return fail({ reason: 'nginx-not-running', config: nginx.config });
+    if (master === null) {
+      if ((await running.orphans(named.value)).length > 0) return fail(masterless(null));
+      return fail({ reason: 'nginx-not-running', config: nginx.config });
+    }
     const upgrade = await running.refuseUpgrade(named.value);
     if (!upgrade.ok) return upgrade;
     for (const real of new Set(found.references.map(({ file }) => file.real))) removeTemporaries(real);
@@ -193,9 +202,11 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       case 'nginx-gone': {
         const back = await takeBack(versions.value, to, failure);
         const again = await running.shared.status();
+        // killed, its workers go on, and some may have been born of our file
+        const left = (await running.orphans(named)).filter((id) => !contains(before, id));
         // started again by its service manager: from which of the two versions, nobody can tell
-        if (again?.pid === null) return back;
-        break;
+        if (again?.pid !== null) break;
+        return left.length === 0 ? back : fail(masterless(failure));
       }
       default:
     }

@@ -30,7 +30,7 @@ import type { Generation, Reloading } from './reload.js';
 import type { SharedProof } from './shared-proof.js';
 import { MASTER_TITLE } from './title.js';
 import type { Tree } from './tree.js';
-import { readWorkers, sameProcesses } from './workers.js';
+import { orphansOf, readWorkers, sameProcesses } from './workers.js';
 import type { Workers } from './workers.js';
 
 export interface RunningOptions {
@@ -93,6 +93,8 @@ export interface Running {
   refuseUpgrade(reading: Reading): Promise<Result<void>>;
   waitIdle(reading: Reading, master: ProcessId): Promise<Result<void>>;
   workers(master: ProcessId): Workers;
+  /** Workers that serve on without their master: of which configuration, nobody can tell. */
+  orphans(reading: Reading): Promise<readonly ProcessId[]>;
   reload(reading: Reading, master: ProcessId): Promise<Result<Generation>>;
   /** What was proven last to run, by this object; null when what was seen last proved nothing. */
   agreed(): ProxyProof | null;
@@ -223,6 +225,12 @@ export function createRunning(options: RunningOptions): Running {
     return over ? ok(undefined) : fail({ reason: 'upgrade-pending', path });
   }
 
+  async function orphans({ nginx, tree }: Reading): Promise<readonly ProcessId[]> {
+    const log = await errorLogOf(nginx, tree);
+    const real = log === null ? null : realPath(log);
+    return orphansOf(fs, real?.ok === true ? real.value : null);
+  }
+
   async function reloading({ nginx, tree }: Reading, master: ProcessId): Promise<Reloading> {
     const errorLog = await errorLogOf(nginx, tree);
     return { fs, master, timeout, errorLog, expected: expectedWorkers(nginx, tree) };
@@ -308,13 +316,16 @@ export function createRunning(options: RunningOptions): Running {
     test: ({ nginx }) => test(nginx, timeout),
     waitIdle: async (reading, master) => waitIdle(await reloading(reading, master)),
     workers: (master) => readWorkers(fs, master),
+    orphans,
     reload: async (reading, master) => reload(await reloading(reading, master)),
     alive: (ids) => ids.filter((id) => isAlive(fs, id)),
     shared: { reload: follow, lockKey, status, workerUser },
     follows: async (reading, intent) => {
       const { master } = reading.nginx;
-      // when it starts it reads the disk, and until then it serves nothing else
-      if (master === null) return 'disk';
+      // when it starts it reads the disk, and until then nobody serves but workers that have lost their master
+      if (master === null) {
+        return (await orphans(reading)).length === 0 ? 'disk' : 'unclear';
+      }
       const idle = await waitIdle(await reloading(reading, master));
       const { serving, untitled } = readWorkers(fs, master);
       if (!idle.ok || untitled.length > 0) return 'unclear';
