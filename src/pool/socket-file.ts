@@ -45,7 +45,9 @@ export function retireSocket(fs: Procfs, slot: PoolSlot): Result<void> {
   if (seen.value.listeners.length === 0) return ok(undefined);
   if (seen.value.listeners.length > 1) return unclear(slot, 'several listeners are bound to it');
   const moved = rename(address.path, retiredName(address.path));
-  return moved.ok ? ok(undefined) : unclear(slot, moved.code);
+  return moved.ok
+    ? ok(undefined)
+    : fail({ reason: 'state-unwritable', path: address.path, code: moved.code });
 }
 
 /** Gives a retired name back, never over a file that stands there; idempotent. */
@@ -59,7 +61,7 @@ export function restoreSocket(fs: Procfs, slot: PoolSlot): Result<void> {
   switch (socketFile(path)) {
     case 'retired': {
       const moved = renameToFree(retiredName(path), path);
-      return moved.ok ? ok(undefined) : unclear(slot, moved.code);
+      return moved.ok ? ok(undefined) : fail({ reason: 'state-unwritable', path, code: moved.code });
     }
     case 'here':
       // both names: the crash of a restore between its two acts left one socket with two names
