@@ -11,7 +11,12 @@ const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.
  */
 
 /** Whole deploys under load, and what packs the package: few at a time, and no unit test beside them. */
-const SLOW = ['test/e2e/**/*.test.ts', 'test/support/**/*.test.ts', 'test/package.test.ts'];
+const SLOW = [
+  'test/e2e/**/*.test.ts',
+  'test/faults/**/*.test.ts',
+  'test/support/**/*.test.ts',
+  'test/package.test.ts',
+];
 /** On a booted Debian of their own, one at a time: skipped, and said so, where none can be booted. */
 const HOST = ['test/host/**/*.test.ts'];
 

@@ -195,6 +195,7 @@ export class Rig {
     await this.until(() => existsSync(at('entered')) && statSync(at('entered')).size >= entered);
     return {
       id,
+      worker: () => Number(readFileSync(at('worker'), 'utf8')),
       answers,
       release: () => {
         writeFileSync(at('released'), '');
@@ -361,6 +362,8 @@ export class Rig {
 /** Requests that are held. */
 export interface Held {
   readonly id: string;
+  /** The worker of the pool that holds the one that was entered last. */
+  readonly worker: () => number;
   /** What each was answered: its id, or a status or an error that tells why not. */
   readonly answers: Promise<readonly string[]>;
   /** Lets them end; gives the answers. */
@@ -371,6 +374,7 @@ export interface Held {
 const HELD = `<?php
 $at = dirname(__DIR__) . '/work/' . $_GET['id'];
 header('X-Pool: ' . getenv('SWAP_POOL_SLOT') . '/' . getmypid());
+file_put_contents("$at-worker", getmypid());
 file_put_contents("$at-entered", '.', FILE_APPEND | LOCK_EX);
 for ($end = hrtime(true) + 900e9, $next = 0; !file_exists("$at-released") && hrtime(true) < $end; usleep(2000)) {
     if (hrtime(true) < $next) continue;
