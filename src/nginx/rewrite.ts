@@ -26,10 +26,11 @@ import { contains, sameProcesses } from './workers.js';
 
 const sameTimes = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): boolean =>
   one.size === other.size && [...one].every(([path, at]) => other.get(path) === at);
+
 /** Its master was killed, and nobody can tell which of its configurations they run. */
-const masterless = (cause: Failure | null): Failure => ({
+const masterless = (cause: Failure): Failure => ({
   reason: 'stranded',
-  detail: 'nginx has lost its master, and its workers serve on: end them, and start it',
+  detail: 'nginx has lost its master, and its workers serve on: end them (`swap-pool nginx stop`), and start it',
   cause,
 });
 
@@ -138,8 +139,8 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const { nginx, found, active } = named.value;
     const { master } = nginx;
     if (master === null) {
-      if ((await running.orphans(named.value)).length > 0) return fail(masterless(null));
-      return fail({ reason: 'nginx-not-running', config: nginx.config });
+      const gone = await running.absent(named.value);
+      return fail(gone.reason === 'nginx-orphaned' ? masterless(gone) : gone);
     }
     const upgrade = await running.refuseUpgrade(named.value);
     if (!upgrade.ok) return upgrade;

@@ -3,7 +3,7 @@
  * disk and workers agree, reload it with proof.
  */
 import { fail, ok } from '../event.js';
-import type { ProcessId, ProxyStatus, Result, Slot } from '../event.js';
+import type { Failure, ProcessId, ProxyStatus, Result, Slot } from '../event.js';
 import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent } from '../drivers.js';
 import { exists, realPath } from '../system/files.js';
 import { isAlive, startedAt, title } from '../system/proc.js';
@@ -30,7 +30,7 @@ import type { Generation, Reloading } from './reload.js';
 import type { SharedProof } from './shared-proof.js';
 import { MASTER_TITLE } from './title.js';
 import type { Tree } from './tree.js';
-import { orphansOf, readWorkers, sameProcesses } from './workers.js';
+import { readWorkers, sameProcesses } from './workers.js';
 import type { Workers } from './workers.js';
 
 export interface RunningOptions {
@@ -93,6 +93,8 @@ export interface Running {
   refuseUpgrade(reading: Reading): Promise<Result<void>>;
   waitIdle(reading: Reading, master: ProcessId): Promise<Result<void>>;
   workers(master: ProcessId): Workers;
+  /** Why there is no master: nginx does not run, or was left by it (`nginx-not-running`, `nginx-orphaned`). */
+  absent(reading: Reading): Promise<Failure>;
   /** Workers that serve on without their master: of which configuration, nobody can tell. */
   orphans(reading: Reading): Promise<readonly ProcessId[]>;
   reload(reading: Reading, master: ProcessId): Promise<Result<Generation>>;
@@ -225,11 +227,9 @@ export function createRunning(options: RunningOptions): Running {
     return over ? ok(undefined) : fail({ reason: 'upgrade-pending', path });
   }
 
-  async function orphans({ nginx, tree }: Reading): Promise<readonly ProcessId[]> {
-    const log = await errorLogOf(nginx, tree);
-    const real = log === null ? null : realPath(log);
-    return orphansOf(fs, real?.ok === true ? real.value : null);
-  }
+  // a master that was seen before may be gone by now: that is why one asks
+  const orphans = async ({ nginx }: Reading): Promise<readonly ProcessId[]> =>
+    (await orphansOf(fs, { ...nginx, master: null })).serving;
 
   async function reloading({ nginx, tree }: Reading, master: ProcessId): Promise<Reloading> {
     const errorLog = await errorLogOf(nginx, tree);
@@ -316,6 +316,7 @@ export function createRunning(options: RunningOptions): Running {
     test: ({ nginx }) => test(nginx, timeout),
     waitIdle: async (reading, master) => waitIdle(await reloading(reading, master)),
     workers: (master) => readWorkers(fs, master),
+    absent: ({ nginx }) => absent(fs, nginx),
     orphans,
     reload: async (reading, master) => reload(await reloading(reading, master)),
     alive: (ids) => ids.filter((id) => isAlive(fs, id)),
@@ -323,9 +324,7 @@ export function createRunning(options: RunningOptions): Running {
     follows: async (reading, intent) => {
       const { master } = reading.nginx;
       // when it starts it reads the disk, and until then nobody serves but workers that have lost their master
-      if (master === null) {
-        return (await orphans(reading)).length === 0 ? 'disk' : 'unclear';
-      }
+      if (master === null) return (await orphans(reading)).length === 0 ? 'disk' : 'unclear';
       const idle = await waitIdle(await reloading(reading, master));
       const { serving, untitled } = readWorkers(fs, master);
       if (!idle.ok || untitled.length > 0) return 'unclear';

@@ -3,16 +3,7 @@
  * finishes them, who was forked so lately that it has no title of its own yet.
  */
 import type { ProcessId } from '../event.js';
-import {
-  appendedBy,
-  children,
-  identify,
-  isForkOf,
-  pids,
-  readStat,
-  sameProcess,
-  title,
-} from '../system/proc.js';
+import { children, identify, isForkOf, sameProcess, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { MASTER_TITLE, RETIRING_TITLE, WORKER_TITLE } from './title.js';
 
@@ -40,21 +31,6 @@ export function readWorkers(fs: Procfs, master: ProcessId): Workers {
     else if (line.startsWith(MASTER_TITLE) && isForkOf(fs, pid, master.pid) !== false) untitled.push(id);
   }
   return { serving, retiring, untitled };
-}
-
-/**
- * Workers that take requests and whose master is gone: killed, it leaves them to whoever adopts processes here, and
- * they go on serving. Those alone that write to `errorLog`, their nginx's; null: any.
- */
-export function orphansOf(fs: Procfs, errorLog: string | null): readonly ProcessId[] {
-  return pids(fs).flatMap((pid) => {
-    const line = title(fs, pid);
-    if (!line.startsWith(WORKER_TITLE) || line.startsWith(RETIRING_TITLE)) return [];
-    if (title(fs, readStat(fs, pid)?.ppid ?? 0).startsWith(MASTER_TITLE)) return [];
-    const written = errorLog === null ? null : appendedBy(fs, pid);
-    if (written !== null && written.every(({ path }) => path !== errorLog)) return [];
-    return identify(fs, pid) ?? [];
-  });
 }
 
 /**
