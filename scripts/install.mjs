@@ -172,7 +172,7 @@ function ourPolicyStands() {
   return existsSync(POLICY) && readFileSync(POLICY, 'latin1').includes(MARK);
 }
 
-/** What starts nginx or php at boot: links to units, and to init scripts that are to start. */
+/** What starts nginx, php or a server that they are measured against at boot: links to units, and to init scripts that are to start. */
 function bootLinks() {
   const units = '/etc/systemd/system';
   const folders = [
@@ -185,7 +185,7 @@ function bootLinks() {
   ];
   return folders.flatMap((folder) =>
     list(folder)
-      .filter((name) => /^(S\d\d)?(nginx|php)/.test(name))
+      .filter((name) => /^(S\d\d)?(nginx|php|haproxy|caddy)/.test(name))
       .map((name) => `${folder}/${name}`),
   );
 }

@@ -11,24 +11,29 @@ import { openDistance, type Distance } from './distance.js';
 import type { Response } from './response.js';
 
 export type LoadClass =
-  | 'fast' //            GET, every other one on a kept connection, the rest on a new one
+  | 'fast' //            GET, on kept connections and on new ones
   | 'slow' //            a GET that takes seconds
   | 'upload' //          a POST whose body trickles in
-  | 'post' //            POST after POST without a pause, each on a new connection
+  | 'post' //            POSTs, each on a new connection
   | 'idle-keep-alive' // connections held over a distance, now and then a request
   | 'finish' //          work after fastcgi_finish_request
   | 'burst'; //          more requests at once than there are workers
 
 /** What to send. A class that is left out is not sent. Rates are per second, spans in ms. */
 export interface LoadPlan {
-  /** `connections`: how many are kept for every other request; 4 by default. */
-  readonly fast?: { readonly rate: number; readonly connections?: number };
+  /** `fresh`: one of so many goes over a new connection, 2 by default; `connections`: how many are kept for the others, 4. */
+  readonly fast?: { readonly rate: number; readonly connections?: number; readonly fresh?: number };
   readonly slow?: { readonly every: number; readonly takes: number };
   readonly upload?: { readonly every: number; readonly takes: number; readonly bytes: number };
-  /** Closed loop; `takes` is how long the pool works on one. */
-  readonly post?: { readonly clients: number; readonly takes: number };
-  /** `every`: on average; `delay`: one way. */
-  readonly idle?: { readonly clients: number; readonly every: number; readonly delay: number };
+  /** By `clients`: a closed loop, POST after POST without a pause; `takes` is how long the pool works on one. */
+  readonly post?: { readonly takes: number } & ({ readonly clients: number } | { readonly rate: number });
+  /** `every`: on average; `delay`: one way; GET by default. */
+  readonly idle?: {
+    readonly clients: number;
+    readonly every: number;
+    readonly delay: number;
+    readonly method?: Outgoing['method'];
+  };
   readonly finish?: { readonly every: number; readonly takes: number };
   readonly burst?: { readonly every: number; readonly takes: number; readonly requests: number };
 }
@@ -82,20 +87,18 @@ export class Load {
   static async start(options: LoadOptions): Promise<Load> {
     const load = new Load(options);
     const { fast, slow, upload, post, idle, finish, burst } = options.plan;
-    if (fast) load.pace(1000 / fast.rate, () => load.sendFast(fast.connections ?? 4));
+    if (fast) load.pace(1000 / fast.rate, () => load.sendFast(fast.connections ?? 4, fast.fresh ?? 2));
     if (slow) load.pace(slow.every, () => load.sendOnce('slow', slow.takes));
     if (upload) load.pace(upload.every, () => load.sendUpload(upload.bytes, upload.takes));
     if (finish) load.pace(finish.every, () => load.sendOnce('finish', finish.takes));
-    if (burst) {
-      const { requests, takes } = burst;
-      load.pace(burst.every, () =>
-        Promise.all(Array.from({ length: requests }, () => load.sendOnce('burst', takes))),
-      );
+    if (burst) load.pace(burst.every, () => load.sendBurst(burst));
+    if (post && 'rate' in post) load.pace(1000 / post.rate, () => load.sendPost(post.takes));
+    if (post && 'clients' in post) {
+      for (let n = 0; n < post.clients; n += 1) load.track(load.postOnAndOn(post.takes));
     }
-    for (let n = 0; n < (post?.clients ?? 0); n += 1) load.track(load.postOnAndOn(post?.takes ?? 0));
     if (idle) {
       load.distance = await openDistance(options.port, idle.delay);
-      for (let n = 0; n < idle.clients; n += 1) load.holdAndAsk(load.distance.port, idle.every);
+      for (let n = 0; n < idle.clients; n += 1) load.holdAndAsk(load.distance.port, idle);
     }
     return load;
   }
@@ -107,6 +110,11 @@ export class Load {
 
   get cut(): number {
     return this.records.filter((record) => record.cut !== null).length;
+  }
+
+  /** One burst now, beside those of the plan. */
+  burst(burst: { readonly requests: number; readonly takes: number }): void {
+    if (this.sending) this.track(this.sendBurst(burst));
   }
 
   /** Sends no more, waits for every request under way, and gives all records. */
@@ -132,10 +140,10 @@ export class Load {
 
   // ---------------------------------------------------------------- the classes
 
-  private async sendFast(connections: number): Promise<void> {
+  private async sendFast(connections: number, fresh: number): Promise<void> {
     const id = this.nextId('fast');
     this.fasts += 1;
-    const keep = this.fasts % 2 === 0;
+    const keep = this.fasts % fresh !== 1 % fresh;
     const connection = keep ? await this.takeKept(connections) : this.connect();
     await this.exchange('fast', id, connection, { method: 'GET', target: `/fast.php?id=${id}`, last: !keep });
     if (keep && connection.usable) this.kept.push(connection);
@@ -162,20 +170,26 @@ export class Load {
     });
   }
 
+  private sendBurst({ requests, takes }: { requests: number; takes: number }): Promise<unknown> {
+    return Promise.all(Array.from({ length: requests }, () => this.sendOnce('burst', takes)));
+  }
+
+  private sendPost(takes: number): Promise<void> {
+    const id = this.nextId('post');
+    return this.exchange('post', id, this.connect(), {
+      method: 'POST',
+      target: `/post.php?id=${id}&ms=${takes}`,
+      body: Buffer.from(id),
+      last: true,
+    });
+  }
+
   private async postOnAndOn(takes: number): Promise<void> {
-    while (this.sending) {
-      const id = this.nextId('post');
-      await this.exchange('post', id, this.connect(), {
-        method: 'POST',
-        target: `/post.php?id=${id}&ms=${takes}`,
-        body: Buffer.from(id),
-        last: true,
-      });
-    }
+    while (this.sending) await this.sendPost(takes);
   }
 
   /** One client: holds a connection, asks at odd moments, and connects anew when it was hung up on. */
-  private holdAndAsk(port: number, every: number): void {
+  private holdAndAsk(port: number, { every, method = 'GET' }: NonNullable<LoadPlan['idle']>): void {
     let connection = this.connect(port);
     const ask = (): void => {
       this.later(every * (0.5 + Math.random()), async () => {
@@ -184,9 +198,11 @@ export class Load {
         if (!this.sending) return;
         const id = this.nextId('idle-keep-alive');
         await this.exchange('idle-keep-alive', id, connection, {
-          method: 'GET',
-          target: `/fast.php?id=${id}`,
+          method,
           last: false,
+          ...(method === 'GET'
+            ? { target: `/fast.php?id=${id}` }
+            : { target: `/post.php?id=${id}`, body: Buffer.from(id) }),
         });
         ask();
       });

@@ -216,3 +216,34 @@ it('a run is bounded in requests', async () => {
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(await load.stop()).toHaveLength(25);
 });
+
+it('one fast request of five goes over a new connection, and POSTs and bursts come when they are due, answered or not', async () => {
+  const heads: { readonly head: string; readonly nth: number }[] = [];
+  const port = await serve((socket, head, nth) => {
+    heads.push({ head, nth });
+    // a POST is answered with its body, which is its id, and these never are
+    if (!head.startsWith('POST')) ok(socket, head);
+  });
+  const plan = { fast: { rate: 50, fresh: 5 }, post: { rate: 50, takes: 0 } };
+  const load = await Load.start({ port, host: 'demo.test', plan, timeoutMs: 300 });
+  load.burst({ requests: 7, takes: 0 });
+  await waitUntil(() => (load.records.length > 60 ? true : undefined), { deadline: PATIENCE });
+  const records = await load.stop();
+  const fast = heads.filter(({ head }) => head.includes('id=fast-'));
+  const fresh = fast.filter(({ head }) => head.includes('Connection: close'));
+  expect(Math.abs(fresh.length - fast.length / 5)).toBeLessThan(1);
+  expect(records.filter((one) => one.class === 'burst')).toHaveLength(7);
+  const posts = records.filter((one) => one.class === 'post');
+  expect(posts.length).toBeGreaterThan(5);
+  expect(posts.every(({ cut }) => cut?.why === 'timeout')).toBe(true);
+  load.burst({ requests: 7, takes: 0 });
+  expect(await load.stop()).toHaveLength(records.length);
+});
+
+it('clients at a distance POST where they are asked to', async () => {
+  const port = await serve((socket, head) => {
+    ok(socket, head);
+  });
+  const records = await record(port, { idle: { clients: 2, every: 50, delay: 1, method: 'POST' } }, 6);
+  expect(records.every(({ cut }) => cut === null)).toBe(true);
+});

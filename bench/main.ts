@@ -1,0 +1,168 @@
+/**
+ * The bench: rows of contenders under the hard mix, and small benches of one question each.
+ *
+ *     npm run bench                      everything, eight deploys a row: about half an hour
+ *     npm run bench -- --quick           our two switches alone, within two minutes; fails when a request was cut
+ *     npm run bench -- speed crowd       these alone: contenders and small benches by their names
+ *     npm run bench -- --deploys 3 …     so many deploys a row
+ *     npm run bench -- --save …          into bench/results/, named by the date, instead of node_modules/.cache/
+ *
+ * Exits 1 when one of our switches has cut a request, or a gate is missed.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { findPrograms } from '../src/demo/programs.js';
+import { Sandbox } from '../src/demo/sandbox.js';
+import { timestamp } from '../src/system/clock.js';
+import type { Bench, Contender } from './contender.js';
+import { CONTENDERS } from './contenders/table.js';
+import { figuresOf, type RowFigures } from './figures.js';
+import { machine } from './machine.js';
+import { FULL, QUICK } from './mix.js';
+import type { Document, Row } from './report/document.js';
+import { html } from './report/html.js';
+import { COLUMNS, cells, cutBy } from './report/main-table.js';
+import { markdown, small } from './report/markdown.js';
+import { missing, play } from './row.js';
+import { SMALL } from './small/table.js';
+import { must } from './stage.js';
+import { isMet, type Table } from './table.js';
+
+declare const __ROOT__: string;
+
+interface Wanted {
+  readonly quick: boolean;
+  readonly save: boolean;
+  readonly deploys: number;
+  readonly names: readonly string[];
+}
+
+async function main(wanted: Wanted): Promise<void> {
+  const programs = must(findPrograms());
+  await Sandbox.removeDead(programs);
+  const bench: Bench = {
+    root: __ROOT__,
+    cli: join(__ROOT__, 'dist/swap-pool.cjs'),
+    templates: join(__ROOT__, 'templates'),
+    programs,
+  };
+  const begin = loadavg()[0] ?? 0;
+  const rows: Row[] = [];
+  for (const contender of CONTENDERS.filter(({ name }) => wanted.names.includes(name))) {
+    const row = await rowOf(contender, bench, wanted);
+    rows.push(row);
+    say(brief(row));
+  }
+  const tables: Table[] = [];
+  const failed: { name: string; why: string }[] = [];
+  for (const one of SMALL.filter(({ name }) => wanted.names.includes(name))) {
+    try {
+      const table = await one.run(bench, wanted);
+      tables.push(table);
+      say(small(table).join('\n'));
+    } catch (error) {
+      failed.push({ name: one.name, why: String(error).split('\n')[0] ?? '' });
+      say(`${one.name}: NOT RUN: ${String(error)}`);
+    }
+  }
+  const document: Document = {
+    schema: 1,
+    date: timestamp(),
+    quick: wanted.quick,
+    deploys: wanted.deploys,
+    machine: await machine(bench, begin),
+    rows,
+    tables,
+    failed,
+  };
+  keep(document, wanted.save);
+  for (const problem of problems(document)) {
+    say(`FAILED: ${problem}`);
+    process.exitCode = 1;
+  }
+}
+
+async function rowOf(contender: Contender, bench: Bench, { quick, deploys }: Wanted): Promise<Row> {
+  const { name, title, notes } = contender;
+  const skipped = (why: string): Row => ({ name, title, notes, result: { kind: 'skipped', why } });
+  const without = missing(contender);
+  if (without.length > 0) return skipped(`${without.join(', ')} cannot be had here`);
+  try {
+    const timing = quick ? QUICK : FULL;
+    const sender = join(__dirname, 'bench-sender.cjs');
+    const seen = await play(contender, bench, { deploys, timing, sender });
+    return { name, title, notes, result: { kind: 'played', figures: figuresOf(seen, timing.tail) } };
+  } catch (error) {
+    say(`${name}: ${error instanceof Error ? (error.stack ?? '') : String(error)}`);
+    return skipped(`it failed: ${String(error).split('\n')[0] ?? ''}`);
+  }
+}
+
+/** What makes the run fail: a zero of ours that is none, a gate that is missed, anything of ours that could not be run. */
+function problems({ rows, tables, quick, failed }: Document): string[] {
+  const zeros = ({ name, title, result }: Row): string[] => {
+    if (!name.startsWith('swap-pool-')) return [];
+    if (result.kind === 'skipped') return [`${title}: ${result.why}`];
+    const { cut, workLost, keptHits } = result.figures;
+    return [
+      ...(cut > 0 ? [`${title}: cut ${cutBy(result.figures)}`] : []),
+      ...(workLost > 0 ? [`${title}: work lost ${workLost}`] : []),
+      ...(name === 'swap-pool-symlink' && keptHits > 0 ? [`${title}: ${keptHits} on kept connections`] : []),
+    ];
+  };
+  const gates = tables
+    .flatMap(({ targets }) => targets)
+    // a noisy machine fails no change: in the quick form the times are for people
+    .filter((target) => target.gate === true && !isMet(target) && !quick)
+    .map(({ what, value, limit, unit }) => `${what}: ${value} ${unit}, at most ${limit}`);
+  return [...rows.flatMap(zeros), ...gates, ...failed.map(({ name, why }) => `${name}: ${why}`)];
+}
+
+function keep(document: Document, save: boolean): void {
+  const folder = join(__ROOT__, save ? 'bench/results' : 'node_modules/.cache/swap-pool/bench');
+  mkdirSync(folder, { recursive: true });
+  const name = save ? document.date.slice(0, 10) : 'latest';
+  const forms = { json: `${JSON.stringify(document)}\n`, md: markdown(document), html: html(document) };
+  for (const [form, text] of Object.entries(forms)) writeFileSync(join(folder, `${name}.${form}`), text);
+  say(`report: ${join(save ? 'bench/results' : 'node_modules/.cache/swap-pool/bench', name)}.{json,md,html}`);
+}
+
+/** A row in a line, as it comes. */
+function brief(row: Row): string {
+  const words = cells(row);
+  const named = words.slice(1).map((word, index) => `${COLUMNS[index + 1] ?? ''} ${word}`);
+  const figures: RowFigures | null = row.result.kind === 'played' ? row.result.figures : null;
+  return figures === null
+    ? `${row.title}: ${words[1]?.toUpperCase() ?? ''}`
+    : `${row.title}: ${named.join(', ')}${figures.cut > 0 ? `\n    cut: ${cutBy(figures)}` : ''}`;
+}
+
+function wantedOf(words: readonly string[]): Wanted {
+  const all = [...CONTENDERS, ...SMALL].map(({ name }) => name);
+  const quick = words.includes('--quick');
+  const deploys = words.includes('--deploys') ? Number(words[words.indexOf('--deploys') + 1]) : quick ? 2 : 8;
+  const names = words.filter((word, index) => !word.startsWith('--') && words[index - 1] !== '--deploys');
+  const unknown = names.filter((name) => !all.includes(name));
+  if (unknown.length > 0 || !(deploys > 0))
+    throw new Error(`no such bench: ${unknown.join(', ')}; there are ${all.join(', ')}`);
+  const ours = ['swap-pool-symlink', 'swap-pool-rewrite', 'speed'];
+  return {
+    quick,
+    save: words.includes('--save'),
+    deploys,
+    names: names.length > 0 ? names : quick ? ours : all,
+  };
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+// so that what the sandboxes do at an exit is done
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    process.exit(1);
+  });
+}
+void main(wantedOf(process.argv.slice(2)));
