@@ -119,7 +119,9 @@ function cuts({ cut, keptHits, bin }: Chart, x: X): string[] {
 
 function flight({ inFlight, bin }: Chart, x: X): string[] {
   const most = Math.max(1, ...inFlight.blue, ...inFlight.green);
-  const at = (count: number): number => FLIGHT.bottom - (count / most) * (FLIGHT.bottom - FLIGHT.top);
+  // by the root: a burst is many times what a drain is about
+  const at = (count: number): number =>
+    FLIGHT.bottom - Math.sqrt(count / most) * (FLIGHT.bottom - FLIGHT.top);
   const shape = (name: string, counts: readonly number[]): string =>
     `<path class="${name}" d="M${LEFT} ${FLIGHT.bottom}L${counts
       .map((count, index) => `${n(x((index + 0.5) * bin))} ${n(at(count))}`)

@@ -36,11 +36,20 @@ ${table(
 )}
 <details><summary>What the columns mean</summary>${list(LEGEND)}</details>
 <h2>Over time</h2>
-<p class="key"><span class="k-median"></span>median and <span class="k-spread"></span>slowest fast GET of each quarter second,
-<span class="k-deploy"></span>a deploy and <span class="k-step"></span>its steps, <span class="k-burst"></span>a burst of load,
-<span class="k-cut"></span>cut, <span class="k-kept"></span>closed by a reload, in flight on <span class="k-blue"></span>blue and
-<span class="k-green"></span>green</p>
+<p class="key">${KEY.map(([name, text]) => `<span><i class="k-${name}"></i>${text}</span>`).join(' ')}</p>
 ${rows.map(picture).join('\n')}`;
+
+const KEY: readonly (readonly [string, string])[] = [
+  ['median', 'median of the fast GETs of a quarter second, ms'],
+  ['spread', 'up to the slowest of them'],
+  ['deploy', 'a deploy'],
+  ['step', 'its steps'],
+  ['burst', 'a burst of load'],
+  ['cut', 'cut'],
+  ['kept', 'closed by a reload'],
+  ['blue', 'in flight on blue'],
+  ['green', 'on green'],
+];
 
 function picture({ title, notes, result }: Row): string {
   const head = `<section><h3>${escape(title)}</h3>`;
@@ -49,8 +58,9 @@ function picture({ title, notes, result }: Row): string {
   const { figures } = result;
   return `${head}
 <div class="wide">${chart(figures.chart, escape(title))}</div>
+<p class="parts">${escape(partsOf(figures))} ms</p>
 <details><summary>${figures.cut === 0 ? 'Nothing cut' : `Cut: ${escape(cutBy(figures))}`}</summary>
-${list([...notes, `Where a deploy’s time goes, ms: ${partsOf(figures)}`, `The sender was ${senderOf(figures)}.`])}</details>
+${list([...notes, `The sender was ${senderOf(figures)}.`])}</details>
 </section>`;
 }
 
@@ -99,19 +109,20 @@ main { max-width: 70rem; margin: 0 auto; padding: 1rem }
 h1 { font-size: 1.6rem; margin: .5rem 0 } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem } h3 { font-size: 1rem; margin: 1.4rem 0 .3rem }
 .machine, details, ul { color: var(--soft); font-size: .875rem } ul { padding-left: 1.2rem } summary { cursor: pointer }
 .wide { overflow-x: auto; -webkit-overflow-scrolling: touch }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; white-space: nowrap }
+table { border-collapse: separate; border-spacing: 0; font-size: .875rem; font-variant-numeric: tabular-nums; white-space: nowrap }
 th, td { padding: .35rem .6rem; text-align: right; border-bottom: 1px solid var(--rule) }
 th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom }
 th:first-child, td:first-child, .left { text-align: left }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--page) }
 .met::marker { content: '✓  '; color: var(--green) } .missed { color: var(--cut) } .missed::marker { content: '✗  ' }
-svg { display: block; width: 100%; min-width: 40rem; height: auto } svg text { font: 11px system-ui, sans-serif; fill: var(--soft) }
+svg { display: block; width: 100%; min-width: 46rem; height: auto } svg text { font: 12px system-ui, sans-serif; fill: var(--soft) }
 .end { text-anchor: end } .middle { text-anchor: middle }
 .grid { stroke: var(--rule); stroke-width: 1; fill: none } .median { stroke: var(--median); stroke-width: 1.2; fill: none }
 .spread { fill: var(--spread); stroke: var(--spread); stroke-width: .8 } .deploy { fill: var(--deploy) } .step { stroke: var(--step); stroke-width: 1 }
 .burst { fill: var(--soft) } .cut { fill: var(--cut) } .kept { fill: var(--kept) }
 .blue { fill: var(--blue); fill-opacity: .75 } .green { fill: var(--green); fill-opacity: .75 }
-.key { font-size: .875rem; color: var(--soft) } .key span { display: inline-block; width: .9em; height: .9em; margin: 0 .3em 0 .5em; vertical-align: -.1em; border-radius: 2px }
+.key { font-size: .875rem; color: var(--soft) } .key span { white-space: nowrap; margin-right: .8em } .key i { display: inline-block; width: .9em; height: .9em; margin-right: .35em; vertical-align: -.1em; border-radius: 2px }
+.parts { color: var(--soft); font-size: .8rem; margin: .2rem 0 }
 .k-median { background: var(--median) } .k-spread { background: var(--spread) } .k-deploy { background: var(--deploy); border: 1px solid var(--rule) }
 .k-step { background: var(--step); width: 2px !important } .k-burst { background: var(--soft); clip-path: polygon(50% 0, 0 100%, 100% 100%) }
 .k-cut { background: var(--cut) } .k-kept { background: var(--kept) } .k-blue { background: var(--blue) } .k-green { background: var(--green) }
