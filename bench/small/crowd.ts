@@ -1,0 +1,130 @@
+/**
+ * A host with thousands of processes and sockets that are nobody's business: what one look of the drain costs there,
+ * and how much slower a deploy is.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import type { Sandbox } from '../../src/demo/sandbox.js';
+import { pids } from '../../src/system/proc.js';
+import type { Bench } from '../contender.js';
+import { metered } from '../metered.js';
+import { APP, fs, until } from '../stage.js';
+import { hundredths, median, tenths, type SmallBench } from '../table.js';
+import { deployOver, openServing } from './draining.js';
+
+const PROCESSES = 5_000;
+/** Both ends of each connection are one. */
+const SOCKETS = 10_000;
+const ROUNDS = 9;
+
+export const crowd: SmallBench = {
+  name: 'crowd',
+  run: async (bench) => {
+    const sandbox = await openServing(bench);
+    try {
+      const empty = await look(bench, sandbox);
+      const crowded = await amongMany(sandbox, () => look(bench, sandbox));
+      const row = (name: string, one: Look): (string | number)[] => [
+        name,
+        one.processes,
+        hundredths(one.lookMs),
+        tenths(one.deployMs),
+        tenths(one.cpuMs),
+      ];
+      return {
+        name: 'crowd',
+        title: 'A crowded host',
+        columns: ['host', 'processes', 'CPU ms of a look', 'idle deploy ms', 'its CPU ms'],
+        rows: [row('as it is', empty), row('crowded', crowded)],
+        notes: [
+          `${PROCESSES.toLocaleString('en-US')} more processes and ${SOCKETS.toLocaleString('en-US')} more unix sockets. A look: what a drain takes between two looks at the kernel’s table, the whole observation of nginx and pool. Deploys by symlink, medians of ${ROUNDS}.`,
+        ],
+        targets: [
+          { what: 'a look of the drain', value: hundredths(crowded.lookMs), limit: 10, unit: 'ms of CPU' },
+          {
+            what: 'a deploy by that on the empty host',
+            value: hundredths(crowded.deployMs / empty.deployMs),
+            limit: 1.5,
+            unit: 'times',
+          },
+        ],
+      };
+    } finally {
+      await sandbox.close();
+    }
+  },
+};
+
+interface Look {
+  readonly processes: number;
+  readonly lookMs: number;
+  readonly deployMs: number;
+  readonly cpuMs: number;
+}
+
+async function look(bench: Bench, sandbox: Sandbox): Promise<Look> {
+  const short = await deployOver(bench, sandbox, { requests: 1, takes: 2_000 });
+  const long = await deployOver(bench, sandbox, { requests: 1, takes: 12_000 });
+  const idle = [];
+  for (let round = 0; round < ROUNDS; round += 1)
+    idle.push(await metered(bench, sandbox, ['deploy', APP, '--quiet']));
+  return {
+    processes: pids(fs).length,
+    lookMs: (long.cpuMs - short.cpuMs) / (long.looks - short.looks),
+    deployMs: median(idle.map(({ ms }) => ms)),
+    cpuMs: median(idle.map(({ cpuMs }) => cpuMs)),
+  };
+}
+
+/** Does something on a crowded host. The crowd is gone afterwards, whatever happens. */
+async function amongMany<T>(sandbox: Sandbox, act: () => Promise<T>): Promise<T> {
+  const before = pids(fs).length;
+  const sleepers = spawn('/bin/sh', ['-c', SLEEPERS], { detached: true, stdio: 'ignore' });
+  const sockets = spawn(process.execPath, ['-e', CONNECTIONS, sandbox.path('crowd.sock')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const end = (): void => {
+    endGroup(sleepers);
+    sockets.kill('SIGKILL');
+  };
+  process.once('exit', end);
+  try {
+    await new Promise((resolve, reject) => {
+      sockets.stdout.once('data', resolve);
+      sockets.once('exit', () => {
+        reject(new Error('so many sockets cannot be had'));
+      });
+    });
+    await until('the crowd', () => pids(fs).length - before >= PROCESSES, 100);
+    return await act();
+  } finally {
+    end();
+    process.off('exit', end);
+    await until('the end of the crowd', () => pids(fs).length - before < PROCESSES / 10, 100);
+  }
+}
+
+/** For ten minutes at most. */
+const SLEEPERS = `i=0; while [ $i -lt ${PROCESSES} ]; do sleep 600 & i=$((i + 1)); done; wait`;
+
+const CONNECTIONS = `
+const net = require('node:net');
+const path = process.argv[1];
+let held = 0;
+const server = net.createServer(() => { if (++held === ${SOCKETS / 2}) console.log('there'); });
+server.listen(path, 4096, () => {
+  let made = 0;
+  const next = () => { if (made++ < ${SOCKETS / 2}) net.connect(path, next); };
+  for (let n = 0; n < 50; n++) next();
+});
+process.stdin.resume().on('end', () => process.exit());
+`;
+
+/** It leads a group of its own, which nobody else is in. */
+function endGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // gone already
+  }
+}
