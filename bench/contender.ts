@@ -22,6 +22,8 @@ export interface Bench {
   readonly root: string;
   /** swap-pool's bundle. */
   readonly cli: string;
+  /** The bundled load sender. */
+  readonly sender: string;
   readonly templates: string;
   readonly programs: Programs;
 }

@@ -44,6 +44,7 @@ async function main(wanted: Wanted): Promise<void> {
   const bench: Bench = {
     root: __ROOT__,
     cli: join(__ROOT__, 'dist/swap-pool.cjs'),
+    sender: join(__dirname, 'bench-sender.cjs'),
     templates: join(__ROOT__, 'templates'),
     programs,
   };
@@ -90,8 +91,7 @@ async function rowOf(contender: Contender, bench: Bench, { quick, deploys }: Wan
   if (without.length > 0) return skipped(`${without.join(', ')} cannot be had here`);
   try {
     const timing = quick ? QUICK : FULL;
-    const sender = join(__dirname, 'bench-sender.cjs');
-    const seen = await play(contender, bench, { deploys, timing, sender });
+    const seen = await play(contender, bench, { deploys, timing });
     return { name, title, notes, result: { kind: 'played', figures: figuresOf(seen, timing.tail) } };
   } catch (error) {
     say(`${name}: ${error instanceof Error ? (error.stack ?? '') : String(error)}`);

@@ -48,8 +48,6 @@ export interface Seen {
 export interface RowOptions {
   readonly deploys: number;
   readonly timing: Timing;
-  /** The bundled load sender. */
-  readonly sender: string;
 }
 
 /** How often the sockets are looked at, and the memory (during the first deploy alone: it costs). */
@@ -70,7 +68,7 @@ export async function play(contender: Contender, bench: Bench, options: RowOptio
   let left: readonly string[];
   let seen: Seen;
   try {
-    seen = await playOn(stage, options);
+    seen = await playOn(stage, bench.sender, options);
   } finally {
     left = await stage.sandbox.close();
   }
@@ -78,7 +76,7 @@ export async function play(contender: Contender, bench: Bench, options: RowOptio
   return seen;
 }
 
-async function playOn(stage: Stage, { deploys: wanted, timing, sender }: RowOptions): Promise<Seen> {
+async function playOn(stage: Stage, sender: string, { deploys: wanted, timing }: RowOptions): Promise<Seen> {
   const { sandbox } = stage;
   const recorder = await Recorder.start(sender, {
     port: stage.port,

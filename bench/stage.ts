@@ -30,7 +30,14 @@ export async function openSandbox(
     await Sandbox.open({
       templates,
       programs: { ...programs, ...more.programs },
-      sites: [{ name: APP, workers: WORKERS, fpmPool: `listen.backlog = ${BACKLOG}`, ...site }],
+      sites: [
+        {
+          name: APP,
+          workers: WORKERS,
+          ...site,
+          fpmPool: `listen.backlog = ${BACKLOG}\n${site.fpmPool ?? ''}`,
+        },
+      ],
       prepare: (sandbox) => {
         edit(sandbox.path('nginx.conf'), (text) =>
           text.replace(/worker_connections \d+/, `worker_connections ${NGINX_CONNECTIONS}`),

@@ -3,12 +3,12 @@ import type { Slot, SwitchKind } from '../../src/event.js';
 import type { Contender } from '../contender.js';
 import { APP, openSandbox } from '../stage.js';
 
-const swapPool = (by: SwitchKind, notes: readonly string[]): Contender => ({
+export const swapPool = (by: SwitchKind, notes: readonly string[], fpmPool = ''): Contender => ({
   name: `swap-pool-${by}`,
   title: `swap-pool, ${by}`,
   notes,
   open: async (bench) => {
-    const sandbox = await openSandbox(bench, { switch: by });
+    const sandbox = await openSandbox(bench, { switch: by, fpmPool });
     const deploy = spawnDeploy(bench.cli);
     let active: Slot = 'blue';
     const once = async (mark: (what: string) => void): Promise<void> => {
