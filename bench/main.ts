@@ -22,7 +22,7 @@ import { machine } from './machine.js';
 import { FULL, QUICK } from './mix.js';
 import type { Document, Row } from './report/document.js';
 import { html } from './report/html.js';
-import { COLUMNS, cells, cutBy } from './report/main-table.js';
+import { COLUMNS, cells, cutBy, targetsOf, verdict } from './report/main-table.js';
 import { markdown, small } from './report/markdown.js';
 import { missing, play } from './row.js';
 import { SMALL } from './small/table.js';
@@ -101,22 +101,21 @@ async function rowOf(contender: Contender, bench: Bench, { quick, deploys }: Wan
 
 /** What makes the run fail: a zero of ours that is none, a gate that is missed, anything of ours that could not be run. */
 function problems({ rows, tables, quick, failed }: Document): string[] {
-  const zeros = ({ name, title, result }: Row): string[] => {
-    if (!name.startsWith('swap-pool-')) return [];
-    if (result.kind === 'skipped') return [`${title}: ${result.why}`];
-    const { cut, workLost, keptHits } = result.figures;
-    return [
-      ...(cut > 0 ? [`${title}: cut ${cutBy(result.figures)}`] : []),
-      ...(workLost > 0 ? [`${title}: work lost ${workLost}`] : []),
-      ...(name === 'swap-pool-symlink' && keptHits > 0 ? [`${title}: ${keptHits} on kept connections`] : []),
-    ];
-  };
+  const ours = rows.filter(({ name }) => name.startsWith('swap-pool-'));
+  const skipped = ours.flatMap(({ title, result }) =>
+    result.kind === 'skipped' ? [`${title}: ${result.why}`] : [],
+  );
+  const zeros = ours.flatMap((row) =>
+    targetsOf(row)
+      .filter((target) => target.gate === true && !isMet(target))
+      .map((target) => `${row.title}: ${verdict(target)}`),
+  );
   const gates = tables
     .flatMap(({ targets }) => targets)
     // a noisy machine fails no change: in the quick form the times are for people
     .filter((target) => target.gate === true && !isMet(target) && !quick)
-    .map(({ what, value, limit, unit }) => `${what}: ${value} ${unit}, at most ${limit}`);
-  return [...rows.flatMap(zeros), ...gates, ...failed.map(({ name, why }) => `${name}: ${why}`)];
+    .map(verdict);
+  return [...skipped, ...zeros, ...gates, ...failed.map(({ name, why }) => `${name}: ${why}`)];
 }
 
 function keep(document: Document, save: boolean): void {

@@ -1,10 +1,20 @@
 /**
  * The report as one page that needs nothing but itself: light and dark, and readable on a phone. PURE.
  */
-import { isMet, type Table } from '../table.js';
+import { isMet, type Table, type Target } from '../table.js';
 import { chart } from './chart.js';
 import type { Document, Row } from './document.js';
-import { COLUMNS, LEGEND, cells, cutBy, machineOf, partsOf, senderOf } from './main-table.js';
+import {
+  COLUMNS,
+  LEGEND,
+  cells,
+  cutBy,
+  machineOf,
+  partsOf,
+  senderOf,
+  targetsOf,
+  verdict,
+} from './main-table.js';
 
 export const html = (document: Document): string => `<!doctype html>
 <html lang="en">
@@ -51,7 +61,8 @@ const KEY: readonly (readonly [string, string])[] = [
   ['green', 'on green'],
 ];
 
-function picture({ title, notes, result }: Row): string {
+function picture(row: Row): string {
+  const { title, notes, result } = row;
   const head = `<section><h3>${escape(title)}</h3>`;
   if (result.kind === 'skipped')
     return `${head}<p class="missed">skipped: ${escape(result.why)}</p>${list(notes)}</section>`;
@@ -61,7 +72,7 @@ function picture({ title, notes, result }: Row): string {
 <p class="parts">${escape(partsOf(figures))} ms</p>
 <details><summary>${figures.cut === 0 ? 'Nothing cut' : `Cut: ${escape(cutBy(figures))}`}</summary>
 ${list([...notes, `The sender was ${senderOf(figures)}.`])}</details>
-</section>`;
+${targetsIn(targetsOf(row))}</section>`;
 }
 
 const small = ({ title, columns, rows, notes, targets }: Table): string => `<h2>${escape(title)}</h2>
@@ -70,12 +81,12 @@ ${table(
   rows.map((row) => row.map(String)),
 )}
 ${list(notes)}
-<ul class="targets">${targets
-  .map(
-    (target) =>
-      `<li class="${isMet(target) ? 'met' : 'missed'}">${escape(`${isMet(target) ? 'met' : 'missed'}: ${target.what} ${target.value} ${target.unit}, at most ${target.limit}`)}</li>`,
-  )
-  .join('')}</ul>`;
+${targetsIn(targets)}`;
+
+const targetsIn = (targets: readonly Target[]): string =>
+  targets.length === 0
+    ? ''
+    : `<ul class="targets">${targets.map((target) => `<li class="${isMet(target) ? 'met' : 'missed'}">${escape(`${isMet(target) ? 'met' : 'missed'}: ${verdict(target)}`)}</li>`).join('')}</ul>`;
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
   const head = columns.map((name) => `<th>${escape(name)}</th>`).join('');

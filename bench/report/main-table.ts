@@ -2,6 +2,7 @@
  * The one table: a contender a row. PURE.
  */
 import type { RowFigures } from '../figures.js';
+import type { Target } from '../table.js';
 import type { Document, Row } from './document.js';
 
 export const COLUMNS: readonly string[] = [
@@ -60,6 +61,28 @@ export const cutBy = ({ classes }: RowFigures): string =>
           .join(', ')})`,
     )
     .join('; ');
+
+/** What is asked of our own switches; nothing is of anybody else. `rewrite` cannot keep nginx from closing idle connections. */
+export function targetsOf({ name, result }: Row): readonly Target[] {
+  if (!name.startsWith('swap-pool-') || result.kind === 'skipped') return [];
+  const { cut, keptHits, workLost, p999Ratio } = result.figures;
+  const zero = (what: string, value: number): Target => ({ what, value, limit: 0, unit: '', gate: true });
+  return [
+    zero('requests cut', cut),
+    ...(name === 'swap-pool-symlink' ? [zero('requests on kept connections closed', keptHits)] : []),
+    zero('work lost', workLost),
+    {
+      what: 'p99.9 of the fast class around a deploy by that before it',
+      value: p999Ratio,
+      limit: 1.5,
+      unit: 'times',
+    },
+  ];
+}
+
+/** A target and how it stands. */
+export const verdict = (target: Target): string =>
+  `${target.what} ${target.value}${target.unit === '' ? '' : ` ${target.unit}`}, at most ${target.limit}`;
 
 /** Where a deploy's time goes, as `start 24 · probe 9`, ms. */
 export const partsOf = ({ parts }: RowFigures): string =>

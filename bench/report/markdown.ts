@@ -1,9 +1,19 @@
 /**
  * The report as Markdown. PURE.
  */
-import { isMet, type Table } from '../table.js';
+import { isMet, type Table, type Target } from '../table.js';
 import type { Document, Row } from './document.js';
-import { COLUMNS, LEGEND, cells, cutBy, machineOf, partsOf, senderOf } from './main-table.js';
+import {
+  COLUMNS,
+  LEGEND,
+  cells,
+  cutBy,
+  machineOf,
+  partsOf,
+  senderOf,
+  targetsOf,
+  verdict,
+} from './main-table.js';
 
 export function markdown(document: Document): string {
   const { rows, tables, failed, deploys } = document;
@@ -33,19 +43,23 @@ export function markdown(document: Document): string {
   ].join('\n');
 }
 
-const about = ({ title, notes, result }: Row): string[] => [
-  `### ${title}`,
-  '',
-  ...list(notes),
-  ...(result.kind === 'skipped'
-    ? [`- **skipped: ${result.why}**`]
-    : list([
-        `cut: ${cutBy(result.figures) || 'nothing'}`,
-        `where a deploy’s time goes, ms: ${partsOf(result.figures)}`,
-        `the sender was ${senderOf(result.figures)}`,
-      ])),
-  '',
-];
+function about(row: Row): string[] {
+  const { title, notes, result } = row;
+  return [
+    `### ${title}`,
+    '',
+    ...list(notes),
+    ...(result.kind === 'skipped'
+      ? [`- **skipped: ${result.why}**`]
+      : list([
+          `cut: ${cutBy(result.figures) || 'nothing'}`,
+          `where a deploy’s time goes, ms: ${partsOf(result.figures)}`,
+          `the sender was ${senderOf(result.figures)}`,
+        ])),
+    ...targetsIn(targetsOf(row)),
+    '',
+  ];
+}
 
 export const small = ({ title, columns, rows, notes, targets }: Table): string[] => [
   `## ${title}`,
@@ -56,14 +70,12 @@ export const small = ({ title, columns, rows, notes, targets }: Table): string[]
   ),
   '',
   ...list(notes),
-  ...list(
-    targets.map(
-      (target) =>
-        `${isMet(target) ? 'met' : '**missed**'}: ${target.what} ${target.value} ${target.unit}, at most ${target.limit}`,
-    ),
-  ),
+  ...targetsIn(targets),
   '',
 ];
+
+const targetsIn = (targets: readonly Target[]): string[] =>
+  list(targets.map((target) => `${isMet(target) ? 'met' : '**missed**'}: ${verdict(target)}`));
 
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const line = (words: readonly string[]): string =>
