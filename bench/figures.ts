@@ -186,12 +186,14 @@ function chartOf(
     else if (account !== null && hit(record)) keptHits[bin] = (keptHits[bin] ?? 0) + 1;
   }
   const most = (slot: Slot): number[] => {
-    const found = fast.map(() => 0);
+    const found: (number | undefined)[] = fast.map(() => undefined);
     for (const { at, inFlight } of samples) {
       const bin = binOf(at);
       if (bin >= 0 && bin < bins) found[bin] = Math.max(found[bin] ?? 0, inFlight[slot]);
     }
-    return found;
+    // on a busy machine nobody may have looked for a while
+    let last = 0;
+    return found.map((count) => (last = count ?? last));
   };
   return {
     bin: BIN,

@@ -25,7 +25,7 @@ export const LEGEND: readonly string[] = [
   'cut: a request of which bytes were sent and that got no complete, right answer; by class below.',
   'closed by a reload: requests on kept connections that the proxy closed by its own reload while they were on their way; no pool sees them, so they are counted apart.',
   'work lost: answered at once, and what goes on after fastcgi_finish_request never came to its end.',
-  'p50 to max: ms, fast GETs that began between a deploy’s begin and 2 s after its end; steady p99.9: those of the seconds before each deploy.',
+  'p50 to max: ms, answered fast GETs that began between a deploy’s begin and 2 s after its end; steady p99.9: those of the seconds before each deploy.',
   'ratio: p99.9 around a deploy by that right before it, median of all pairs.',
   'deploy: median wall time, s; the mix always holds requests of 8 s, which a deploy that cuts nobody has to wait for.',
   'extra memory: MB, the most during the first deploy (whose latencies are left out for it) beyond what everything took before; each process’s share (Pss).',
