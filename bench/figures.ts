@@ -2,7 +2,7 @@
  * What was seen of a row, in figures. PURE.
  */
 import type { LoadClass, LoadRecord } from '../src/demo/load.js';
-import { isReloadHit, percentile } from '../src/demo/summary.js';
+import { isReloadHit, percentile, type Account } from '../src/demo/summary.js';
 import type { Slot } from '../src/event.js';
 import type { Seen } from './row.js';
 
@@ -62,7 +62,8 @@ export interface Chart {
 
 /** `tail`: ms after a deploy's end that still belong to it. */
 export function figuresOf(seen: Seen, tail: number): RowFigures {
-  const { records, account, deploys, memory } = seen;
+  const { records, deploys, memory } = seen;
+  const account = heardLate(seen);
   const hit = (record: LoadRecord): boolean => account !== null && isReloadHit(record, 'rewrite', account);
   const isCut = (record: LoadRecord): boolean => record.cut !== null && !hit(record);
   const cuts = records.filter(isCut);
@@ -114,6 +115,12 @@ export function figuresOf(seen: Seen, tail: number): RowFigures {
     sender: seen.sender,
     chart: chartOf(seen, { isCut, hit }),
   };
+}
+
+/** A sender whose loop was late has heard of the end of a connection as much later. */
+function heardLate({ account, sender }: Seen): Account | null {
+  if (account === null) return null;
+  return { ...account, reloads: account.reloads.flatMap((at) => [at, at + sender.lag.max]) };
 }
 
 type Span = readonly [number, number];
@@ -168,7 +175,7 @@ function partsOf({ deploys }: Seen): Record<string, number> {
 const BIN = 0.25;
 
 function chartOf(
-  { records, deploys, from, to, bursts, samples, account }: Seen,
+  { records, deploys, from, to, bursts, samples }: Seen,
   { isCut, hit }: Record<'isCut' | 'hit', (record: LoadRecord) => boolean>,
 ): Chart {
   const bins = Math.ceil((to - from) / 1000 / BIN);
@@ -183,7 +190,7 @@ function chartOf(
     // a request is cut when it ends
     const bin = binOf(start + ms);
     if (isCut(record)) cut[bin] = (cut[bin] ?? 0) + 1;
-    else if (account !== null && hit(record)) keptHits[bin] = (keptHits[bin] ?? 0) + 1;
+    else if (hit(record) && record.cut !== null) keptHits[bin] = (keptHits[bin] ?? 0) + 1;
   }
   const most = (slot: Slot): number[] => {
     const found: (number | undefined)[] = fast.map(() => undefined);

@@ -2,14 +2,14 @@
  * What the figures depend on: the machine's kind and the versions of everything, and no name of anything.
  */
 import { readFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
 import { run } from '../src/system/exec.js';
 import type { Bench } from './contender.js';
 import { CONTENDERS } from './contenders/table.js';
 import { missing } from './row.js';
 import type { Machine } from './report/document.js';
 
-export async function machine({ programs }: Bench, begin: number): Promise<Machine> {
+export async function machine({ programs }: Bench): Promise<Omit<Machine, 'load'>> {
   const version = async (argv: readonly string[], found: RegExp): Promise<string> => {
     const { stdout, stderr } = await run(argv, { timeout: 10_000 });
     return found.exec(stdout + stderr)?.[1] ?? '?';
@@ -34,6 +34,5 @@ export async function machine({ programs }: Bench, begin: number): Promise<Machi
     kernel: /^\d+\.\d+/.exec(release())?.[0] ?? '?',
     system: /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '?',
     versions: Object.fromEntries(versions),
-    load: [begin, loadavg()[0] ?? 0],
   };
 }

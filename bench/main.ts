@@ -1,7 +1,7 @@
 /**
  * The bench: rows of contenders under the hard mix, and small benches of one question each.
  *
- *     npm run bench                      everything, eight deploys a row: about half an hour
+ *     npm run bench                      everything, eight deploys a row: about forty minutes
  *     npm run bench -- --quick           our two switches alone, within two minutes; fails when a request was cut
  *     npm run bench -- speed crowd       these alone: contenders and small benches by their names
  *     npm run bench -- --deploys 3 …     so many deploys a row
@@ -48,15 +48,24 @@ async function main(wanted: Wanted): Promise<void> {
     templates: join(__ROOT__, 'templates'),
     programs,
   };
+  const host = await machine(bench);
   const begin = loadavg()[0] ?? 0;
+  const date = timestamp();
   const rows: Row[] = [];
+  const tables: Table[] = [];
+  const failed: { name: string; why: string }[] = [];
+  const { quick, deploys, save } = wanted;
+  const document = (): Document => {
+    const load = [begin, loadavg()[0] ?? 0] as const;
+    return { schema: 1, date, quick, deploys, machine: { ...host, load }, rows, tables, failed };
+  };
+  // each time what there is so far: a run that somebody ends is not for nothing
   for (const contender of CONTENDERS.filter(({ name }) => wanted.names.includes(name))) {
     const row = await rowOf(contender, bench, wanted);
     rows.push(row);
     say(brief(row));
+    keep(document(), save);
   }
-  const tables: Table[] = [];
-  const failed: { name: string; why: string }[] = [];
   for (const one of SMALL.filter(({ name }) => wanted.names.includes(name))) {
     try {
       const table = await one.run(bench, wanted);
@@ -66,19 +75,10 @@ async function main(wanted: Wanted): Promise<void> {
       failed.push({ name: one.name, why: String(error).split('\n')[0] ?? '' });
       say(`${one.name}: NOT RUN: ${String(error)}`);
     }
+    keep(document(), save);
   }
-  const document: Document = {
-    schema: 1,
-    date: timestamp(),
-    quick: wanted.quick,
-    deploys: wanted.deploys,
-    machine: await machine(bench, begin),
-    rows,
-    tables,
-    failed,
-  };
-  keep(document, wanted.save);
-  for (const problem of problems(document)) {
+  say(`report: ${join(folderOf(save), nameOf(document(), save))}.{json,md,html}`);
+  for (const problem of problems(document())) {
     say(`FAILED: ${problem}`);
     process.exitCode = 1;
   }
@@ -118,13 +118,15 @@ function problems({ rows, tables, quick, failed }: Document): string[] {
   return [...skipped, ...zeros, ...gates, ...failed.map(({ name, why }) => `${name}: ${why}`)];
 }
 
+const folderOf = (save: boolean): string => (save ? 'bench/results' : 'node_modules/.cache/swap-pool/bench');
+const nameOf = ({ date }: Document, save: boolean): string => (save ? date.slice(0, 10) : 'latest');
+
 function keep(document: Document, save: boolean): void {
-  const folder = join(__ROOT__, save ? 'bench/results' : 'node_modules/.cache/swap-pool/bench');
+  const folder = join(__ROOT__, folderOf(save));
   mkdirSync(folder, { recursive: true });
-  const name = save ? document.date.slice(0, 10) : 'latest';
   const forms = { json: `${JSON.stringify(document)}\n`, md: markdown(document), html: html(document) };
-  for (const [form, text] of Object.entries(forms)) writeFileSync(join(folder, `${name}.${form}`), text);
-  say(`report: ${join(save ? 'bench/results' : 'node_modules/.cache/swap-pool/bench', name)}.{json,md,html}`);
+  for (const [form, text] of Object.entries(forms))
+    writeFileSync(join(folder, `${nameOf(document, save)}.${form}`), text);
 }
 
 /** A row in a line, as it comes. */

@@ -91,6 +91,10 @@ it('what a reload closed is counted apart where a proxy reloads, and nowhere els
   const account = { reloads: [5_000], read: new Set<string>() };
   expect(figuresOf(seen([hit], { account }), 2_000)).toMatchObject({ cut: 0, keptHits: 1 });
   expect(figuresOf(seen([hit]), 2_000)).toMatchObject({ cut: 1, keptHits: 0 });
+  const late = { ...hit, ms: 1_500 };
+  expect(figuresOf(seen([late], { account }), 2_000)).toMatchObject({ cut: 1 });
+  const sender = { records: 1, lag: { p50: 0, p99: 1, max: 400 }, peakRss: 0 };
+  expect(figuresOf(seen([late], { account, sender }), 2_000)).toMatchObject({ cut: 0, keptHits: 1 });
 });
 
 it('work after the answer that left no trace is lost, unless the request was cut', () => {
