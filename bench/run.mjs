@@ -6,6 +6,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { fetchApplication } from '../scripts/application.mjs';
 import { installQuietly } from '../scripts/install.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -16,15 +17,18 @@ const PEERS = { haproxy: '/usr/sbin/haproxy', caddy: '/usr/bin/caddy' };
 
 const words = process.argv.slice(2);
 const named = words.filter((word) => !word.startsWith('-') && !/^\d+$/.test(word));
-const wanted = Object.keys(PEERS).filter((name) =>
-  named.length > 0 ? named.includes(name) : !words.includes('--quick'),
-);
+const isWanted = (name) => (named.length > 0 ? named.includes(name) : !words.includes('--quick'));
+const wanted = Object.keys(PEERS).filter(isWanted);
 const absent = wanted.filter((name) => !existsSync(PEERS[name]));
 if (absent.length > 0 && process.getuid() === 0 && existsSync('/usr/bin/apt-get')) {
   console.log(`bench: installing ${absent.join(' and ')} (apt-get install), neither started nor enabled`);
   const failed = await installQuietly(absent);
   // its row says so, too
   if (failed !== null) console.log(`bench: ${failed.what}`);
+}
+if (isWanted('application')) {
+  const without = fetchApplication((line) => console.log(`bench: ${line}`));
+  if (without !== null) console.log(`bench: no application to measure (${without})`);
 }
 
 mkdirSync(cache, { recursive: true });

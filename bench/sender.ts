@@ -49,5 +49,7 @@ async function send(options: LoadOptions, file: string): Promise<void> {
   process.stdout.write(`${JSON.stringify(end)}\n`);
 }
 
+// whoever listens has been ended: nobody wants the records any more
+process.stdout.on('error', () => process.exit(1));
 const { file, ...options } = JSON.parse(process.argv[2] ?? '') as SenderOptions;
 void send(options, file);

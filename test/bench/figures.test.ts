@@ -6,7 +6,7 @@ import type { Document, Row } from '../../bench/report/document.js';
 import { html } from '../../bench/report/html.js';
 import { markdown } from '../../bench/report/markdown.js';
 import { targetsOf } from '../../bench/report/main-table.js';
-import type { Seen } from '../../bench/row.js';
+import { missing, type Seen } from '../../bench/row.js';
 import type { LoadRecord } from '../../src/demo/load.js';
 
 let count = 0;
@@ -164,6 +164,14 @@ it('a row that was skipped says so with its reason, and a target that was missed
     expect(text).toMatch(/missed(\*\*)?: that 3 ms, at most 2/);
     expect(text).toContain('other: it could not');
   }
+});
+
+it('a contender whose program is not there is told by its path', () => {
+  const open = (): never => {
+    throw new Error('nobody opens it');
+  };
+  const needs = [process.execPath, '/no/such/program'];
+  expect(missing({ name: 'it', title: 'It', notes: [], needs, open })).toEqual(['/no/such/program']);
 });
 
 it('the page is one file that asks nobody for anything', () => {
