@@ -30,7 +30,8 @@ const sameTimes = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, 
 /** Its master was killed, and nobody can tell which of its configurations they run. */
 const masterless = (cause: Failure): Failure => ({
   reason: 'stranded',
-  detail: 'nginx has lost its master, and its workers serve on: end them (`swap-pool nginx stop`), and start it',
+  detail:
+    'nginx has lost its master, and its workers serve on: end them (`swap-pool nginx stop`), and start it',
   cause,
 });
 
