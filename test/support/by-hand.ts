@@ -1,7 +1,8 @@
 /** What a person does to a site beside swap-pool. */
 import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { Slot } from '../../src/event.js';
-import { children, procfs, title } from '../../src/system/proc.js';
+import { readWorkers } from '../../src/nginx/workers.js';
+import { identify, procfs } from '../../src/system/proc.js';
 import type { Rig } from './rig.js';
 
 const fs = procfs();
@@ -31,14 +32,20 @@ export async function pointByHand(rig: Rig, slot: Slot): Promise<void> {
 
 /** Reloads nginx, and waits until the workers that take requests were born of it. */
 export async function reloadByHand(rig: Rig): Promise<void> {
-  const old = workers(rig);
+  const count = Number(/^worker_processes (\d+);/m.exec(rig.read('nginx.conf'))?.[1]);
+  let old: readonly number[] = [];
+  // a worker that was forked a moment ago is one of before, too
+  await rig.until(() => (old = workers(rig)).length === count);
   await rig.signalNginx('SIGHUP');
   // until it is told to go, a worker of before takes connections beside the new ones
   await rig.until(() => {
     const now = workers(rig);
-    return now.length === old.length && !now.some((pid) => old.includes(pid));
+    return now.length === count && !now.some((pid) => old.includes(pid));
   });
 }
 
-const workers = (rig: Rig): readonly number[] =>
-  children(fs, rig.sandbox.nginxMaster() ?? 0).filter((pid) => title(fs, pid) === 'nginx: worker process');
+/** Those that take requests. */
+function workers(rig: Rig): readonly number[] {
+  const master = identify(fs, rig.sandbox.nginxMaster() ?? 0);
+  return master === null ? [] : readWorkers(fs, master).serving.map(({ pid }) => pid);
+}
