@@ -47,8 +47,13 @@ afterAll(() => {
 });
 
 describe('the package', () => {
-  it('is one bundled program, its templates and its papers', () => {
-    expect(packed.filter((path) => !path.startsWith('templates/')).sort()).toEqual([
+  it('is one bundled program, what this node has compiled of it, its templates and its papers', () => {
+    const compiled = packed.filter((path) => path.endsWith('.compiled'));
+    expect(compiled).toEqual([
+      expect.stringMatching(`^dist/[0-9a-f]{16}-${process.version}-${process.arch}\\.compiled$`),
+    ]);
+    const others = packed.filter((path) => !path.startsWith('templates/') && !compiled.includes(path));
+    expect([...others].sort()).toEqual([
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
