@@ -312,6 +312,9 @@ export interface WayIn {
   readonly retiring: readonly ProcessId[];
 }
 
+/** Whether the proxy is asked what it takes its files for even where it is proven to run these very ones. */
+export type TestWhen = 'always' | 'unless-proven';
+
 /** Which slot new requests go to, as far as it can be observed. */
 export type Serving = Slot | 'unclear';
 
@@ -327,9 +330,9 @@ export interface ProxySwitch {
   /**
    * Reads, parses and compares everything, changes nothing. `last` is what the last
    * finished deploy proved. A configuration that is broken already, is not understood or
-   * does not name the slots fails here, before anything is touched.
+   * does not name the slots fails here, before anything is touched. `test`: `always`, for who is going to act on it.
    */
-  survey(last: ProxyProof | null): Promise<Result<ProxyView>>;
+  survey(last: ProxyProof | null, test?: TestWhen): Promise<Result<ProxyView>>;
 
   /** Makes the running proxy follow the files as they are: test, reload, observed. */
   reload(): Promise<Result<ProxyProof>>;

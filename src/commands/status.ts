@@ -22,7 +22,7 @@ import type {
   Warning,
 } from '../event.js';
 import { outcomeOf, SIGNALLED } from './outcome.js';
-import { survey } from './survey.js';
+import { glance } from './survey.js';
 
 /**
  * Looks once. Exit 0 when every app asked about is served; else 2 where a configuration keeps it from being told,
@@ -86,7 +86,7 @@ async function statusOf(app: App, told: Told): Promise<AppStatus> {
   const past = [...app.store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
   const open = past.find((state) => state.phase !== 'closed') ?? null;
   const lock = app.lockHolder();
-  const looked = await survey(app, 'start', null);
+  const looked = await glance(app);
   const base = { app: app.name, last: lastOf(past), open: openOf(open), lock };
   if (!looked.ok) {
     const { failure } = looked;

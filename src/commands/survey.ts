@@ -4,7 +4,7 @@ import { decide } from '../deploy/plan.js';
 import type { Decision, Situation } from '../deploy/plan.js';
 import { pastPivot } from '../deploy/state.js';
 import type { DeployState, Opened } from '../deploy/state.js';
-import type { ProxyProof } from '../drivers.js';
+import type { ProxyProof, ProxyView } from '../drivers.js';
 import { fail, ok, SLOTS } from '../event.js';
 import type { Result, Slot } from '../event.js';
 import { restoreNames } from './names.js';
@@ -91,14 +91,28 @@ async function lookOnce(
 }
 
 /** `print`: what a deploy would start; null where it is to be started in any case. */
-export async function survey(
+export const survey = async (
   app: App,
   command: Command,
   draining: DeployState | null,
   print: string | null = null,
   proof = lastProof(app),
-): Promise<Result<Situation>> {
-  const proxy = await app.drivers.proxy.survey(proof);
+): Promise<Result<Situation>> =>
+  situationOf(app, await app.drivers.proxy.survey(proof), { command, draining, print });
+
+/** As survey(), for who looks only: nginx is not asked about files that it is proven to run. */
+export const glance = async (app: App): Promise<Result<Situation>> =>
+  situationOf(app, await app.drivers.proxy.survey(lastProof(app), 'unless-proven'), {
+    command: 'start',
+    draining: null,
+    print: null,
+  });
+
+function situationOf(
+  app: App,
+  proxy: Result<ProxyView>,
+  { command, draining, print }: { command: Command; draining: DeployState | null; print: string | null },
+): Result<Situation> {
   if (!proxy.ok) return proxy;
   const blue = app.drivers.pool.observe('blue');
   if (!blue.ok) return blue;

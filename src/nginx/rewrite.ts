@@ -4,7 +4,15 @@
  */
 import { fail, ok } from '../event.js';
 import type { Failure, FileChange, ProcessId, Result, Slot, Warning } from '../event.js';
-import type { LastProven, OlderWorker, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import type {
+  LastProven,
+  OlderWorker,
+  ProxyProof,
+  ProxySwitch,
+  SwitchEvidence,
+  TestWhen,
+  WayIn,
+} from '../drivers.js';
 import { removeTemporaries } from '../system/files.js';
 import type { Resolver } from './address.js';
 import { backupPairs } from './backup.js';
@@ -66,11 +74,14 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return reading.ok ? name(reading.value) : reading;
   }
 
-  async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
+  async function survey(
+    last: ProxyProof | null,
+    test: TestWhen = 'always',
+  ): ReturnType<ProxySwitch['survey']> {
     const named = await read();
     if (!named.ok) return named;
     const { nginx, tree, found, active, resolver } = named.value;
-    const observed = await running.observe(named.value, last, 'always');
+    const observed = await running.observe(named.value, last, test);
     if (!observed.ok) return observed;
     const { unread, doubtful, ...seen } = observed.value;
     const { pid } = seen.status;

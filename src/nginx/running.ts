@@ -4,7 +4,7 @@
  */
 import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, ProxyStatus, Result, Slot } from '../event.js';
-import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent } from '../drivers.js';
+import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent, TestWhen } from '../drivers.js';
 import { exists, realPath } from '../system/files.js';
 import { isAlive, startedAt, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
@@ -84,11 +84,7 @@ export interface Running {
    * read with what it reads (`unless-proven`: not when it is proven that the workers run these very bytes), and says
    * whether disk and workers agree.
    */
-  observe(
-    reading: Reading,
-    last: ProxyProof | null,
-    test: 'always' | 'unless-proven',
-  ): Promise<Result<Observed>>;
+  observe(reading: Reading, last: ProxyProof | null, test: TestWhen): Promise<Result<Observed>>;
   test(reading: Reading): Promise<Result<void>>;
   refuseUpgrade(reading: Reading): Promise<Result<void>>;
   waitIdle(reading: Reading, master: ProcessId): Promise<Result<void>>;
@@ -172,7 +168,7 @@ export function createRunning(options: RunningOptions): Running {
   async function observe(
     reading: Reading,
     last: ProxyProof | null,
-    when: 'always' | 'unless-proven',
+    when: TestWhen,
   ): Promise<Result<Observed>> {
     agreed = null;
     const { config, master } = reading.nginx;

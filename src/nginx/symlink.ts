@@ -5,7 +5,7 @@
 import { dirname, relative, resolve } from 'node:path';
 import { SLOTS, fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result, Slot } from '../event.js';
-import type { LastProven, ProxyProof, ProxySwitch, SwitchEvidence, WayIn } from '../drivers.js';
+import type { LastProven, ProxyProof, ProxySwitch, SwitchEvidence, TestWhen, WayIn } from '../drivers.js';
 import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
 import { otherPoolsNamed } from './bystanders.js';
@@ -25,7 +25,10 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   /** Whether nothing used the link in the files of this hash. */
   let seenUnused: { readonly hash: string; readonly unused: boolean } | null = null;
 
-  async function survey(last: ProxyProof | null): ReturnType<ProxySwitch['survey']> {
+  async function survey(
+    last: ProxyProof | null,
+    test: TestWhen = 'always',
+  ): ReturnType<ProxySwitch['survey']> {
     const read = await running.read();
     if (!read.ok) return read;
     const { nginx, tree } = read.value;
@@ -37,8 +40,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     const { variables } = named.value;
     // without a reload nginx reads nothing anew: what it runs was tested when it was proven
     keeps = keepConn(read.value.tree);
-    const when = keeps ? 'always' : 'unless-proven';
-    const observed = await running.observe(read.value, last, when);
+    const observed = await running.observe(read.value, last, keeps ? test : 'unless-proven');
     if (!observed.ok) return observed;
     const { unread, doubtful, ...seen } = observed.value;
     const { pid } = seen.status;

@@ -4,7 +4,6 @@
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { execa } from 'execa';
 import { after } from './clock.js';
 
 export interface Ran {
@@ -42,6 +41,8 @@ export const BASE_ENVIRONMENT: Readonly<Record<string, string>> = {
  * is for us to answer, not for a half-done `nginx -t`.
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  // who has nothing to run does not wait until it is loaded
+  const { execa } = await import('execa');
   const [file = '', ...rest] = argv;
   const child = execa(file, rest, {
     reject: false,
