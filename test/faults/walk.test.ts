@@ -3,7 +3,7 @@
  * is so, nothing is cut but by the fault itself, and one `recover` leaves one healthy pool and nothing else.
  *
  * WALK_RUNS says how many walks (`npm run walk`: 500), WALK_SEED which; a walk that fails names its seed and, in the
- * long form, is made as short as it can be.
+ * long form, is made as short as it can be. A whole long run writes bench/results/walk.txt.
  */
 import fc from 'fast-check';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
@@ -98,6 +98,7 @@ type Round = (typeof walk extends fc.Arbitrary<infer W> ? W : never)['rounds'][n
 // ---------------------------------------------------------------- how it happens
 
 it(`${RUNS} walks, seed ${SEED}`, { timeout: 6 * 3_600_000 }, async () => {
+  const began = performance.now();
   await fc.assert(
     fc.asyncProperty(walk, async ({ by, rounds }) => {
       const site = { workers: 12, fpmGlobal: 'process_control_timeout = 1s', yaml: 'drain: { timeout: 2s }' };
@@ -113,7 +114,22 @@ it(`${RUNS} walks, seed ${SEED}`, { timeout: 6 * 3_600_000 }, async () => {
     }),
     { numRuns: RUNS, seed: SEED, endOnFailure: !LONG },
   );
+  if (LONG && RUNS >= 500) writeFileSync('bench/results/walk.txt', summary(performance.now() - began));
 });
+
+/** What was done, and how often it ended how. */
+const seen = new Map<string, number>();
+const note = (what: string): void => void seen.set(what, (seen.get(what) ?? 0) + 1);
+
+const summary = (ms: number): string =>
+  [
+    `WALK_SEED=${SEED} npm run walk: no request cut but by a fault itself, and one recover left all clean`,
+    `node ${process.version}, ${new Date().toISOString().slice(0, 10)}`,
+    '',
+    ...[...seen].sort().map(([what, times]) => `${what.padEnd(32)}${times}`),
+    `${'in all'.padEnd(32)}${RUNS} walks, ${Math.round(ms / 60_000)} min`,
+    '',
+  ].join('\n');
 
 /** A standby that does not answer is given up soon. */
 const impatient = (sandbox: Sandbox): void => {
@@ -136,6 +152,9 @@ async function take(rig: Rig, load: Load, round: Round): Promise<void> {
   await meddle(rig, command, round, from);
   const run = await command.end;
   const text = `${run.stdout}${run.stderr}`;
+  note(`to swap-pool: ${round.tool.kind}`);
+  note(`to the world: ${kind}`);
+  note(`exit ${String(run.exit ?? run.signal)}`);
 
   // what the exit code says of the site is so, before anybody has mended anything
   const excused = kind === 'new-dies' || kind === 'old-dies';
