@@ -11,37 +11,15 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { Severity } from '../../src/event.js';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import { children, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 import { PROGRAM, type Run } from '../support/command.js';
+import { findings, only, wrong, type Seen } from '../support/findings.js';
 import { withRig, type Rig } from '../support/rig.js';
 import { deadPid, listener, otherFpm } from '../support/strangers.js';
 
 const isRoot = process.geteuid?.() === 0;
-
-interface Seen {
-  readonly severity: Severity;
-  readonly reason: string;
-  readonly app: string | null;
-  readonly message: string;
-  readonly hint: string;
-  readonly fixable: boolean;
-  readonly evidence: Readonly<Record<string, unknown>>;
-}
-
-const findings = (run: Run): readonly Seen[] => run.result['findings'] as readonly Seen[];
-/** What is wrong, advice left out. */
-const wrong = (run: Run): string[] =>
-  findings(run)
-    .filter(({ severity }) => severity !== 'advice')
-    .map(({ severity, reason }) => `${severity} ${reason}`);
-const only = (run: Run, reason: string): Seen => {
-  const [first, ...more] = findings(run).filter((one) => one.reason === reason);
-  if (first === undefined || more.length > 0) throw new Error(`not one ${reason}: ${run.stdout}`);
-  return first;
-};
 
 /** Doctor's look, which changes no file. */
 async function look(rig: Rig, args: readonly string[] = []): Promise<Run> {

@@ -2,7 +2,7 @@
 import type { LoadRecord } from '../../src/demo/load.js';
 import { accountOf, cuts } from '../../src/demo/summary.js';
 import { now, waitUntil, wallClock } from '../../src/system/clock.js';
-import { alarms, loadProblems } from '../support/checks.js';
+import { RETIRED, alarms, loadProblems } from '../support/checks.js';
 import { NOTICES, type Host } from './host.js';
 import type { HostLoad } from './load.js';
 import { APPLICATION } from './site.js';
@@ -25,8 +25,7 @@ export interface HostAllowance {
 }
 
 export const nothingAllowed = (): HostAllowance => ({
-  // a retired socket's name is gone while an old worker may still try it: it goes to the other slot
-  log: [/connect\(\) to unix:\S+ failed \(2: No such file or directory\) while connecting to upstream/],
+  log: [RETIRED],
   cut: () => false,
   failedUnits: [],
   openJournal: false,

@@ -1,28 +1,9 @@
 /** What doctor finds on a host as it is, and mends there: signals that went wrong, units, workers that do not end, a full disk. */
 import { expect } from 'vitest';
 import type { Slot } from '../../src/event.js';
-import type { Run } from '../support/command.js';
+import { findings, only, wrong } from '../support/findings.js';
 import { onHost, type Host } from './host.js';
 import { poolPid, startSite, startUnits, stockPool, stockService } from './site.js';
-
-interface Seen {
-  readonly severity: string;
-  readonly reason: string;
-  readonly fixable: boolean;
-  readonly hint: string;
-  readonly evidence: Readonly<Record<string, unknown>>;
-}
-
-const findings = (run: Run): readonly Seen[] => run.result['findings'] as readonly Seen[];
-const wrong = (run: Run): string[] =>
-  findings(run)
-    .filter(({ severity }) => severity !== 'advice')
-    .map(({ severity, reason }) => `${severity} ${reason}`);
-const only = (run: Run, reason: string): Seen => {
-  const [first, ...more] = findings(run).filter((one) => one.reason === reason);
-  if (first === undefined || more.length > 0) throw new Error(`not one ${reason}: ${run.stdout}`);
-  return first;
-};
 
 onHost(
   'of a master that was signalled: a HUP is a reload on Debian, a KILL leaves orphans',

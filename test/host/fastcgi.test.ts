@@ -1,6 +1,7 @@
 /** A FastCGI server that is no php-fpm, on a host: README's own file, started at boot as the others are. */
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { wrong } from '../support/findings.js';
 import { readme } from '../support/readme.js';
 import { onHost } from './host.js';
 import { APPLICATION, putProxy } from './site.js';
@@ -30,8 +31,7 @@ onHost(
       expect(host.answering()).toBe(to);
     }
     const seen = await host.swapPool(['doctor']);
-    const found = seen.result['findings'] as { severity: string; reason: string }[];
-    expect(found.filter(({ severity }) => severity !== 'advice')).toEqual([]);
+    expect(wrong(seen)).toEqual([]);
 
     await host.reboot();
     expect(host.answering()).toBe('green');

@@ -5,9 +5,10 @@
 import { describe, expect } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import type { Run } from '../support/command.js';
+import { findings } from '../support/findings.js';
 import { readmeFiles } from '../support/readme.js';
 import { onHost, type Host } from './host.js';
-import { APPLICATION, poolPid, putStockSite, stockPool, stockService } from './site.js';
+import { APPLICATION, poolPid, putStockSite, rebootsTo, stockPool, stockService } from './site.js';
 
 describe.each([
   ['systemd', 'rewrite'],
@@ -38,10 +39,9 @@ describe.each([
         expect(host.answering()).toBe(to);
       }
       const settled = await host.swapPool(['doctor']);
-      const found = settled.result['findings'] as { severity: string; reason: string }[];
       // its old pool had few workers when it was moved, and the load wants more
       expect(
-        found.filter(({ severity, reason }) => severity !== 'advice' && reason !== 'few-workers'),
+        findings(settled).filter(({ severity, reason }) => severity !== 'advice' && reason !== 'few-workers'),
       ).toEqual([]);
       for (const to of ['green', 'green']) {
         // the second time nothing has changed
@@ -57,14 +57,7 @@ describe.each([
       expect(host.trySh('systemctl is-active shop-fpm@green').stdout.trim()).toBe(
         manager === 'systemd' ? 'active' : 'inactive',
       );
-      await host.reboot();
-      expect(host.answering()).toBe('green');
-      expect(await host.swapPool(['status', 'shop'])).toMatchObject({
-        exit: 0,
-        result: {
-          apps: [{ active: 'green', slots: { blue: { state: 'stopped' }, green: { state: 'running' } } }],
-        },
-      });
+      await rebootsTo(host, 'green');
       await host.load();
       expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({
         exit: 0,

@@ -1,7 +1,7 @@
 /** A host that boots: /run is empty, and `swap-pool start` runs before nginx. */
 import { describe, expect } from 'vitest';
 import { onHost, type Host } from './host.js';
-import { startSite } from './site.js';
+import { rebootsTo, startSite } from './site.js';
 
 const BOOT_UNIT = `[Unit]
 Before=nginx.service
@@ -24,14 +24,7 @@ describe.each(['rewrite', 'symlink'] as const)('by %s', (by) => {
       startAtBoot(host);
       await host.load();
       expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0 });
-      await host.reboot();
-      expect(host.answering()).toBe('green');
-      expect(await host.swapPool(['status', 'shop'])).toMatchObject({
-        exit: 0,
-        result: {
-          apps: [{ active: 'green', slots: { blue: { state: 'stopped' }, green: { state: 'running' } } }],
-        },
-      });
+      await rebootsTo(host, 'green');
       await host.load();
       expect(await host.swapPool(['deploy', 'shop'])).toMatchObject({ exit: 0, result: { to: 'blue' } });
     },

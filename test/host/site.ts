@@ -1,7 +1,8 @@
 /** Sites for a host: an application, and what serves it. */
 import { readFileSync } from 'node:fs';
+import { expect } from 'vitest';
 import { SCRIPTS } from '../../src/demo/sandbox.js';
-import type { Slot, SwitchKind } from '../../src/event.js';
+import { otherSlot, type Slot, type SwitchKind } from '../../src/event.js';
 import { readme } from '../support/readme.js';
 import type { Host } from './host.js';
 
@@ -117,3 +118,20 @@ export const poolPid = (host: Host, slot: Slot): number =>
       `cat $(sed -n 's/^pid = //p' /etc/swap-pool/shop.fpm.conf | sed 's/\${SWAP_POOL_SLOT}/${slot}/')`,
     ),
   );
+
+/** Boots again: the slot that served serves, which `status` says, too; the other one stays down. */
+export async function rebootsTo(host: Host, slot: Slot): Promise<void> {
+  await host.reboot();
+  expect(host.answering()).toBe(slot);
+  expect(await host.swapPool(['status', 'shop'])).toMatchObject({
+    exit: 0,
+    result: {
+      apps: [
+        {
+          active: slot,
+          slots: { [slot]: { state: 'running' }, [otherSlot(slot)]: { state: 'stopped' } },
+        },
+      ],
+    },
+  });
+}

@@ -35,9 +35,12 @@ export interface Allowance {
   patience: number;
 }
 
+/** A retired socket's name is gone while an old worker may still try it: that is the point, it goes to the other slot. */
+export const RETIRED =
+  /connect\(\) to unix:\S+ failed \(2: No such file or directory\) while connecting to upstream/;
+
 export const nothingAllowed = (): Allowance => ({
-  // a retired socket's name is gone while an old worker may still try it: that is the point, it goes to the other slot
-  log: [/connect\(\) to unix:\S+ failed \(2: No such file or directory\) while connecting to upstream/],
+  log: [RETIRED],
   cut: () => false,
   reloads: false,
   openJournal: false,
