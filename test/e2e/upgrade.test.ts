@@ -9,7 +9,7 @@ import type { ProcessId } from '../../src/event.js';
 import { heirsOf } from '../../src/nginx/masters.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
-import { withBinary } from '../support/binary.js';
+import { withBinary, type Binary } from '../support/binary.js';
 import type { DeathPoint, Line, Run } from '../support/command.js';
 import { deathAt, expectNoCut, reasonOf } from '../support/deaths.js';
 import type { Rig } from '../support/rig.js';
@@ -42,6 +42,43 @@ const signalled = (signal: string, to: string) => (line: Line) =>
   line.type === 'notice' &&
   (line['notice'] as { signal?: string; to?: string }).signal === signal &&
   (line['notice'] as { to?: string }).to === to;
+
+const noticed =
+  (kind: string) =>
+  ({ notice }: Line): boolean =>
+    (notice as { kind?: string } | undefined)?.kind === kind;
+const renewing = (binary: Binary) => (): void => {
+  binary.renew();
+};
+
+/** An upgrade that has come as far as a line that it says. A request is under way, and was before `renew`. */
+async function upgrading(rig: Rig, renew: () => void, said: (line: Line) => boolean) {
+  const old = master(rig);
+  const slow = await rig.hold();
+  renew();
+  const command = rig.spawn(['nginx', 'upgrade']);
+  await command.until(said);
+  return { old, slow, command };
+}
+
+/** The same as far as WINCH: the old master has no worker any more that takes requests. */
+async function winched(rig: Rig, binary: Binary) {
+  const upgrade = await upgrading(rig, renewing(binary), signalled('SIGWINCH', 'old-nginx'));
+  await rig.until(() => serving(upgrade.old).length === 0);
+  return upgrade;
+}
+
+/** An upgrade that was killed as it had started the new master: both masters' workers serve. Gives the old one. */
+async function abandoned(rig: Rig, binary: Binary): Promise<ProcessId> {
+  const old = master(rig);
+  binary.renew();
+  const command = rig.spawn(['nginx', 'upgrade']);
+  await command.until(signalled('SIGUSR2', 'old-nginx'));
+  command.kill('SIGKILL');
+  await command.end;
+  await rig.until(() => heirsOf(fs, old).masters.some((id) => serving(id).length === 2));
+  return old;
+}
 
 /** Its own workers serve, it stands in the pidfile, and there is no other master and nothing left of one. */
 async function expectAlone(rig: Rig, of: ProcessId, what = ''): Promise<void> {
@@ -105,9 +142,7 @@ it('a new binary takes over under load, and another after it; deploys go on', as
     await rig.deployed();
     await rig.load(LOAD);
     for (const renew of [
-      () => {
-        binary.renew();
-      },
+      renewing(binary),
       () => {
         binary.renewBeside();
         // it takes the configuration on disk with it, addresses that were added included
@@ -115,20 +150,14 @@ it('a new binary takes over under load, and another after it; deploys go on', as
         writeFileSync(rig.sandbox.path('sites', 'added.conf'), text);
       },
     ]) {
-      const old = master(rig);
-      const slow = await rig.hold();
-      renew();
-      const command = rig.spawn(['nginx', 'upgrade']);
-      await command.until(({ notice }) => (notice as { kind?: string } | undefined)?.kind === 'nginx-waits');
+      const { old, slow, command } = await upgrading(rig, renew, noticed('nginx-waits'));
       expect(isAlive(fs, old)).toBe(true);
       expect(await slow.finish()).toBe(200);
       const run = await command.end;
       expect(run.result, run.stdout + run.stderr).toMatchObject({ outcome: 'done', exit: 0 });
       const young = master(rig);
       expect(run.result).toMatchObject({ nginx: { pid: young.pid, state: 'running', upgrade: null } });
-      const seen = run.events.flatMap(({ notice }) =>
-        (notice as { kind?: string } | undefined)?.kind === 'nginx-answers' ? [notice] : [],
-      );
+      const seen = run.events.filter(noticed('nginx-answers')).map(({ notice }) => notice);
       expect(seen).toMatchObject([{ more: ADDRESSES - 1 }, { more: ADDRESSES - 1 }]);
       expect(young.pid).not.toBe(old.pid);
       expect(isAlive(fs, old)).toBe(false);
@@ -216,13 +245,7 @@ it('a binary whose workers die of requests, be it at one address of many, goes b
 it('a binary that is broken hides no nginx that runs, nor an upgrade that is pending', async () => {
   await withBinary({ site: site() }, async (rig, binary) => {
     await rig.deployed();
-    const old = master(rig);
-    binary.renew();
-    const command = rig.spawn(['nginx', 'upgrade']);
-    await command.until(signalled('SIGUSR2', 'old-nginx'));
-    command.kill('SIGKILL');
-    await command.end;
-    await rig.until(() => heirsOf(fs, old).masters.some((id) => serving(id).length === 2));
+    const old = await abandoned(rig, binary);
 
     binary.script('exit 127');
     const mended = await rig.run(['recover']);
@@ -274,12 +297,7 @@ it('a TERM while old workers leave goes back; a new master that dies then leaves
     const load = await rig.load(BRIEF);
     const old = master(rig);
     for (const how of ['interrupted', 'died'] as const) {
-      const slow = await rig.hold();
-      binary.renew();
-      const command = rig.spawn(['nginx', 'upgrade']);
-      await command.until(
-        ({ notice }) => (notice as { kind?: string } | undefined)?.kind === 'nginx-answers',
-      );
+      const { slow, command } = await upgrading(rig, renewing(binary), noticed('nginx-answers'));
       if (how === 'interrupted') command.kill('SIGTERM');
       else {
         const [young] = heirsOf(fs, old).masters;
@@ -311,12 +329,7 @@ it('an old master that cannot come back leaves the new one serving, and recover 
   await withBinary({ site: site(yaml, 'reload-timeout: 2s') }, async (rig, binary) => {
     await rig.deployed();
     const load = await rig.load(BRIEF);
-    const old = master(rig);
-    const slow = await rig.hold();
-    binary.renew();
-    const command = rig.spawn(['nginx', 'upgrade']);
-    await command.until(signalled('SIGWINCH', 'old-nginx'));
-    await rig.until(() => serving(old).length === 0);
+    const { old, slow, command } = await winched(rig, binary);
     signalProcess(fs, old, 'SIGSTOP');
     const run = await command.end;
     expect(run.result, run.stdout).toMatchObject({ outcome: 'stranded', exit: 4 });
@@ -358,12 +371,7 @@ it('an old master that was killed: recover ends the upgrade with the new one in 
   await withBinary({ site: site() }, async (rig, binary) => {
     await rig.deployed();
     const load = await rig.load(BRIEF);
-    const old = master(rig);
-    const slow = await rig.hold();
-    binary.renew();
-    const command = rig.spawn(['nginx', 'upgrade']);
-    await command.until(signalled('SIGWINCH', 'old-nginx'));
-    await rig.until(() => serving(old).length === 0);
+    const { old, slow, command } = await winched(rig, binary);
     signalProcess(fs, old, 'SIGKILL');
     const run = await command.end;
     expect(run.result, run.stdout).toMatchObject({ outcome: 'stranded', exit: 4 });
@@ -386,13 +394,7 @@ it('with both masters killed nothing is called ended while workers serve', async
   await withBinary({ site: site() }, async (rig, binary) => {
     rig.allow.log.push(/\[alert\].*open socket #\d+ left in connection/);
     await rig.deployed();
-    const old = master(rig);
-    binary.renew();
-    const command = rig.spawn(['nginx', 'upgrade']);
-    await command.until(signalled('SIGUSR2', 'old-nginx'));
-    command.kill('SIGKILL');
-    await command.end;
-    await rig.until(() => heirsOf(fs, old).masters.some((id) => serving(id).length === 2));
+    const old = await abandoned(rig, binary);
     const [young] = heirsOf(fs, old).masters;
     if (young === undefined) throw new Error('no new master');
     const left = [...serving(old), ...serving(young)];
