@@ -7,6 +7,7 @@ import { waitUntil } from '../../src/system/clock.js';
 import { identify, procfs, signalProcess } from '../../src/system/proc.js';
 import type { DeathPoint, Run } from '../support/command.js';
 import {
+  DEPLOY,
   deathAt,
   deaths,
   expectClean,
@@ -14,14 +15,12 @@ import {
   mend,
   nameOf,
   openJournals,
+  numberOf,
   recordsOf,
   TRAFFIC,
 } from '../support/deaths.js';
 import { PATIENCE } from '../support/limits.js';
 import { withRig, type Held, type Rig, type RigOptions } from '../support/rig.js';
-
-const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
-const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
 
 describe.each(['symlink', 'rewrite'] as const)('by %s', (by) => {
   const options: RigOptions = { switch: by, site: { workers: 12 } };

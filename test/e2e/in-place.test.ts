@@ -1,15 +1,16 @@
 /** A pool dies while the other one is being taken down for it: the one that is left is not touched. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { deathAt, expectClean, recordsOf } from '../support/deaths.js';
+import { deathAt, expectClean, numberOf } from '../support/deaths.js';
 import { withRig } from '../support/rig.js';
 import type { Rig, RigOptions } from '../support/rig.js';
-import { STEPS } from '../../src/deploy/steps.js';
-import type { StepName } from '../../src/event.js';
 
-const RECORDS = recordsOf(Object.keys(STEPS) as StepName[]);
 const rewrite: RigOptions = { switch: 'rewrite', site: { workers: 4, yaml: 'drain: { timeout: 60s }' } };
 const symlink: RigOptions = { ...rewrite, switch: 'symlink' };
+const BOTH = [
+  ['rewrite', rewrite],
+  ['symlink', symlink],
+] as const;
 
 const STRANDED = {
   exit: 4,
@@ -28,10 +29,7 @@ async function newPoolDies(rig: Rig, end: () => Promise<void>): Promise<void> {
 }
 
 describe('the old pool stays when the new one dies while it drains', () => {
-  it.each([
-    ['rewrite', rewrite],
-    ['symlink', symlink],
-  ] as const)('%s: recover starts the new one again, and goes on', async (by, options) => {
+  it.each(BOTH)('%s: recover starts the new one again, and goes on', async (by, options) => {
     await withRig(options, async (rig) => {
       await newPoolDies(rig, () => rig.signalPool('green', 'SIGTERM'));
       expect(rig.sandbox.poolMaster('blue')).not.toBeNull();
@@ -44,10 +42,7 @@ describe('the old pool stays when the new one dies while it drains', () => {
     });
   });
 
-  it.each([
-    ['rewrite', rewrite],
-    ['symlink', symlink],
-  ] as const)('%s: rollback takes the old one back as it runs', async (_, options) => {
+  it.each(BOTH)('%s: rollback takes the old one back as it runs', async (_, options) => {
     await withRig(options, async (rig) => {
       await newPoolDies(rig, () => rig.signalPool('green', 'SIGTERM'));
       const master = rig.sandbox.poolMaster('blue');
@@ -109,7 +104,7 @@ describe('the new pool stays when the old one dies while it is being undone', ()
   it('recover starts the old one again before it takes the new one down', async () => {
     await withRig(rewrite, async (rig) => {
       await rig.deployed();
-      const record = RECORDS.indexOf('evidence probe') + 1;
+      const record = numberOf('evidence probe');
       await deathAt({ when: 'written', record }, (dieAt) => rig.deploy([], { dieAt }));
       await rig.signalPool('blue', 'SIGTERM');
       expect(await rig.answering()).toBe('green');

@@ -6,12 +6,11 @@ import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { Slot, SwitchKind } from '../../src/event.js';
 import { children, procfs } from '../../src/system/proc.js';
 import type { Run } from '../support/command.js';
-import { deathAt, reasonOf, recordsOf } from '../support/deaths.js';
+import { deathAt, numberOf, reasonOf } from '../support/deaths.js';
 import { withRig, type Rig } from '../support/rig.js';
 
 const fs = procfs();
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
-const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 
 /** A second pool `admin` in the FPM file of `demo`, for both of its slots. */
 const second = (sandbox: Sandbox): void => {
@@ -129,7 +128,7 @@ describe.each(BOTH)('another pool of the master (%s)', (by) => {
   it('does not strand a deploy that is past its pivot, and the next one is refused', async () => {
     await withSecond(by, 'demo-blue-status.sock', async (rig, site) => {
       await rig.deployed();
-      const record = DEPLOY.indexOf('evidence verify') + 1;
+      const record = numberOf('evidence verify');
       await deathAt({ when: 'written', record }, (dieAt) => rig.deploy([], { dieAt }));
       site.write('admin-green.sock');
       await reloaded(rig, async () => (await site.answer()) === 'green');

@@ -2,6 +2,7 @@ import { lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync 
 import { describe, expect, it } from 'vitest';
 import type { Slot, SwitchKind } from '../../src/event.js';
 import type { Run } from '../support/command.js';
+import { deathAt, expectClean, numberOf } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
@@ -202,4 +203,32 @@ describe('start', () => {
       expect(await rig.answering('first')).toBe('blue');
     });
   });
+});
+
+/** Where a deploy can have died: before its switch acted, after it, past the pivot. */
+const DEATHS = [
+  ['the switch began', { when: 'written', record: numberOf('intent switch') }],
+  ['the switch acted', { when: 'next', record: numberOf('intent switch') }],
+  ['the switch was proven', { when: 'written', record: numberOf('evidence switch') }],
+  ['the drain began', { when: 'written', record: numberOf('intent drain') }],
+] as const;
+
+describe('start after a reboot, before nginx runs', () => {
+  for (const by of BOTH) {
+    it.each(DEATHS)(`brings the site up when a deploy had died as %s: ${by}`, async (_, dieAt) => {
+      await withRig({ switch: by, site: { workers: 4 } }, async (rig) => {
+        await rig.deployed();
+        await deathAt(dieAt, (at) => rig.deploy([], { dieAt: at }));
+        for (const slot of ['blue', 'green'] as const) {
+          if (rig.sandbox.poolMaster(slot) !== null) await rig.signalPool(slot, 'SIGTERM');
+        }
+        await rig.signalNginx('SIGQUIT', { gone: true });
+        const run = await rig.run(['start']);
+        expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+        await rig.sandbox.startNginx();
+        await expectClean(rig);
+        expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      });
+    });
+  }
 });

@@ -1,12 +1,11 @@
 /** Every signal that asks a program to end, and the one of a pipe that nobody reads, after every record of a deploy. */
 import { describe, expect, it } from 'vitest';
 import { otherSlot, type SwitchKind } from '../../src/event.js';
-import { expectClean, expectNoCut, openJournals, recordsOf, TRAFFIC } from '../support/deaths.js';
+import { DEPLOY, expectClean, expectNoCut, openJournals, TRAFFIC } from '../support/deaths.js';
 import { preloaded } from '../support/preload.js';
 import { withRig } from '../support/rig.js';
 
-const RECORDS = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
-const at = (record: string): number => RECORDS.indexOf(record);
+const at = (record: string): number => DEPLOY.indexOf(record);
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'] as const;
 const EXITS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 0 } as const;
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
@@ -16,7 +15,7 @@ describe.each(BOTH)('after any record of a deploy by %s', (by) => {
     await withRig({ switch: by, site: { workers: 12 } }, async (rig) => {
       await rig.deployed();
       const load = await rig.load(TRAFFIC);
-      for (const [index, record] of RECORDS.entries()) {
+      for (const [index, record] of DEPLOY.entries()) {
         const signal = SIGNALS[(index + (by === 'symlink' ? 0 : 1)) % SIGNALS.length] ?? 'SIGINT';
         const what = `${signal} after ${record}`;
         const from = await expectClean(rig);
@@ -40,7 +39,7 @@ describe.each(BOTH)('after any record of a deploy by %s', (by) => {
       await rig.deployed();
       const load = await rig.load(TRAFFIC);
       // every other record: the same ones again by the other switch would tell nothing new
-      for (const [index, record] of RECORDS.entries()) {
+      for (const [index, record] of DEPLOY.entries()) {
         if (index % 2 === (by === 'symlink' ? 0 : 1)) continue;
         const what = `two signals after ${record}`;
         const from = await expectClean(rig);

@@ -3,13 +3,12 @@ import { utimesSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import type { Run } from '../support/command.js';
-import { deathAt, expectClean, mend, recordsOf, TRAFFIC } from '../support/deaths.js';
+import { deathAt, expectClean, mend, numberOf, TRAFFIC } from '../support/deaths.js';
 import { preloaded } from '../support/preload.js';
 import { withRig, type Rig } from '../support/rig.js';
 
 const DAY = 86_400_000;
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
-const RECORDS = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
 
 /** No step, and not the whole, is said to have taken a time that only the clock has passed. */
 const expectTimes = (run: Run): void => {
@@ -53,7 +52,7 @@ describe.each(BOTH)('a clock that jumps by a day, by %s:', (by) => {
           RIG_CLOCK: String(index % 2 === 0 ? DAY : -DAY),
         });
         const NODE_OPTIONS = `--require ${program[2]}`;
-        const point = { when: 'written', record: RECORDS.indexOf(record) + 1 } as const;
+        const point = { when: 'written', record: numberOf(record) } as const;
         await deathAt(point, (dieAt) => rig.deploy([], { dieAt, env: { ...env, NODE_OPTIONS } }));
         await mend(rig, 'recover');
         await expectClean(rig);

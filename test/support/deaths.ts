@@ -26,6 +26,10 @@ export const recordsOf = (steps: readonly StepName[]): string[] => [
   'closed',
 ];
 
+/** A whole deploy's. */
+export const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
+export const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
+
 export const nameOf = ({ type, step, revert }: JournalFile['records'][number]): string =>
   [type, revert === true ? 'revert' : '', typeof step === 'string' ? step : ''].filter(Boolean).join(' ');
 

@@ -1,5 +1,5 @@
-/** What `recover` makes of a site that a person has pointed at the new slot while its deploy was dead. */
-import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+/** What becomes of a deploy whose site a person has pointed at the other slot, while it was dead or drained. */
+import { readFileSync, readlinkSync, renameSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SLOTS, type SwitchKind } from '../../src/event.js';
 import { editByHand, pointByHand } from '../support/by-hand.js';
@@ -7,19 +7,17 @@ import {
   deathAt,
   expectClean,
   expectNoCut,
+  numberOf,
   openJournals,
   reasonOf,
-  recordsOf,
   TRAFFIC,
 } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
-const on = (by: SwitchKind): RigOptions => ({ switch: by, site: { workers: 8 } });
-const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
-const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
+const on = (by: SwitchKind, workers = 8): RigOptions => ({ switch: by, site: { workers } });
 
-/** A deploy from blue to green that died before its switch. */
+/** A deploy from blue to green that died after this record. */
 async function dead(rig: Rig, record: string): Promise<void> {
   rig.allow.reloads = true;
   await rig.deployed();
@@ -150,6 +148,50 @@ describe.each(BOTH)('a person points nginx at the new slot of a deploy that died
       rig.breakVerify('green', false);
     });
   });
+});
+
+describe('a slot that a person has pointed the proxy back to', () => {
+  for (const by of BOTH) {
+    it.each(['evidence verify', 'intent drain', 'intent retire', 'evidence retire'])(
+      `stays, and the other one goes, when the deploy died at %s: ${by}`,
+      async (record) => {
+        await withRig(on(by, 4), async (rig) => {
+          await dead(rig, record);
+          const pid = rig.sandbox.poolMaster('blue');
+          const text = rig.site().address.blue.slice('unix:'.length);
+          if (record === 'evidence retire') {
+            renameSync(text.replace(/([^/]+)$/, '.$1.swap-pool-retired'), text);
+          }
+          await pointByHand(rig, 'blue');
+          await rig.load({ fast: { rate: 30 }, post: { clients: 1, takes: 5 } });
+          const run = await rig.run(['recover', 'demo']);
+          expect(run, run.stderr).toMatchObject({ exit: 1, result: { outcome: 'reverted' } });
+          expect(rig.sandbox.poolMaster('blue')).toBe(pid);
+          await expectClean(rig, 'blue');
+        });
+      },
+    );
+
+    it(`is not taken down by the deploy that drains it: ${by}`, async () => {
+      await withRig(on(by, 4), async (rig) => {
+        rig.allow.reloads = true;
+        await rig.deployed();
+        const held = await rig.occupy();
+        const deploy = rig.spawnDeploy();
+        await deploy.untilStep('drain');
+        await pointByHand(rig, 'blue');
+        expect(await held.release()).toEqual([held.id]);
+        const run = await deploy.end;
+        expect(run, run.stderr).toMatchObject({ exit: 4, result: { outcome: 'stranded' } });
+        expect(await rig.answering()).toBe('blue');
+        expect(await rig.run(['recover', 'demo'])).toMatchObject({
+          exit: 1,
+          result: { outcome: 'reverted' },
+        });
+        await expectClean(rig, 'blue');
+      });
+    });
+  }
 });
 
 it('an edit that nginx was not told of is not put live by `recover`, nor taken back', async () => {

@@ -1,12 +1,27 @@
-/** What the exit code of `recover` says: which slot serves now. */
+/** What `recover` says by its exit code: which slot serves now; and of what it cut with --now. */
 import { describe, expect, it } from 'vitest';
-import { deathAt, expectClean, recordsOf } from '../support/deaths.js';
+import type { Slot } from '../../src/event.js';
+import { request, scriptParams } from '../../src/fastcgi/client.js';
+import { deathAt, expectClean, numberOf } from '../support/deaths.js';
+import { PATIENCE } from '../support/limits.js';
 import { withRig, type Rig } from '../support/rig.js';
 
-const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
-
 const dead = (rig: Rig, record: string) =>
-  deathAt({ when: 'written', record: DEPLOY.indexOf(record) + 1 }, (dieAt) => rig.deploy([], { dieAt }));
+  deathAt({ when: 'written', record: numberOf(record) }, (dieAt) => rig.deploy([], { dieAt }));
+
+/** Gives a pool work for so many ms, whoever nginx asks, and waits until it is at it. Says whether it was done. */
+async function busy(rig: Rig, slot: Slot, ms: number): Promise<{ readonly done: Promise<boolean> }> {
+  const file = rig.sandbox.path('www', 'slow.php');
+  const params = scriptParams({ file, uri: `/slow.php?ms=${String(ms)}` });
+  const asked = request({ address: rig.site().address[slot], params, timeoutMs: PATIENCE });
+  const connections = async (): Promise<number> => {
+    const { result } = await rig.run(['status', 'demo']);
+    const [app] = result['apps'] as { slots: Record<Slot, { workers: { active: number } }> }[];
+    return app?.slots[slot].workers.active ?? 0;
+  };
+  for (let look = 0; look < 20 && (await connections()) === 0; look += 1);
+  return { done: asked.then((reply) => reply.ok) };
+}
 
 describe('recover', () => {
   it('ends with 1 when it undid a deploy, says which and why, and with 0 when there is nothing left', async () => {
@@ -56,6 +71,34 @@ describe('recover', () => {
       const run = await rig.run(['recover']);
       expect(run, run.stderr).toMatchObject({ exit: 1, result: { outcome: 'reverted', to: 'blue' } });
       expect(await rig.run(['recover'])).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+      await expectClean(rig, 'green');
+    });
+  });
+});
+
+describe('recover --now ends at once, and says how many requests it cut,', () => {
+  const site = { workers: 4, fpmGlobal: 'process_control_timeout = 1s' };
+
+  it('a pool that a revert takes down', async () => {
+    await withRig({ switch: 'symlink', site }, async (rig) => {
+      await rig.deployed();
+      await dead(rig, 'evidence probe');
+      const { done } = await busy(rig, 'green', 300_000);
+      const run = await rig.run(['recover', 'demo', '--now']);
+      expect(run, run.stderr).toMatchObject({ exit: 1, result: { outcome: 'reverted', drain: { cut: 1 } } });
+      expect(await done).toBe(false);
+      await expectClean(rig, 'blue');
+    });
+  });
+
+  it('a pool that got work after it was seen to be drained', async () => {
+    await withRig({ switch: 'symlink', site }, async (rig) => {
+      await rig.deployed();
+      await dead(rig, 'evidence drain');
+      const { done } = await busy(rig, 'blue', 300_000);
+      const run = await rig.run(['recover', 'demo', '--now']);
+      expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done', drain: { cut: 1 } } });
+      expect(await done).toBe(false);
       await expectClean(rig, 'green');
     });
   });

@@ -1,8 +1,9 @@
-/** A disk that loses one record of the journal, and the death of the deploy that it was of. */
+/** A disk that loses records of the journal: one, and then the deploy that it was of dies; or all that come. */
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PROGRAM } from '../support/command.js';
-import { expectClean, expectNoCut, nameOf, reasonOf, TRAFFIC } from '../support/deaths.js';
+import { expectClean, expectNoCut, nameOf, numberOf, reasonOf, TRAFFIC } from '../support/deaths.js';
+import { preloaded } from '../support/preload.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const on = (by: 'symlink' | 'rewrite'): RigOptions => ({ switch: by, site: { workers: 8 } });
@@ -75,3 +76,19 @@ it.each([
     });
   },
 );
+
+it('a disk that fails past the pivot does not lead back to the pool that is being taken down', async () => {
+  const site = { workers: 4, fpmGlobal: 'process_control_timeout = 1s', yaml: 'drain: { timeout: 500ms }' };
+  await withRig({ switch: 'symlink', site }, async (rig) => {
+    await rig.deployed();
+    const held = await rig.occupy();
+    const last = String(numberOf('intent verify'));
+    const run = await rig.deploy([], preloaded('fail-disk', { RIG_RECORDS: last }));
+    expect(run, run.stderr).toMatchObject({ exit: 5, result: { outcome: 'draining' } });
+    expect(run.events.map(({ warning }) => reasonOf(warning))).toContain('journal-write-failed');
+    expect(await rig.answering()).toBe('green');
+    expect(await held.release()).toEqual([held.id]);
+    expect(await rig.run(['recover', 'demo'])).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+    await expectClean(rig, 'green');
+  });
+});

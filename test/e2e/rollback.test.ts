@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
-import { deathAt, expectClean, openJournals, recordsOf } from '../support/deaths.js';
+import { deathAt, expectClean, numberOf, openJournals } from '../support/deaths.js';
 import { withRig, type RigOptions } from '../support/rig.js';
 
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
 const on = (by: SwitchKind): RigOptions => ({ switch: by, site: { workers: 4 } });
-const DEPLOY = recordsOf(['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop']);
-const numberOf = (record: string): number => DEPLOY.indexOf(record) + 1;
 
 describe('rollback', () => {
   it.each(BOTH)('from a slot whose pool has died goes to the other one: %s', async (by) => {
