@@ -2,8 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { expectClean, mend, openJournals } from '../support/deaths.js';
-import { withRig, type RigOptions } from '../support/rig.js';
-import { draining, waitsForFlock } from '../support/waits.js';
+import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+import { draining, queued } from '../support/waits.js';
 
 const SIGNALS = [
   ['SIGHUP', 129],
@@ -12,6 +12,12 @@ const SIGNALS = [
 ] as const;
 
 const HOLD: RigOptions = { switch: 'symlink', site: { workers: 4 } };
+
+/** A command that waits for a deploy, which ends when it is let go. */
+async function waiting(rig: Rig, words: readonly string[]) {
+  const { letGo } = await draining(rig);
+  return { patient: await queued(rig, words), letGo };
+}
 
 /** A probe that no pool passes. */
 const answersElse = (yaml: string): string =>
@@ -32,9 +38,7 @@ describe('a deploy that waits for the lock', () => {
   ])('while its configuration is %s', async (_, edit, end) => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();
-      const { letGo } = await draining(rig);
-      const patient = rig.spawnDeploy(['--wait-lock', '1m']);
-      await rig.until(() => waitsForFlock(patient.pid));
+      const { patient, letGo } = await waiting(rig, ['deploy', 'demo']);
       const yaml = rig.read('config', 'demo.yaml');
       writeFileSync(rig.site().config, edit(yaml));
       expect(await letGo()).toMatchObject({ exit: 0 });
@@ -48,9 +52,7 @@ describe('a deploy that waits for the lock', () => {
   it('while its pools get other addresses, takes the locks of these', async () => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();
-      const { letGo } = await draining(rig);
-      const patient = rig.spawnDeploy(['--wait-lock', '1m']);
-      await rig.until(() => waitsForFlock(patient.pid));
+      const { patient, letGo } = await waiting(rig, ['deploy', 'demo']);
       const fpm = rig.read('pools', 'demo.conf');
       // nginx's link leads to neither of them: refused before anything is begun
       writeFileSync(
@@ -73,9 +75,7 @@ describe('a verb of pool that waits for the lock', () => {
   it('goes by the configuration that stands there when its turn has come', async () => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();
-      const { letGo } = await draining(rig);
-      const patient = rig.spawn(['pool', 'restart', 'green', '--yes', '--wait-lock', '1m']);
-      await rig.until(() => waitsForFlock(patient.pid));
+      const { patient, letGo } = await waiting(rig, ['pool', 'restart', 'green', '--yes']);
       const yaml = rig.read('config', 'demo.yaml');
       writeFileSync(rig.site().config, `${yaml}\nno-such-key: 1\n`);
       expect(await letGo()).toMatchObject({ exit: 0 });
@@ -89,9 +89,7 @@ describe('a verb of pool that waits for the lock', () => {
   it('and has no need of a new one, takes the pool as it was deployed last', async () => {
     await withRig(HOLD, async (rig) => {
       await rig.deployed();
-      const { letGo } = await draining(rig);
-      const patient = rig.spawn(['pool', 'stop', 'blue', '--wait-lock', '1m']);
-      await rig.until(() => waitsForFlock(patient.pid));
+      const { patient, letGo } = await waiting(rig, ['pool', 'stop', 'blue']);
       const fpm = rig.read('pools', 'demo.conf');
       rig.append('no_such_key = 1\n', 'pools', 'demo.conf');
       expect(await letGo()).toMatchObject({ exit: 0 });

@@ -16,7 +16,7 @@ import type { SwitchKind } from '../../src/event.js';
 import { PROGRAM, type Line, type Run } from '../support/command.js';
 import { HUNG } from '../support/limits.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
-import { waitsForFlock } from '../support/waits.js';
+import { queued } from '../support/waits.js';
 
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
 const FAST = { fast: { rate: 25 } };
@@ -220,8 +220,7 @@ describe('status', () => {
         });
         expect(second.stderr).toContain(`pid ${first.pid} (swap-pool deploy`);
       }
-      const waits = rig.spawn(['rollback', '--wait-lock', '5m']);
-      await rig.until(() => waitsForFlock(waits.pid));
+      const waits = await queued(rig, ['rollback'], '5m');
       expect(await held.release()).toEqual([held.id]);
       expect(await waits.end).toMatchObject({ exit: 0, result: { from: 'green', to: 'blue' } });
       expect(await first.end).toMatchObject({ exit: 0 });

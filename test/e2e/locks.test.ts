@@ -8,7 +8,7 @@ import { canonicalPath } from '../../src/system/sockets.js';
 import type { Run } from '../support/command.js';
 import { expectClean, expectNoCut, mend } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
-import { draining, waitsForFlock } from '../support/waits.js';
+import { draining, queued } from '../support/waits.js';
 
 const SYMLINK: RigOptions = { switch: 'symlink', site: { workers: 6 } };
 
@@ -72,8 +72,7 @@ describe('while one deploy drains', () => {
       const { deploy, letGo } = await draining(rig);
       const impatient = await rig.deploy(['--wait-lock', '50ms']);
       expect(impatient).toMatchObject({ exit: 3 });
-      const patient = rig.spawnDeploy(['--wait-lock', '1m']);
-      await rig.until(() => waitsForFlock(patient.pid));
+      const patient = await queued(rig, ['deploy', 'demo']);
       expect(deploy.running).toBe(true);
       expect(await letGo()).toMatchObject({ exit: 0 });
       expect(await patient.end).toMatchObject({ exit: 0, result: { from: otherSlot(serving), to: serving } });

@@ -6,7 +6,7 @@ import { procfs, readStat } from '../../src/system/proc.js';
 import { PROGRAM } from '../support/command.js';
 import { expectClean, mend, nameOf, openJournals, TRAFFIC } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
-import { waitsForFlock } from '../support/waits.js';
+import { queued } from '../support/waits.js';
 
 const SIGNALS = [
   ['SIGHUP', 129],
@@ -89,8 +89,7 @@ describe('before the pivot', () => {
       const held = await rig.occupy();
       const first = rig.spawnDeploy();
       await first.untilStep('start');
-      const second = rig.spawnDeploy(['--wait-lock', '1h']);
-      await rig.until(() => waitsForFlock(second.pid));
+      const second = await queued(rig, ['deploy', 'demo'], '1h');
       second.kill('SIGINT');
       expect(await second.end).toMatchObject({ exit: 130, result: { outcome: 'interrupted' } });
       expect(first.running).toBe(true);

@@ -18,8 +18,15 @@ export async function draining(rig: Rig): Promise<{ deploy: Command; letGo: () =
   };
 }
 
+/** A command that is to wait for its lock, as soon as it does. */
+export async function queued(rig: Rig, words: readonly string[], patience = '1m'): Promise<Command> {
+  const command = rig.spawn([...words, '--wait-lock', patience]);
+  await rig.until(() => waitsForFlock(command.pid));
+  return command;
+}
+
 /** Whether a swap-pool waits for a lock. */
-export const waitsForFlock = (pid: number): boolean =>
+const waitsForFlock = (pid: number): boolean =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
     .split(' ')
     .filter(Boolean)
