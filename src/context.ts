@@ -16,7 +16,7 @@ import { createRewrite } from './nginx/rewrite.js';
 import { createSharedProof } from './nginx/shared-proof.js';
 import type { SharedProof } from './nginx/shared-proof.js';
 import { createSymlink } from './nginx/symlink.js';
-import { createPool } from './pool/driver.js';
+import { createPool, faults } from './pool/driver.js';
 import { createProbe } from './pool/probe.js';
 import { now, timestamp } from './system/clock.js';
 import type { Lock } from './system/lock.js';
@@ -264,13 +264,15 @@ export async function openPatient(
   const where = places(env, uid);
   const lockHolder = createLocks(where, surroundings).holder(app);
   const config = loadConfig(file, { root });
-  const none = { fs, app, root, config, pools: null, proxy: null, probe: null, folders: where, lockHolder };
+  const nothing = { pools: null, faults: [], proxy: null, probe: null };
+  const none = { fs, app, root, config, ...nothing, folders: where, lockHolder };
   if (!config.ok) return none;
   const folder = join(where.state, app);
   const safe = safeState(folder, uid);
   // what runs is looked at all the same, as it was when it was last deployed
-  const pools = safe.ok ? await createPool({ fs, config: config.value, folder, root, memory: true }) : safe;
-  if (!pools.ok) return { ...none, pools };
+  const pool = { fs, config: config.value, folder, root, memory: true };
+  const pools = safe.ok ? await createPool(pool) : safe;
+  if (!pools.ok) return { ...none, pools, faults: safe.ok ? await faults(pool) : [] };
   const { addresses, others } = pools.value;
   const { switch: by, probe } = config.value;
   // it is asked how things are now, not how they will be: who waits longer for an answer calls that a finding

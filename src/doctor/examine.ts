@@ -2,6 +2,7 @@
 import type { ProxyView, SlotView } from '../drivers.js';
 import { otherSlot, SLOTS } from '../event.js';
 import type { Failure, Finding, Result, Slot } from '../event.js';
+import { test } from '../nginx/config-tree.js';
 import type { Pools } from '../pool/driver.js';
 import { backlog } from './backlog.js';
 import { balancer } from './balancer.js';
@@ -66,7 +67,8 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
   const { fs, config, pools, folders, past, lockHolder } = patient;
   if (!config.ok) return [failed(config.failure)];
   const found: Verdict[] = [];
-  if (pools?.ok === false) found.push(tooLong(pools.failure) ?? failed(pools.failure));
+  const broken = pools?.ok === false ? [pools.failure, ...patient.faults] : [];
+  found.push(...broken.map((failure) => tooLong(failure) ?? failed(failure)));
   if (pools?.ok === true) found.push(...(await brokenFiles(pools.value)));
   const own = pools?.ok === true ? pools.value : null;
   const { views, failures } = viewsNow(patient);
@@ -78,6 +80,11 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
   // the survey reads the same, and more
   const unread = surveyed ?? nginx;
   if (!unread.ok) found.push(failed(unread.failure));
+  // as the survey asks it
+  if (surveyed === null && nginx.ok && nginx.value.workers !== null) {
+    const tested = await test(nginx.value.nginx, config.value.nginx.reloadTimeout);
+    if (!tested.ok) found.push(failed(tested.failure));
+  }
   if (nginx.ok && nginx.value.workers === null) {
     const { nginx: meant, orphans: left } = nginx.value;
     const pids = left.map(({ pid }) => pid);

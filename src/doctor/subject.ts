@@ -18,6 +18,8 @@ export interface Patient {
   readonly config: Result<Config>;
   /** null: without a configuration nobody knows what they are. */
   readonly pools: Result<Pools> | null;
+  /** What else keeps them from being known. */
+  readonly faults: readonly Failure[];
   /** null: where the pools listen is not known. */
   readonly proxy: ProxySwitch | null;
   readonly probe: ProbeDriver | null;

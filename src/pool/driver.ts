@@ -2,8 +2,8 @@
  * The pools of one app, whatever they are and whoever starts them: ties this room's parts together
  * to what a deploy asks of a pool.
  */
-import { fail, ok, otherSlot } from '../event.js';
-import type { Failed, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
+import { fail, ok, otherSlot, SLOTS } from '../event.js';
+import type { Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
 import { fileIdentity } from '../system/files.js';
 import { identify, isAlive } from '../system/proc.js';
@@ -29,13 +29,13 @@ import { markLog } from './log.js';
 import type { StartLog } from './log.js';
 import { managerOf } from './manager.js';
 import type { Manager } from './manager.js';
-import { askFpm, testFpm } from './php-fpm.js';
+import { askFpm, faultOf, testFpm } from './php-fpm.js';
 import type { Asked, Remembered } from './php-fpm.js';
 import { lookAtPidfile, pidfileHint } from './pidfile.js';
 import { holds, suspect } from './processes.js';
 import { longestEnd, reloadPool, transitionOf } from './reload.js';
 import { reopenLogs } from './reopen.js';
-import { sayServers } from './say-servers.js';
+import { sayServer, sayServers } from './say-servers.js';
 import { isNamed } from './servers.js';
 import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
@@ -95,6 +95,24 @@ export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
       root,
     });
   return ok(drive(options, asked.value, { blue: manager('blue'), green: manager('green') }, units.value));
+}
+
+/** Why createPool() fails, of either slot: it ends at the first. Nothing where the slots are fine, each by itself. */
+export async function faults({ fs, config, folder, root }: PoolOptions): Promise<readonly Failure[]> {
+  const units = await unitsOf(config, root);
+  if (!units.ok) return [units.failure];
+  const found = SLOTS.map(async (slot) => {
+    const own = config.pool[slot];
+    const unit = units.value?.[slot];
+    if (own.kind === 'fastcgi') {
+      const said = await sayServer(slot, own, unit);
+      return said.ok ? [] : [said.failure];
+    }
+    const pool = withBinary(fs, own, unit, root);
+    if (!pool.ok) return [pool.failure];
+    return (await faultOf(slot, pool.value, folder)) ?? [];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 type Units = Readonly<Record<Slot, Unit>> | null;

@@ -65,6 +65,16 @@ export async function askFpm(
   });
 }
 
+/** What keeps one slot's configuration from being understood now; null: nothing. As askFpm(), which ends at the first. */
+export async function faultOf(
+  slot: Slot,
+  pool: FpmPool & { readonly binary: string },
+  folder: string,
+): Promise<Failure | null> {
+  const asked = await ask(slot, pool, folder, false);
+  return asked.ok ? null : asked.failure;
+}
+
 /** What the slots share, each with its places in FPM's files. */
 async function placed(failure: Failure, slots: readonly FpmSlot[]): Promise<Result<never>> {
   if (failure.reason !== 'slots-share') return fail(failure);

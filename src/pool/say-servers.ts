@@ -14,13 +14,14 @@ export async function sayServers(
   pools: Readonly<Record<Slot, FastcgiConfig>>,
   units: Readonly<Record<Slot, Unit>> | null,
 ): Promise<Result<Readonly<Record<Slot, FastcgiSlot>>>> {
-  const blue = await say('blue', pools.blue, units?.blue);
+  const blue = await sayServer('blue', pools.blue, units?.blue);
   if (!blue.ok) return blue;
-  const green = await say('green', pools.green, units?.green);
+  const green = await sayServer('green', pools.green, units?.green);
   return green.ok ? apart({ blue: blue.value, green: green.value }) : green;
 }
 
-async function say(
+/** One slot; as sayServers(), which ends at the first failure. */
+export async function sayServer(
   slot: Slot,
   { listen, pidfile, env }: FastcgiConfig,
   unit: Unit | undefined,

@@ -217,8 +217,15 @@ describe('a pool’s own file', () => {
         ],
         [set('pm.status_listen', null), ['advice no-status-listen', 'advice no-status-listen']],
         [set('listen.backlog', '2000000000'), ['advice backlog-cut', 'advice backlog-cut']],
-        [set('listen', `${run}/${'x'.repeat(108)}-\${SWAP_POOL_SLOT}`), ['error socket-path-long']],
-        [set('listen', `${run}/link-\${SWAP_POOL_SLOT}.sock`), ['error listen-is-link']],
+        // of both, though nothing but itself can be told of a pool that cannot be known
+        [
+          set('listen', `${run}/${'x'.repeat(108)}-\${SWAP_POOL_SLOT}`),
+          ['error socket-path-long', 'error socket-path-long'],
+        ],
+        [
+          set('listen', `${run}/link-\${SWAP_POOL_SLOT}.sock`),
+          ['error listen-is-link', 'error listen-is-link'],
+        ],
         [set('listen', `${run}/one.sock`), ['error slots-share']],
         [set('pid', `${run}/one.pid`), ['error slots-share']],
         [set('pm.status_listen', `${run}/one-status.sock`), ['error slots-share']],
@@ -238,6 +245,17 @@ describe('a pool’s own file', () => {
         expect(found.exit).toBe(expected.some((one) => !one.startsWith('advice')) ? 1 : 0);
       }
       for (const slot of ['blue', 'green']) rmSync(`${run}/link-${slot}.sock`);
+
+      // and nginx is looked at as well as it can be without the pools
+      const before = files.map((file) => readFileSync(file, 'utf8'));
+      const spoilt = rig.sandbox.path('sites', 'spoilt.conf');
+      files.forEach((file, at) => writeFileSync(file, set('listen', `${run}/one.sock`)(before[at] ?? '')));
+      writeFileSync(spoilt, 'no;\n');
+      expect(wrong(await look(rig))).toEqual(
+        expect.arrayContaining(['error slots-share', 'error nginx-config-broken']),
+      );
+      files.forEach((file, at) => writeFileSync(file, before[at] ?? ''));
+      rmSync(spoilt);
 
       const app = readFileSync(config, 'utf8');
       writeFileSync(config, app.replace(/^probe:.*\n(?: .*\n)*/m, ''));
