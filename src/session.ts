@@ -44,7 +44,10 @@ export interface Session {
     app: string | undefined,
     run: (files: readonly AppFile[], problem: Failure | null) => Promise<CommandResult>,
   ): Promise<CommandResult>;
-  /** Runs with each of them in turn, whatever became of the one before; the worst end is the command's. */
+  /**
+   * Runs with each of them in turn, whatever became of the one before. Each has its result; the worst of them comes
+   * last, and is the command's.
+   */
   withEach(
     app: string | undefined,
     run: (app: App) => Promise<CommandResult>,
@@ -77,6 +80,13 @@ export interface Session {
   show(result: CommandResult): void;
 }
 
+/** How one of several apps ended. */
+interface Turned {
+  readonly app: string;
+  readonly deploy: string | null;
+  readonly result: CommandResult;
+}
+
 /**
  * Runs a command, reports what happens, and gives back its result, which is also the last thing
  * reported. A throw is a bug of ours and becomes one in the result.
@@ -94,8 +104,8 @@ export async function hold(
   });
   let app: string | null = null;
   let deploy: string | null = null;
-  const say = (body: EventBody, about = app): void => {
-    reporter.emit({ ...body, time: timestamp(), app: about, ...(deploy === null ? {} : { deploy }) });
+  const say = (body: EventBody, about = app, id = deploy): void => {
+    reporter.emit({ ...body, time: timestamp(), app: about, ...(id === null ? {} : { deploy: id }) });
   };
   const surroundings: Surroundings = {
     env: process.env,
@@ -148,18 +158,22 @@ export async function hold(
       }),
     withEach: (wanted, act, how) =>
       session.withFiles(wanted, async (files) => {
-        let worst: CommandResult | null = null;
+        let worst: Turned | null = null;
         for (const one of files) {
           deploy = null;
           const result = await runIn(one, act, how);
           if (files.length > 1 && result.failure !== undefined) {
             say({ type: 'failure', failure: result.failure }, one.app);
           }
-          if (worst !== null && result.exit <= worst.exit) continue;
-          worst = result;
-          app = one.app;
+          const ended: Turned = { app: one.app, deploy, result };
+          const isWorst: boolean = result.exit >= (worst?.result.exit ?? 0);
+          const over = isWorst ? worst : ended;
+          if (over !== null) say({ type: 'result', result: over.result }, over.app, over.deploy);
+          if (isWorst) worst = ended;
         }
-        return worst ?? { command: name, outcome: 'unchanged', exit: 0 };
+        if (worst === null) return { command: name, outcome: 'unchanged', exit: 0 };
+        ({ app, deploy } = worst);
+        return worst.result;
       }),
     withProxy: async (act, refused) => {
       const found = selectEach({ folder, name: undefined, file });

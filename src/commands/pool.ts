@@ -50,7 +50,7 @@ export async function pool(
     const ended = await alone(app, options.waitLock, (now) =>
       act({ app: now, ...told, yes: options.yes, confirm }),
     );
-    return ended.ok ? resultOf(app, ended.value) : refusal('pool', ended.failure);
+    return tell(ended.ok ? resultOf(app, ended.value) : refusal('pool', ended.failure), told);
   };
   const result = await session.withEach(name, begin, { memory });
   return tell(result, told);

@@ -187,6 +187,15 @@ describe('start', () => {
         exit: 2,
         result: { app: 'first', command: 'start', outcome: 'usage', failure: { reason: 'config-invalid' } },
       });
+      // each has its own result, and the deploy in it is its own
+      const results = run.events.filter(({ type }) => type === 'result');
+      const deploy = run.events.find(({ type, app }) => type === 'plan' && app === 'second')?.['deploy'];
+      expect(results).toMatchObject([
+        { app: 'second', deploy, outcome: 'done', exit: 0, to: 'blue' },
+        { app: 'first', outcome: 'usage' },
+      ]);
+      expect(deploy).toBeDefined();
+      expect(results[1]).not.toHaveProperty('deploy');
       expect(await rig.answering('second')).toBe('blue');
       expect(await rig.run(['status'])).toMatchObject({
         exit: 2,
@@ -199,7 +208,9 @@ describe('start', () => {
         },
       });
       writeFileSync(config, text);
-      expect(await rig.run(['start'])).toMatchObject({ exit: 0 });
+      const plain = await rig.run(['start'], { json: false });
+      expect(plain).toMatchObject({ exit: 0 });
+      expect(plain.stdout).toMatch(/^first: blue serves in .*$[^]*^second: Unchanged: blue serves/m);
       expect(await rig.answering('first')).toBe('blue');
     });
   });
