@@ -381,8 +381,14 @@ export interface ProxySwitch {
 export interface ProbeDriver {
   /** Whether what it asks for is there, as far as that can be known before the pool runs: `config-invalid`. */
   mayProbe(slot: Slot): Result<void>;
-  /** N right answers in a row, asked as the user the proxy's workers run as. */
-  probe(slot: Slot): Promise<Result<{ readonly answers: number; readonly user: string | null }>>;
+  /**
+   * N right answers in a row, asked as the user the proxy's workers run as. `signal` ends it at once, as a failure;
+   * the pool may still be at the question that was asked last.
+   */
+  probe(
+    slot: Slot,
+    signal?: AbortSignal,
+  ): Promise<Result<{ readonly answers: number; readonly user: string | null }>>;
 }
 
 /** A request through the proxy. Absent when no URL is configured. */

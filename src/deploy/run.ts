@@ -30,7 +30,7 @@ export async function forward(deploy: Deploy, first: StepName): Promise<Ending> 
     const acted = await act(deploy, name, false);
     if (!acted.ok) {
       if (acted.failure.reason === 'stranded') return strand(deploy, acted.failure);
-      return past ? keep(deploy, acted.failure) : back(deploy, acted.failure);
+      return past ? keep(deploy, acted.failure) : back(deploy, causeOf(deploy, acted.failure));
     }
     const { requested } = deploy.interruption;
     past ||= STEPS[name].kind === 'pivot' || pastPivot(deploy.journal.state());
@@ -38,6 +38,13 @@ export async function forward(deploy: Deploy, first: StepName): Promise<Ending> 
     else if (requested !== null) return back(deploy, { reason: 'interrupted', signal: requested });
   }
   return close(deploy, 'done', null);
+}
+
+/** Who was told to go has been interrupted, whatever failed meanwhile; that is told, too. */
+function causeOf({ interruption: { requested }, emit }: Deploy, failure: Failure): Failure {
+  if (requested === null || failure.reason === 'interrupted') return failure;
+  emit({ type: 'failure', failure });
+  return { reason: 'interrupted', signal: requested };
 }
 
 /** Undoes what was done, last step first. The slot that served goes on serving. */

@@ -75,9 +75,15 @@ async function probe(deploy: Deploy): Promise<Result<Applied>> {
     const named = deploy.drivers.pool.unretire(slot);
     if (!named.ok) return named;
   }
-  const answered = await deploy.drivers.probe.probe(slot);
+  const { interruption } = deploy;
+  const answered = await deploy.drivers.probe.probe(slot, interruption.signal);
   if (!answered.ok) {
     const { failure } = answered;
+    // to ask changes nothing: whoever wants us to go need not wait for the answer, and the pool may be at it still
+    if (interruption.requested !== null) {
+      deploy.unanswered = 1;
+      return fail({ reason: 'interrupted', signal: interruption.requested });
+    }
     // the first question without an answer takes all the time that is left
     if (failure.reason === 'probe-failed' && failure.answer.kind === 'timeout') deploy.unanswered = 1;
     return answered;

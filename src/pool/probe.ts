@@ -40,7 +40,7 @@ const LIFE_PACE = 50;
 export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions): ProbeDriver {
   return {
     mayProbe: (slot) => mayProbe(pool.slots[slot], probe),
-    probe: async (slot) => {
+    probe: async (slot, signal) => {
       const began = now();
       const user = await proxyUser();
       const question = questionFor(pool.slots[slot], probe);
@@ -50,10 +50,11 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
       let refusals = 0;
       let last: WrongAnswer = { kind: 'timeout', ms: probe.timeout };
 
-      while (left() > 0) {
+      const isToEnd = (): boolean => left() <= 0 || signal?.aborted === true;
+      while (!isToEnd()) {
         tries += 1;
         const budget = left();
-        const wrong = await askOnce(pool, slot, question, user, budget);
+        const wrong = await askOnce(pool, slot, question, { as: user, timeoutMs: budget, signal });
         if (wrong === 'died') return fail({ reason: 'pool-died', slot, log: await pool.log(slot) });
         if (wrong === null) {
           row += 1;
@@ -65,9 +66,10 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
         if (wrong.kind !== 'timeout' || tries === 1 || budget > probe.timeout / 2) last = wrong;
         // modes and scripts do not heal by waiting; once more, because FPM sets its socket's mode a moment after it binds
         if (isLasting(wrong)) refusals += 1;
-        if (refusals > 1 || left() <= 0) break;
+        if (refusals > 1 || isToEnd()) break;
         const died = await waitUntil(() => (isGone(pool, slot) ? true : undefined), {
           deadline: Math.min(probe.interval, left()),
+          signal,
           pace: () => LIFE_PACE,
         });
         if (died.kind === 'seen') return fail({ reason: 'pool-died', slot, log: await pool.log(slot) });
@@ -133,10 +135,10 @@ async function askOnce(
   pool: Pools,
   slot: Slot,
   { params, wrong }: Question,
-  as: User | null,
-  timeoutMs: number,
+  { as, timeoutMs, signal }: { as: User | null; timeoutMs: number; signal: AbortSignal | undefined },
 ): Promise<WrongAnswer | null | 'died'> {
   const ended = new AbortController();
+  const both = signal === undefined ? ended.signal : AbortSignal.any([ended.signal, signal]);
   let cancel = (): void => undefined;
   const watch = (): void => {
     cancel = after(LIFE_PACE, () => {
@@ -148,7 +150,7 @@ async function askOnce(
   let reply: Reply;
   try {
     const address = spell(pool.slots[slot].address);
-    reply = await request({ address, params, timeoutMs, as, signal: ended.signal });
+    reply = await request({ address, params, timeoutMs, as, signal: both });
   } finally {
     cancel();
   }

@@ -1,5 +1,5 @@
 /** What a signal, a reader that goes away and a terminal that is lost do to a deploy, and what they do not. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { otherSlot } from '../../src/event.js';
 import { procfs, readStat } from '../../src/system/proc.js';
@@ -40,23 +40,36 @@ const did = (rig: Rig): string[] => rig.journals().at(-1)?.records.map(nameOf) ?
 
 describe('before the pivot', () => {
   it.each(SIGNALS)(
-    '%s lets the current act finish, reverts, and is the exit code %i',
+    '%s ends the questions at once, reverts, and is the exit code %i',
     async (signal, exit) => {
       await withTraffic(async (rig) => {
         const serving = await expectClean(rig);
-        rig.breakSlot(otherSlot(serving), 'status');
-        const deploy = rig.spawnDeploy();
-        await deploy.untilStep('probe');
-        deploy.kill(signal);
-        rig.breakSlot(otherSlot(serving), null);
-        const run = await deploy.end;
-        expect(run, run.stderr).toMatchObject({
-          exit,
-          result: { outcome: 'interrupted', exit, failure: { reason: 'interrupted' } },
-        });
-        // the probe, which was under way, came to its end; nothing was begun after it
-        expect(did(rig).slice(3, 6)).toEqual(['intent probe', 'evidence probe', 'intent revert start']);
-        await expectClean(rig, serving);
+        // it would be asked for as long as this test may take
+        const yaml = rig.read('config', 'demo.yaml');
+        writeFileSync(rig.site().config, yaml.replace(/^probe:$/m, 'probe:\n  timeout: 5m'));
+        for (const how of ['status', 'hang'] as const) {
+          rig.breakSlot(otherSlot(serving), how);
+          const begun = rig.journals().length;
+          const deploy = rig.spawnDeploy();
+          await deploy.untilStep('probe');
+          deploy.kill(signal);
+          // what is asked now, PHP goes on with: nobody waits for that
+          const run = await deploy.end;
+          rig.breakSlot(otherSlot(serving), null);
+          expect(run, run.stderr).toMatchObject({
+            exit,
+            result: { outcome: 'interrupted', exit, failure: { reason: 'interrupted' } },
+          });
+          expect(rig.journals()).toHaveLength(begun + 1);
+          expect(did(rig).slice(3)).toEqual([
+            'intent probe',
+            'intent revert start',
+            'evidence revert start',
+            'closed',
+          ]);
+          await expectClean(rig, serving);
+        }
+        writeFileSync(rig.site().config, yaml);
       });
     },
   );
