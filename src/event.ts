@@ -754,6 +754,7 @@ export type Found =
 /** One file that the switch would change, as a unified diff. */
 export interface FileChange {
   readonly file: string;
+  /** None: it is a link, and the diff tells where it leads. */
   readonly lines: readonly number[];
   readonly diff: string;
 }

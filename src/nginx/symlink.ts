@@ -3,13 +3,14 @@
  * the rename itself moves the next request; only cached connections (`fastcgi_keep_conn`) need a reload to let go.
  */
 import { dirname, relative, resolve } from 'node:path';
-import { SLOTS, fail, ok } from '../event.js';
-import type { Failure, ProcessId, Result, Slot } from '../event.js';
+import { SLOTS, fail, ok, otherSlot } from '../event.js';
+import type { Failure, FileChange, ProcessId, Result, Slot } from '../event.js';
 import type { LastProven, ProxyProof, ProxySwitch, SwitchEvidence, TestWhen, WayIn } from '../drivers.js';
 import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
 import { otherPoolsNamed } from './bystanders.js';
 import { resolverFor, testCommand } from './config-tree.js';
+import { diff } from './edit.js';
 import { findLink } from './references.js';
 import { createRunning } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
@@ -62,7 +63,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
       // a place that named the slot itself would have been refused
       leftBehind: [],
       warnings: variables.length > 0 ? [{ reason: 'variable-reference', places: variables }] : [],
-      changes: [],
+      changes: active.value === null ? [] : changesTo(otherSlot(active.value)),
       commands: [testCommand(nginx, '-T')],
       signals: signalled ? [{ signal: 'SIGHUP', to: `nginx ${String(pid)}` }] : [],
     });
@@ -84,6 +85,19 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (slot !== undefined) return ok(slot);
     return exists(link) ? wrong(`leads to ${target.value}`) : ok(null);
   }
+
+  /** Where the link leads now, and where it would. */
+  function changesTo(slot: Slot): readonly FileChange[] {
+    const old = readLink(link);
+    const path = socketOf(slot);
+    if (!old.ok || path === null) return [];
+    const text = (target: string): Buffer => Buffer.from(`${target}\n`);
+    return [{ file: link, lines: [], diff: diff(text(old.value), text(targetOf(path, old.value)), link) }];
+  }
+
+  /** How the link is to name a socket: relative or absolute, as it was. */
+  const targetOf = (path: string, old: string | null): string =>
+    old === null || old.startsWith('/') ? path : relative(dirname(canonicalPath(link)), path);
 
   const socketOf = (slot: Slot): string | null => {
     const address = addresses[slot];
@@ -142,15 +156,13 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return upgrade.ok ? running.test(reading) : upgrade;
   }
 
-  /** Renames a link to `to` over what is there; gives back how to undo it. The link stays relative or absolute as it was. */
+  /** Renames a link to `to` over what is there; gives back how to undo it. */
   function move(to: Slot): Result<() => void> {
     removeTemporaries(link);
     const old = readLink(link);
     const path = socketOf(to);
     if (path === null) return fail({ reason: 'symlink-needs-unix', address: JSON.stringify(addresses[to]) });
-    const folder = dirname(canonicalPath(link));
-    const target = old.ok && !old.value.startsWith('/') ? relative(folder, path) : path;
-    const done = replaceLink(link, target);
+    const done = replaceLink(link, targetOf(path, old.ok ? old.value : null));
     if (!done.ok) return fail({ reason: 'config-unwritable', file: link, code: done.code });
     return ok(() => {
       if (old.ok) replaceLink(link, old.value);

@@ -204,7 +204,7 @@ function nextLines({ backup, next }: InitReport, style: Style): readonly string[
 export function planLines(plan: Plan, app: string | null, style: Style): readonly string[] {
   const { from, to } = plan;
   const changes = plan.changes.flatMap((change) => [
-    `${inline(change.file)}, ${change.lines.length === 1 ? 'line' : 'lines'} ${list(change.lines)}`,
+    `${inline(change.file)}, ${changedLines(change.lines)}`,
     ...diffLines(change.diff, style).map((line) => `  ${line}`),
   ]);
   return [
@@ -221,6 +221,11 @@ export function planLines(plan: Plan, app: string | null, style: Style): readonl
     ),
   ];
 }
+
+const changedLines = (lines: readonly number[]): string => {
+  if (lines.length === 0) return 'a link';
+  return `${lines.length === 1 ? 'line' : 'lines'} ${list(lines)}`;
+};
 
 /** A unified diff, each line cleaned and coloured by its first character. */
 export function diffLines(diff: string, style: Style): readonly string[] {

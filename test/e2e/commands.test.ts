@@ -473,10 +473,15 @@ describe('--dry-run', () => {
           signal: 'SIGHUP',
           to: expect.stringContaining('nginx') as string,
         });
-      } else expect(plan.changes).toEqual([]);
+      } else {
+        const target = (slot: string): string => slot.slice('unix:'.length);
+        expect(plan.changes).toMatchObject([{ file: rig.site().link, lines: [] }]);
+        expect(plan.changes[0]?.diff).toContain(`\n-${target(green)}\n+${target(blue)}\n`);
+      }
       const plain = await rig.deploy(['--dry-run'], { json: false });
       expect(plain.exit).toBe(0);
       if (by === 'rewrite') expect(plain.stdout).toContain(`+    server ${blue} max_fails=0;`);
+      else expect(plain.stdout).toMatch(/demo\.sock, a link\n[^]*\n +-\S+-green\.sock\n +\+\S+-blue\.sock\n/);
       expect(plain.stdout).toContain(`php-fpm`);
       expect(plain.stdout).not.toMatch(CONTROLS);
       expect(await rig.run(['rollback', '--dry-run'])).toMatchObject({ exit: 0, result: { to: 'blue' } });

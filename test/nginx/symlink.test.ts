@@ -72,7 +72,7 @@ describe('a link', () => {
       active: 'blue',
       running: true,
       signals: [],
-      changes: [],
+      changes: [{ lines: [] }],
     });
     expect(await rig.get()).toBe('blue');
     const there = value(await sw.point('green'));
