@@ -11,8 +11,9 @@ import { binary } from '../nginx/spelling.js';
 import { timestamp } from '../system/clock.js';
 import { readBytes, removeFolder, removeTemporaries } from '../system/files.js';
 import { createLocks } from '../system/locks.js';
-import { places, scratchFolder } from '../system/places.js';
+import { places } from '../system/places.js';
 import type { Places } from '../system/places.js';
+import { scratchFolder } from '../system/scratch.js';
 import { untrustedPart } from '../system/trust.js';
 import { lookAtHost, realOf, roomForUpstream } from './host.js';
 import type { Host, Sources } from './host.js';
@@ -72,7 +73,7 @@ export async function init(
   if (!plan.ok) return plan;
   for (const warning of plan.value.host.warnings) emit({ type: 'warning', warning });
   emit({ type: 'files', files: plan.value.shown });
-  const made = scratchFolder('swap-pool-init-', caller.uid);
+  const made = scratchFolder('init', caller.uid);
   if (!made.ok) return made;
   const folder = made.value;
   try {

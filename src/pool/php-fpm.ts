@@ -12,7 +12,7 @@ import { fail, ok } from '../event.js';
 import type { Failure, Result, Slot } from '../event.js';
 import { run } from '../system/exec.js';
 import { createFile, exists, facts, makeLink, readLink, removeFolder } from '../system/files.js';
-import { scratchFolder } from '../system/places.js';
+import { scratchFolder } from '../system/scratch.js';
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { fpmTree } from './fpm-tree.js';
@@ -164,7 +164,7 @@ async function dump(
   env: Readonly<Record<string, string>>,
   option: '-t' | '-tt' = '-tt',
 ): Promise<Result<string>> {
-  const made = scratchFolder('swap-pool-ask-', process.geteuid?.() ?? -1);
+  const made = scratchFolder('ask', process.geteuid?.() ?? -1);
   if (!made.ok) return made;
   const folder = made.value;
   try {

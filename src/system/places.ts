@@ -4,11 +4,10 @@
  * environments would both believe that they are alone.
  */
 import { createHash } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
-import { errorCode, exists, facts, factsThroughLinks, list, makeFolder, privateFolder } from './files.js';
+import { exists, facts, factsThroughLinks, list, makeFolder } from './files.js';
 import type { Address } from './sockets.js';
 import { untrustedPart } from './trust.js';
 import type { Untrusted } from './trust.js';
@@ -60,21 +59,6 @@ export function sharedPart(folder: string): Untrusted | null {
   const found = factsThroughLinks(folder);
   const shared = found.ok && found.value.kind === 'folder' && (found.value.mode & 0o022) !== 0;
   return untrustedPart(folder, 0) ?? (shared ? { path: folder, detail: 'is writable by others' } : null);
-}
-
-/**
- * A new folder for a moment, 0700, where the environment wants temporary files: `unsafe-path` where others could put
- * another in its place, `state-unwritable`.
- */
-export function scratchFolder(prefix: string, uid: number): Result<string> {
-  const base = tmpdir();
-  const part = uid === 0 ? untrustedPart(base, 0) : null;
-  if (part !== null) return fail({ reason: 'unsafe-path', ...part });
-  try {
-    return ok(privateFolder(base, prefix));
-  } catch (error) {
-    return fail({ reason: 'state-unwritable', path: base, code: errorCode(error) });
-  }
 }
 
 /**
