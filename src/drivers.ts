@@ -155,8 +155,11 @@ export interface PoolDriver {
    */
   patience(slot: Slot): number;
 
-  /** How long its master lets requests end when it reloads, ms; 0: not at all. */
-  grace(slot: Slot): number;
+  /**
+   * How long its master, as it runs, lets requests end when it reloads, ms; 0: not at all. Null: its configuration has
+   * changed, and what it began with cannot be told.
+   */
+  grace(slot: Slot): number | null;
 
   /** What it is in the middle of now; null: nothing. */
   transition(slot: Slot): Result<Transition | null>;

@@ -623,6 +623,8 @@ export type Warning =
       readonly slot: Slot;
       readonly connections: Connections;
       readonly working: number;
+      /** It cannot be told whether the master that runs has a process_control_timeout. */
+      readonly unsure?: true;
     }
   | { readonly reason: 'reload-joined'; readonly slot: Slot }
   | { readonly reason: 'pool-config-remembered'; readonly slot: Slot; readonly file: string }

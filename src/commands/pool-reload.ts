@@ -51,8 +51,10 @@ export async function reopenLogs(work: Work): Promise<Ended> {
 
 /** Told before the signal, because then it is too late. */
 function warnOfCuts({ app, slot }: Work, { connections, working }: SlotView): void {
-  if (app.drivers.pool.grace(slot) > 0 || connections.accepted + working === 0) return;
-  app.emit({ type: 'warning', warning: { reason: 'reload-cuts', slot, connections, working } });
+  const grace = app.drivers.pool.grace(slot);
+  if ((grace ?? 0) > 0 || connections.accepted + working === 0) return;
+  const unsure = grace === null ? ({ unsure: true } as const) : {};
+  app.emit({ type: 'warning', warning: { reason: 'reload-cuts', slot, connections, working, ...unsure } });
 }
 
 /** The signal was sent, or could not be. */

@@ -5,6 +5,7 @@
 import { fail, ok, otherSlot, SLOTS } from '../event.js';
 import type { Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
+import { wallClock } from '../system/clock.js';
 import { fileIdentity } from '../system/files.js';
 import { identify, isAlive } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
@@ -13,6 +14,7 @@ import { ActivityMeter } from './activity.js';
 import { advice, unitAdvice } from './advice.js';
 import { findBinary } from './binary.js';
 import { fingerprint } from './fingerprint.js';
+import { graceOf, keepGrace } from './grace.js';
 import {
   childrenOf,
   connectionsOf,
@@ -80,6 +82,7 @@ const START_TIMEOUT = 10_000;
  */
 export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
   const { fs, config, root } = options;
+  const began = wallClock();
   const units = await unitsOf(config, root);
   if (!units.ok) return units;
   const asked = await slotsOf(options, units.value);
@@ -94,7 +97,8 @@ export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
       unit: units.value?.[slot] ?? null,
       root,
     });
-  return ok(drive(options, asked.value, { blue: manager('blue'), green: manager('green') }, units.value));
+  const managers = { blue: manager('blue'), green: manager('green') };
+  return ok(drive({ ...options, began }, asked.value, managers, units.value));
 }
 
 /** Why createPool() fails, of either slot: it ends at the first. Nothing where the slots are fine, each by itself. */
@@ -138,12 +142,12 @@ async function slotsOf(options: PoolOptions, units: Units): Promise<Result<Asked
 }
 
 function drive(
-  options: PoolOptions,
+  options: PoolOptions & { readonly began: number },
   { slots, keep, remembered }: Asked,
   managers: Readonly<Record<Slot, Manager>>,
   units: Units,
 ): Pools {
-  const { fs, config, folder, startTimeout = START_TIMEOUT } = options;
+  const { fs, config, folder, began, startTimeout = START_TIMEOUT } = options;
   const meters = {
     blue: new ActivityMeter(fs, slots.blue),
     green: new ActivityMeter(fs, slots.green),
@@ -179,9 +183,18 @@ function drive(
   };
   const unable = (slot: Slot, verb: 'reload' | 'reopen-logs'): Failed =>
     fail({ reason: 'pool-unable', slot, verb, kind: slots[slot].kind });
-  const patience = (slot: Slot): number => {
+  const masterOf = (slot: Slot): ProcessId | null => {
+    const view = observe(slot);
+    return view.ok ? (view.value.life?.master ?? null) : null;
+  };
+  const patience = (slot: Slot, master = masterOf(slot)): number => {
     const own = fpm(slot);
-    return Math.max(config.stop.timeout, own === null ? 0 : longestEnd(own));
+    const least = own === null ? 0 : longestEnd(graceOf(fs, own, folder, master).longest);
+    return Math.max(config.stop.timeout, least);
+  };
+  const keepRun = (slot: Slot, { master }: PoolLife): void => {
+    const own = fpm(slot);
+    if (own !== null) keepGrace(fs, own, folder, { master, asked: began });
   };
   const transition = (slot: Slot): Result<Transition | null> =>
     transitionOf(fs, slots[slot], managers[slot].startCommand);
@@ -205,7 +218,9 @@ function drive(
         timeout: startTimeout,
         onLog: (log) => logs.set(slot, log),
       });
-      if (started.ok) replaced(slot, started.value.sockets);
+      if (!started.ok) return started;
+      replaced(slot, started.value.sockets);
+      keepRun(slot, started.value);
       return started;
     },
     settle: settling.settle,
@@ -224,7 +239,7 @@ function drive(
       const trusted = ['ok', 'none'].includes(pidfile.state);
       const ladder = managers[slot].ladder(now, told, { trusted, force: how === 'force' });
       const { timeout } = config.stop;
-      const first = how === 'patient' ? patience(slot) : timeout;
+      const first = how === 'patient' ? patience(slot, master) : timeout;
       const stopped = await stopLife(fs, now, { slot, timeout, patience: first, told, people, ladder });
       if (!stopped.ok) return stopped;
       const off = await settling.quiet(slot);
@@ -232,8 +247,11 @@ function drive(
       const swept = await sweepFiles(fs, slots[slot]);
       return swept.ok ? stopped : swept;
     },
-    patience,
-    grace: (slot) => fpm(slot)?.controlTimeout ?? 0,
+    patience: (slot) => patience(slot),
+    grace: (slot) => {
+      const own = fpm(slot);
+      return own === null ? 0 : graceOf(fs, own, folder, masterOf(slot)).known;
+    },
     transition,
     steady: settling.steady,
     able: (slot, verb) => (fpm(slot) === null ? unable(slot, verb) : ok(undefined)),
@@ -246,10 +264,12 @@ function drive(
       if (own === null) return unable(slot, 'reload');
       const log = markLog(null, own.errorLog);
       logs.set(slot, log);
-      const timeout = patience(slot) + startTimeout;
+      const timeout = patience(slot, life.master) + startTimeout;
       const words = (): Promise<string> => managers[slot].words(log);
       const command = managers[slot].startCommand;
-      return reloadPool(fs, own, life, { command, timeout, words, told });
+      const reloaded = await reloadPool(fs, own, life, { command, timeout, words, told });
+      if (reloaded.ok) keepRun(slot, reloaded.value);
+      return reloaded;
     },
     reopenLogs: async (slot, life) => {
       const own = fpm(slot);

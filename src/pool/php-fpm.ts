@@ -250,7 +250,7 @@ async function read(
     otherLogs: sections.flatMap((name) =>
       name === section ? [] : (dump.get(name)?.get('access.log') ?? []),
     ),
-    controlTimeout: seconds(global.get('process_control_timeout')) * 1000,
+    controlTimeout: controlTimeout(dump),
     backlog: Number(own.get('listen.backlog') ?? -1),
     pm: own.get('pm') as FpmSlot['pm'],
     startWorkers: startWorkers(own),
@@ -260,6 +260,12 @@ async function read(
     ownFiles: own.has('chroot') || pool.manager === 'systemd',
   });
 }
+
+/** process_control_timeout in what FPM said of its configuration, ms. PURE. */
+export const controlTimeoutOf = (answer: string): number => controlTimeout(parseDump(answer));
+
+const controlTimeout = (dump: Map<string, Map<string, string>>): number =>
+  seconds(dump.get('global')?.get('process_control_timeout')) * 1000;
 
 /** How many workers a pool has right after a start. */
 function startWorkers(pool: Map<string, string>): number {

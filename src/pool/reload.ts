@@ -9,8 +9,9 @@ import type { ProcessId, Result, Warning } from '../event.js';
 import type { PoolLife, Transition } from '../drivers.js';
 import { waitUntil } from '../system/clock.js';
 import type { Waited } from '../system/clock.js';
-import { sameProcess, socketsOf } from '../system/proc.js';
+import { sameProcess } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
+import { isSameRun, socketsIn } from './grace.js';
 import { childrenOf, connectionsOf, look, residents } from './life.js';
 import { pidfileHint } from './pidfile.js';
 import { fpmProcess, holds } from './processes.js';
@@ -22,7 +23,7 @@ import { isStarting, lifeOf, mannedLife } from './start.js';
 const LADDER = 2000;
 
 /** The longest that FPM itself takes to end its workers after QUIT or USR2, ms (fpm_process_ctl.c). */
-export const longestEnd = ({ controlTimeout }: FpmSlot): number => controlTimeout + LADDER;
+export const longestEnd = (grace: number): number => grace + LADDER;
 
 /**
  * What a pool is in the middle of. A worker that is told to end closes its listening socket at once
@@ -144,17 +145,3 @@ function isLeaving(fs: Procfs, slot: FpmSlot, command: readonly string[]): boole
 /** A master that has titled itself: its configuration is read and its sockets are taken over. */
 const isMaster = (fs: Procfs, slot: FpmSlot, { pid }: ProcessId): boolean =>
   fpmProcess(fs, pid, slot.binary)?.role === 'master';
-
-/**
- * Whether a process still has all the sockets it had. FPM's signals come through a pair that is made when
- * it begins, and that exec closes (fpm_signals.c): so two runs of one process can be told apart. Its
- * listening sockets, and those that systemd gave it for its output, pass from run to run.
- */
-function isSameRun(fs: Procfs, master: ProcessId, before: readonly number[]): boolean {
-  const now = socketsIn(fs, master);
-  return before.every((inode) => now.includes(inode));
-}
-
-const socketsIn = (fs: Procfs, { pid }: ProcessId): readonly number[] => [
-  ...(socketsOf(fs, pid)?.values() ?? []),
-];

@@ -89,7 +89,7 @@ describe('reload', () => {
     });
   });
 
-  it('with no process_control_timeout says what it cuts, and names deploy', async () => {
+  it('goes by what the master runs with, whatever its file says by now', async () => {
     await withRig({ site: { ...SITE, fpmGlobal: 'process_control_timeout = 0' } }, async (rig) => {
       await rig.deployed();
       const quiet = await rig.run(['pool', 'reload', 'blue']);
@@ -98,6 +98,7 @@ describe('reload', () => {
       rig.allow.cut = () => true;
       const load = await rig.load({ slow: { every: 200, takes: 3_000 } });
       await rig.until(() => load.underWay('slow') > 2);
+      edit(rig, 'process_control_timeout = 0', 'process_control_timeout = 10s');
       const run = await rig.run(['pool', 'reload', 'blue']);
       expect(run).toMatchObject({ exit: 0, result: { outcome: 'done' } });
       expect(run.events).toContainEqual(
@@ -109,6 +110,33 @@ describe('reload', () => {
         }),
       );
       expect((await load.stop()).some(({ cut }) => cut !== null)).toBe(true);
+      // it runs with those 10 s now
+      edit(rig, 'process_control_timeout = 10s', 'process_control_timeout = 0');
+      const held = await rig.occupy();
+      const patient = rig.spawn(['pool', 'reload', 'blue']);
+      await rig.until(() => workersOf(rig, 'blue').length === 1);
+      expect(await held.release()).toEqual([held.id]);
+      expect(warned(await patient.end)).not.toContain('reload-cuts');
+    });
+  });
+
+  it('of a master of which it cannot be told says what it may cut', async () => {
+    await withRig({ site: SITE }, async (rig) => {
+      await rig.deployed();
+      // the run is another one, and its files are not older than it
+      const log = comings(rig, 'blue');
+      edit(rig, 'max_children = 6', 'max_children = 5');
+      await rig.signalPool('blue', 'SIGUSR2', { gone: false });
+      await rig.until(() => comings(rig, 'blue') > log && workersOf(rig, 'blue').length === 5);
+      const held = await rig.occupy();
+      const run = rig.spawn(['pool', 'reload', 'blue']);
+      await rig.until(() => workersOf(rig, 'blue').length === 1);
+      expect(await held.release()).toEqual([held.id]);
+      expect((await run.end).events).toContainEqual(
+        expect.objectContaining({
+          warning: expect.objectContaining({ reason: 'reload-cuts', unsure: true }) as unknown,
+        }),
+      );
     });
   });
 

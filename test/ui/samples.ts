@@ -485,6 +485,7 @@ export const ALL_WARNINGS: readonly Warning[] = [
   { ...WARNINGS.recovering, step: null },
   { ...WARNINGS['signal-noted'], reverts: false },
   { ...WARNINGS.cut, cut: 1 },
+  { ...WARNINGS['reload-cuts'], unsure: true },
   { ...WARNINGS['stop-command-failed'], status: null },
 ];
 

@@ -181,8 +181,11 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
       };
     case 'reload-cuts':
       return {
-        message: say`The ${warning.slot} pool has no \`process_control_timeout\`, so the reload cuts what it serves: ${loadText({ ...warning, retiring: 0 })}.`,
-        hint: `${run('deploy', app)} puts a new configuration live and cuts none; or set \`process_control_timeout = 10s\` in the [global] section.`,
+        message:
+          warning.unsure === true
+            ? say`php-fpm's files have changed since the ${warning.slot} pool's master began, so it cannot be told what \`process_control_timeout\` it runs with; if that is 0, the reload cuts what it serves: ${loadText({ ...warning, retiring: 0 })}.`
+            : say`The ${warning.slot} pool runs with no \`process_control_timeout\`, so the reload cuts what it serves: ${loadText({ ...warning, retiring: 0 })}.`,
+        hint: `${run('deploy', app)} puts a new configuration live and cuts none. \`process_control_timeout = 10s\` in the [global] section counts once the pool has begun with it.`,
       };
     case 'reload-joined':
       return {
