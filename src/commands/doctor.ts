@@ -1,8 +1,8 @@
 /** Every finding at once, each with what to do. */
 import type { AppFile } from '../config/apps.js';
 import { standsAt } from '../deploy/state.js';
-import { examine } from '../doctor/examine.js';
-import type { Past } from '../doctor/subject.js';
+import { ask, examine } from '../doctor/examine.js';
+import type { Past, Patient } from '../doctor/subject.js';
 import type { CommandResult, Failure, Finding, Severity } from '../event.js';
 import type { Session } from '../session.js';
 import { fix } from './doctor-fix.js';
@@ -58,7 +58,13 @@ async function lookAt(
 ): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   if (problem !== null) found.push({ severity: 'error', app: null, fixable: false, failure: problem });
-  for (const file of files) found.push(...(await findingsOf(session, file)));
+  const patients: Patient[] = [];
+  for (const file of files) {
+    patients.push({ ...(await session.patient(file)), past: await pastOf(session, file) });
+  }
+  // nothing else is done meanwhile, or what an answer waits for would be us
+  const heard = await Promise.all(patients.map(async (patient) => ({ patient, heard: await ask(patient) })));
+  for (const one of heard) found.push(...(await examine(one.patient, one.heard)));
   return found;
 }
 
@@ -67,11 +73,6 @@ function nameOf(finding: Finding): string {
   if ('failure' in finding) return JSON.stringify([finding.app, finding.failure.reason]);
   const about = 'warning' in finding ? finding.warning : finding.observation;
   return JSON.stringify([finding.app, about.reason, 'slot' in about ? about.slot : null]);
-}
-
-async function findingsOf(session: Session, file: AppFile): Promise<readonly Finding[]> {
-  const [patient, past] = [await session.patient(file), await pastOf(session, file)];
-  return examine({ ...patient, past });
 }
 
 function resultOf(found: readonly Finding[], files: readonly AppFile[]): CommandResult {

@@ -39,9 +39,26 @@ const CHECKS: readonly Check[] = [
   idleClients,
 ];
 
+/** What an app's pools look like, and why those of them that run do not answer. */
+export interface Heard extends Pick<Subject, 'views' | 'silent'> {
+  readonly failures: readonly Failure[];
+}
+
+/**
+ * Asks those that run, as nginx's workers' user, once and not for long. One that hears nothing takes all the time that
+ * it is given: the pools of several apps are asked at once.
+ */
+export async function ask(patient: Patient): Promise<Heard> {
+  const { views, failures } = viewsNow(patient);
+  const answers = await Promise.all(SLOTS.map((slot) => silence(patient, slot, views[slot])));
+  const [blue, green] = answers;
+  const silent = { ...(blue ? { blue } : {}), ...(green ? { green } : {}) };
+  return { views, failures, silent };
+}
+
 /** In the order of the checks; the caller sorts. */
-export async function examine(patient: Patient): Promise<readonly Finding[]> {
-  const verdicts = [...ofState(patient), ...(await ofSite(patient))];
+export async function examine(patient: Patient, heard: Heard): Promise<readonly Finding[]> {
+  const verdicts = [...ofState(patient), ...(await ofSite(patient, heard))];
   const once = new Map(verdicts.map((verdict) => [JSON.stringify(verdict), verdict]));
   return [...once.values()].map(({ host, fixable, ...found }) => ({
     ...found,
@@ -63,7 +80,7 @@ function ofState({ folders, app, root, past, lockHolder }: Patient): readonly Ve
   return [...found, ...storage(folders, app), ...(root ? shared(folders) : [])];
 }
 
-async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
+async function ofSite(patient: Patient, { views, failures, silent }: Heard): Promise<readonly Verdict[]> {
   const { fs, config, pools, folders, past, lockHolder } = patient;
   if (!config.ok) return [failed(config.failure)];
   const found: Verdict[] = [];
@@ -71,7 +88,6 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
   found.push(...broken.map((failure) => tooLong(failure) ?? failed(failure)));
   if (pools?.ok === true) found.push(...(await brokenFiles(pools.value)));
   const own = pools?.ok === true ? pools.value : null;
-  const { views, failures } = viewsNow(patient);
   found.push(...failures.map(failed));
 
   const nginx = await nginxFacts(patient, config.value, own);
@@ -105,7 +121,7 @@ async function ofSite(patient: Patient): Promise<readonly Verdict[]> {
     pools: own,
     proxy,
     nginx: nginx.ok ? nginx.value : null,
-    silent: await silentPools(patient, views),
+    silent,
     folders,
     inBetween: lockHolder !== null || past.open !== null,
   };
@@ -165,16 +181,9 @@ async function activeSlot(
   return only !== undefined && !lives(views[otherSlot(only)]) ? only : null;
 }
 
-/** Asks those that run, as nginx's workers' user, once and not for long. */
-async function silentPools({ probe }: Patient, views: Subject['views']): Promise<Subject['silent']> {
-  const found: Partial<Record<Slot, Failure>> = {};
-  if (probe === null) return found;
-  // one after the other: a probe connects as somebody else, for the length of one call
-  for (const slot of SLOTS) {
-    const view = views[slot];
-    if (view === undefined || view.life === null || view.retired) continue;
-    const answered = await probe.probe(slot);
-    if (!answered.ok) found[slot] = answered.failure;
-  }
-  return found;
+/** Null: it answers as it should, or nobody can be expected to. */
+async function silence({ probe }: Patient, slot: Slot, view: SlotView | undefined): Promise<Failure | null> {
+  if (probe === null || view === undefined || view.life === null || view.retired) return null;
+  const answered = await probe.probe(slot);
+  return answered.ok ? null : answered.failure;
 }

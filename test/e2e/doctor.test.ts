@@ -187,6 +187,42 @@ describe('who else is there', () => {
       expect(wrong(run)).toEqual(['error not-served']);
       expect(only(run, 'not-served').hint).toContain('`swap-pool start demo`');
     }));
+
+  it('several that hear nothing are waited for at once, and told in the order of their apps', () => {
+    const names = ['one', 'two', 'three'];
+    const sites = names.map((name) => ({ name, switch: 'rewrite' as const, workers: 1 }));
+    return withRig({ sites }, async (rig) => {
+      await rig.deployed();
+      const pids = names.flatMap((name) => {
+        const master = rig.sandbox.poolMaster('blue', name) ?? 0;
+        return [...children(procfs(), master), master];
+      });
+      const queued = (): boolean =>
+        names.every((name) => {
+          const path = rig.site(name).address.blue.slice('unix:'.length);
+          return socketsAt(procfs(), { kind: 'unix', path }).connections.queued > 0;
+        });
+      const all = (signal: NodeJS.Signals): void => {
+        for (const pid of pids) process.kill(pid, signal);
+      };
+      all('SIGSTOP');
+      try {
+        const doctor = rig.spawn(['doctor']);
+        await rig.until(queued);
+        all('SIGCONT');
+        // the first would have been given up before the last was asked
+        const run = await doctor.end;
+        expect({ exit: run.exit, wrong: wrong(run) }).toEqual({ exit: 0, wrong: [] });
+        all('SIGSTOP');
+        const silent = findings(await rig.run(['doctor'])).filter(({ reason }) => reason === 'probe-failed');
+        expect(silent.map(({ app }) => app)).toEqual([...names].sort());
+        // doctor has touched nothing, and nothing else was to be touched
+        expect(silent[0]?.hint).not.toContain('not touched');
+      } finally {
+        all('SIGCONT');
+      }
+    });
+  });
 });
 
 describe('a pool’s own file', () => {

@@ -150,7 +150,7 @@ it('the sentences name what a person looks for', () => {
     'The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).',
     '    | no database',
     '    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket',
-    "hint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
+    "hint: Mend what the probe script reports; the app's own log may say more.",
   ]);
   const verified = { ...FAILURES['verify-failed'], url: 'http://127.0.0.1/health.php' };
   expect(failureMessage(verified).hint).toContain('`curl -i http://127.0.0.1/health.php`');

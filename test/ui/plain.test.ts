@@ -67,7 +67,7 @@ it('a revert: what failed and how it ended on stderr, the reason once', () => {
       'shop: error: The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).',
       '    | no database',
       '    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket',
-      "shop: hint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
+      "shop: hint: Mend what the probe script reports; the app's own log may say more.",
       'shop: Reverted in 10 s: blue serves as before.',
       '',
     ].join('\n'),
@@ -195,7 +195,7 @@ describe('in GitHub Actions', () => {
       '::error::shop: The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).' +
         '%0A    | no database' +
         '%0A    | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket' +
-        "%0Ahint: The other pool was not touched. Mend what the probe script reports; the app's own log may say more.",
+        "%0Ahint: Mend what the probe script reports; the app's own log may say more.",
     ]);
     expect(spoken(REVERTED).err).not.toContain('::');
   });

@@ -56,8 +56,7 @@ it('a revert: the step that failed, why, and how it ended', async () => {
 ✖ shop: The green pool answered 500 where 200 was expected (/srv/shop/health.php, 7 tries).
     | no database
     | [21-Nov-2026 20:43:01] ERROR: unable to bind listening socket
-  hint: The other pool was not touched. Mend what the probe script reports; the app's own log may sa
-y more.
+  hint: Mend what the probe script reports; the app's own log may say more.
 ✔ revert start green  by QUIT                                 12 ms
 Reverted in 10 s: blue serves as before.`,
   );

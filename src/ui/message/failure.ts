@@ -232,7 +232,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     case 'probe-failed':
       return {
         message: say`The ${failure.slot} pool ${wrongText(failure.answer)} (${failure.asked === undefined ? '' : `${failure.asked}, `}${count(failure.tries, 'try', 'tries')}).`,
-        hint: `The other pool was not touched. ${wrongHint(failure.answer)}`,
+        hint: wrongHint(failure.answer),
         ...merge(wrongDetails(failure.answer), log(failure.log)),
       };
     case 'stop-failed':
