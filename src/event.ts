@@ -225,6 +225,8 @@ export type Failure =
       readonly slot: Slot;
       readonly file: string;
       readonly output: string;
+      /** It names files in folders that do not exist, which FPM's own test does not look for. */
+      readonly homeless?: true;
     }
   | {
       readonly reason: 'pool-section-unclear';
@@ -449,6 +451,8 @@ export type Failure =
       readonly reason: 'logs-not-reopened';
       readonly ms: number;
       readonly pids: readonly number[];
+      /** The master alone, which has not taken the signal: nothing was opened, nor refused. */
+      readonly unheard?: true;
       readonly log: string;
     }
   | {
@@ -561,7 +565,12 @@ export type Warning =
   | { readonly reason: 'probe-weak'; readonly slot: Slot }
   | { readonly reason: 'no-status'; readonly slot: Slot }
   | { readonly reason: 'control-timeout-zero'; readonly slot: Slot }
-  | { readonly reason: 'few-workers'; readonly start: number; readonly busy: number }
+  | {
+      readonly reason: 'few-workers';
+      readonly start: number;
+      readonly busy: number;
+      readonly pm: 'static' | 'dynamic';
+    }
   | { readonly reason: 'little-memory'; readonly needed: number; readonly available: number }
   | { readonly reason: 'backup-max-fails'; readonly places: readonly Place[] }
   | { readonly reason: 'variable-reference'; readonly places: readonly Place[] }

@@ -13,7 +13,7 @@ import { MASTER_TITLE } from './title.js';
 
 /**
  * Done when the master has answered the signal and no child of it (retiring ones, too) appends to a file that the master
- * does not. Fails with `logs-not-reopened` (the deadline, or the master's log says that it could not open one),
+ * does not. Fails with `logs-not-reopened` (the deadline, for a master that took no signal, too, or the master's log says that it could not open one),
  * `nginx-gone`, `unobservable`.
  */
 export async function reopenLogs(
@@ -29,7 +29,8 @@ export async function reopenLogs(
   if (!signalProcess(fs, master, 'SIGUSR1')) return fail({ reason: 'nginx-gone', pid: master.pid });
   tell({ kind: 'signal', signal: 'SIGUSR1', to: 'nginx', pids: [master.pid] });
 
-  let behind: readonly number[] = [master.pid];
+  // null: the master has not taken the signal
+  let behind = null as readonly number[] | null;
   const seen = await waitUntil<Result<void>>(
     () => {
       if (!isAlive(fs, master)) return fail({ reason: 'nginx-gone', pid: master.pid });
@@ -49,7 +50,8 @@ export async function reopenLogs(
   const refused = said.split('\n').filter((line) => /\[emerg\].* open\(\) /.test(line));
   if (seen.kind === 'seen' && refused.length === 0) return ok(undefined);
   const ms = seen.kind === 'seen' ? 0 : timeouts.reload;
-  return fail({ reason: 'logs-not-reopened', ms, pids: behind, log: refused.join('\n') || said });
+  const who = behind === null ? ({ pids: [master.pid], unheard: true } as const) : { pids: behind };
+  return fail({ reason: 'logs-not-reopened', ms, ...who, log: refused.join('\n') || said });
 
   /** The master of a new binary is a child too, and keeps its own files. */
   function lags(pid: number, files: ReadonlySet<string>): boolean {

@@ -46,7 +46,7 @@ function fpmAdvice(to: FpmSlot, busy: number): readonly Warning[] {
   if (to.controlTimeout === 0) found.push({ reason: 'control-timeout-zero', slot });
   // ondemand starts with none and forks one for each connection that waits
   if (to.pm !== 'ondemand' && to.startWorkers < busy) {
-    found.push({ reason: 'few-workers', start: to.startWorkers, busy });
+    found.push({ reason: 'few-workers', start: to.startWorkers, busy, pm: to.pm });
   }
   return found;
 }

@@ -152,7 +152,7 @@ export async function testFpm(slot: FpmSlot): Promise<Result<void>> {
     .map((path) => `the folder of ${String(path)} does not exist`);
   if (missing.length === 0) return ok(undefined);
   const output = missing.join('\n');
-  return fail({ reason: 'pool-config-invalid', slot: slot.slot, file: slot.config, output });
+  return fail({ reason: 'pool-config-invalid', slot: slot.slot, file: slot.config, output, homeless: true });
 }
 
 const pathOf = (address: Address): string | null => (address.kind === 'unix' ? address.path : null);

@@ -72,7 +72,7 @@ describe('what a deploy warns of', () => {
   });
   it.each<[Warning, string]>([
     [{ reason: 'control-timeout-zero', slot: 'blue' }, 'warning'],
-    [{ reason: 'few-workers', start: 2, busy: 9 }, 'warning'],
+    [{ reason: 'few-workers', start: 2, busy: 9, pm: 'static' }, 'warning'],
     [{ reason: 'no-probe-script' }, 'warning'],
     [{ reason: 'probe-weak', slot: 'blue' }, 'warning'],
     [{ reason: 'little-memory', needed: 9, available: 1 }, 'warning'],

@@ -252,6 +252,18 @@ it.runIf(process.geteuid?.() === 0)(
   },
 );
 
+it('reopen-logs: a master that takes no signal is told as that', async () => {
+  await withRig({ site: site('', 'reload-timeout: 1s') }, async (rig) => {
+    const { pid } = master(rig);
+    process.kill(pid, 'SIGSTOP');
+    const run = await rig.run(['nginx', 'reopen-logs']);
+    process.kill(pid, 'SIGCONT');
+    expect(run.result, run.stdout).toMatchObject({ exit: 1, failure: { reason: 'logs-not-reopened' } });
+    expect(run.stderr).toContain('has not taken the signal');
+    expect(run.stderr).not.toContain('owner of the files');
+  });
+});
+
 it('status: LSB codes, generations with what they hold, no lock needed', async () => {
   await withRig({ site: site() }, async (rig) => {
     await rig.deployed();

@@ -79,10 +79,14 @@ describe('reload', () => {
       }
       edit(rig, 'pm = statics', 'pm = static');
       edit(rig, /error_log = .*/, 'error_log = /nonexistent/folder/log');
-      expect(await rig.run(['pool', 'reload', 'blue'])).toMatchObject({
+      const homeless = await rig.run(['pool', 'reload', 'blue']);
+      expect(homeless).toMatchObject({
         exit: 1,
         result: { failure: { reason: 'pool-config-invalid' } },
       });
+      // which finds nothing wrong
+      expect(homeless.stderr).toContain('Create the folder');
+      expect(homeless.stderr).not.toContain('by hand');
       expect([rig.sandbox.poolMaster('blue'), ...workersOf(rig, 'blue')]).toEqual(before);
       // php-fpm -t writes into the log that it is asked about
       expect(rig.read('log', 'demo-blue.fpm.log')).toBe(log);

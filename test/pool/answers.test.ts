@@ -278,7 +278,12 @@ describe('warnings before a deploy', () => {
         { reason: 'control-timeout-zero', slot: 'green' },
       ]);
       const busy = { ...view, working: 3, idle: 0, life };
-      expect(rig.pool.warnings(busy, 'green')).toContainEqual({ reason: 'few-workers', start: 2, busy: 3 });
+      expect(rig.pool.warnings(busy, 'green')).toContainEqual({
+        reason: 'few-workers',
+        start: 2,
+        busy: 3,
+        pm: 'static',
+      });
       expect(rig.pool.warnings({ ...view, working: 2 }, 'green').map((each) => each.reason)).not.toContain(
         'few-workers',
       );

@@ -368,6 +368,8 @@ export const ALL_FAILURES: readonly Failure[] = [
   { reason: 'not-serving', apps: ['shop', 'blog'] },
   { ...FAILURES['upgrade-impossible'], why: 'no-binary' },
   { ...FAILURES['logs-not-reopened'], pids: [] },
+  { ...FAILURES['logs-not-reopened'], unheard: true },
+  { ...FAILURES['pool-config-invalid'], homeless: true },
   ...(['start', 'workers', 'listeners', 'died', 'retire', 'answers', 'quit'] as const).map((at) => ({
     ...FAILURES['upgrade-failed'],
     at,
@@ -393,7 +395,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'probe-weak': { reason: 'probe-weak', slot: 'green' },
   'no-status': { reason: 'no-status', slot: 'green' },
   'control-timeout-zero': { reason: 'control-timeout-zero', slot: 'green' },
-  'few-workers': { reason: 'few-workers', start: 2, busy: 24 },
+  'few-workers': { reason: 'few-workers', start: 2, busy: 24, pm: 'dynamic' },
   'little-memory': { reason: 'little-memory', needed: 2_000_000_000, available: 400_000_000 },
   'backup-max-fails': { reason: 'backup-max-fails', places: [place] },
   'variable-reference': { reason: 'variable-reference', places: [place] },
@@ -485,6 +487,7 @@ export const ALL_WARNINGS: readonly Warning[] = [
   { ...WARNINGS.recovering, step: null },
   { ...WARNINGS['signal-noted'], reverts: false },
   { ...WARNINGS.cut, cut: 1 },
+  { ...WARNINGS['few-workers'], pm: 'static' },
   { ...WARNINGS['reload-cuts'], unsure: true },
   { ...WARNINGS['stop-command-failed'], status: null },
 ];

@@ -76,6 +76,13 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: 'Name the one that is meant in `pool.binary`.',
       };
     case 'pool-config-invalid':
+      if (failure.homeless === true) {
+        return {
+          message: say`${failure.file} names files for the ${failure.slot} pool in folders that do not exist.`,
+          hint: 'Create the folder, or correct the path; `php-fpm -t` does not look for it, a start fails.',
+          ...log(failure.output),
+        };
+      }
       return {
         message: say`php-fpm does not accept ${failure.file} for the ${failure.slot} pool.`,
         hint: say`Check it by hand: \`SWAP_POOL_SLOT=${failure.slot} php-fpm -t -y ${argv([failure.file])}\`, with your own php-fpm's name.`,
@@ -469,6 +476,13 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: say`Look at what holds it: \`ps -o pid,stat,wchan:20,args -p ${failure.pids.join(',') || '1'}\`.`,
       };
     case 'logs-not-reopened':
+      if (failure.unheard === true) {
+        return {
+          message: say`nginx's master, ${pidsText(failure.pids)}, has not taken the signal within ${duration(failure.ms)}: no log was opened anew.`,
+          hint: say`Look at what holds it: \`ps -o pid,stat,wchan:20,args -p ${failure.pids.join(',')}\`. Once it goes on it opens them.`,
+          ...log(failure.log),
+        };
+      }
       return {
         message:
           failure.pids.length === 0

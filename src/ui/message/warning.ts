@@ -43,7 +43,10 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'few-workers':
       return {
         message: say`The new pool starts with ${count(warning.start, 'worker')}, and ${warning.busy} are busy in the active one.`,
-        hint: 'Raise `pm.start_servers`; php-fpm adds more only about once a second.',
+        hint:
+          warning.pm === 'static'
+            ? 'Raise `pm.max_children`: with `pm = static` php-fpm never adds one.'
+            : 'Raise `pm.start_servers`; php-fpm adds more only about once a second.',
       };
     case 'little-memory':
       return {
