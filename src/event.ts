@@ -410,6 +410,13 @@ export type Failure =
   | { readonly reason: 'nginx-not-running'; readonly config: string }
   /** Its workers serve on without it. */
   | { readonly reason: 'nginx-orphaned'; readonly config: string; readonly pids: readonly number[] }
+  /** It was told to quit: it takes no new connection, and ends when these workers have finished. */
+  | {
+      readonly reason: 'nginx-stopping';
+      readonly config: string;
+      readonly pid: number;
+      readonly workers: readonly number[];
+    }
   | { readonly reason: 'nginx-not-found'; readonly searched: readonly string[] }
   | { readonly reason: 'nginx-ambiguous'; readonly masters: readonly Suspect[] }
   | { readonly reason: 'nginx-arguments-unclear'; readonly title: string }
@@ -942,7 +949,8 @@ export interface WorkerGeneration {
 
 /** The proxy as `nginx status` shows it. `dead`: it does not run, its pidfile is there. `orphaned`: workers serve, no master. */
 export interface NginxStatus extends ProxyStatus {
-  readonly state: 'running' | 'orphaned' | 'dead' | 'stopped';
+  /** `stopping`: told to quit, it takes no new connection any more. */
+  readonly state: 'running' | 'stopping' | 'orphaned' | 'dead' | 'stopped';
   readonly config: string;
   readonly binary: string;
   /** RFC 3339: when the master started. */

@@ -1,7 +1,15 @@
 /** The proxy's control script: one verb, under the proxy's lock where it changes anything. */
 import type { Proxy } from '../context.js';
 import { ok } from '../event.js';
-import type { CommandResult, ExitCode, Failure, NginxStatus, NginxVerb, Result } from '../event.js';
+import type {
+  CommandResult,
+  ExitCode,
+  Failure,
+  NginxStatus,
+  NginxVerb,
+  Result,
+  WorkerGeneration,
+} from '../event.js';
 import type { Session } from '../session.js';
 import { refusal } from './outcome.js';
 
@@ -36,21 +44,26 @@ export async function nginx(
 export const refused = (verb: NginxVerb, failure: Failure): CommandResult =>
   verb === 'status' ? unknown(failure) : failed(verb, failure);
 
-/** LSB's codes: 0 running, 1 dead with its pidfile, 3 stopped, 4 unknown, or workers without a master. */
+/** LSB's codes: 0 running, 1 dead with its pidfile, 3 stopped, 4 unknown, workers without a master, or told to quit. */
 async function status({ control }: Proxy): Promise<CommandResult> {
   const seen = await control.status();
   if (!seen.ok) return unknown(seen.failure);
-  const { state, config, orphans } = seen.value;
+  const { state, config, orphans, pid, generations } = seen.value;
   const told = { command: 'nginx', verb: 'status', exit: LSB[state], nginx: seen.value } as const;
-  if (state !== 'orphaned') return told;
-  const pids = (orphans ?? []).flatMap(({ workers }) => workers.map(({ pid }) => pid));
-  return { ...told, failure: { reason: 'nginx-orphaned', config, pids } };
+  const pidsOf = (all: readonly WorkerGeneration[] = []): readonly number[] =>
+    all.flatMap(({ workers }) => workers.map(({ pid }) => pid));
+  if (state === 'orphaned')
+    return { ...told, failure: { reason: 'nginx-orphaned', config, pids: pidsOf(orphans) } };
+  if (state !== 'stopping' || pid === null) return told;
+  return { ...told, failure: { reason: 'nginx-stopping', config, pid, workers: pidsOf(generations) } };
 }
 
 const unknown = (failure: Failure): CommandResult => ({ command: 'nginx', verb: 'status', exit: 4, failure });
 
 const LSB: Readonly<Record<NginxStatus['state'], ExitCode>> = {
   running: 0,
+  // its pid and its pidfile are there, and nobody new is served: neither running nor stopped
+  stopping: 4,
   dead: 1,
   stopped: 3,
   // it serves, and is not under anybody's control: neither of LSB's words is true

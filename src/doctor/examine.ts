@@ -3,6 +3,7 @@ import type { ProxyView, SlotView } from '../drivers.js';
 import { otherSlot, SLOTS } from '../event.js';
 import type { Failure, Finding, Result, Slot } from '../event.js';
 import { test } from '../nginx/config-tree.js';
+import { quitting } from '../nginx/quitting.js';
 import type { Pools } from '../pool/driver.js';
 import { backlog } from './backlog.js';
 import { balancer } from './balancer.js';
@@ -101,6 +102,8 @@ async function ofSite(patient: Patient, { views, failures, silent }: Heard): Pro
     const tested = await test(nginx.value.nginx, config.value.nginx.reloadTimeout);
     if (!tested.ok) found.push(failed(tested.failure));
   }
+  const leaves = nginx.ok ? quitting(fs, nginx.value.nginx) : null;
+  if (leaves !== null && (unread.ok || unread.failure.reason !== leaves.reason)) found.push(failed(leaves));
   if (nginx.ok && nginx.value.workers === null) {
     const { nginx: meant, orphans: left } = nginx.value;
     const pids = left.map(({ pid }) => pid);

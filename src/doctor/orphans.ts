@@ -1,4 +1,4 @@
-/** HUP to an FPM master ends it and leaves its workers serving; so does KILL. */
+/** KILL to an FPM master leaves its workers serving; so does HUP to one that does not reload on it. */
 import { otherSlot } from '../event.js';
 import type { Check } from './subject.js';
 import { viewsOf } from './subject.js';

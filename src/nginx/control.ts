@@ -12,6 +12,7 @@ import type { Nginx } from './master.js';
 import { heirsOf, parentMaster } from './masters.js';
 import { reopenLogs } from './reopen-logs.js';
 import { absent, orphansOf } from './orphans.js';
+import { quitting } from './quitting.js';
 import { createRunning } from './running.js';
 import type { RunningOptions } from './running.js';
 import { forceStop, stop } from './stop.js';
@@ -31,7 +32,9 @@ export function createControl(options: ControlOptions): ProxyControl {
     const nginx = await running.locate();
     if (!nginx.ok) return nginx;
     const { master } = nginx.value;
-    return master === null ? fail(await absent(fs, nginx.value)) : ok({ nginx: nginx.value, master });
+    if (master === null) return fail(await absent(fs, nginx.value));
+    const leaves = quitting(fs, nginx.value);
+    return leaves === null ? ok({ nginx: nginx.value, master }) : fail(leaves);
   }
 
   async function check(): Promise<Result<void>> {

@@ -11,6 +11,7 @@ import type { Nginx } from './master.js';
 import { heirsOf, parentMaster } from './masters.js';
 import { orphansOf } from './orphans.js';
 import type { Orphans } from './orphans.js';
+import { quitting } from './quitting.js';
 import type { BegunUpgrade } from './upgrade-record.js';
 import { readWorkers } from './workers.js';
 
@@ -41,7 +42,7 @@ export async function inspect(
   return ok({
     ...base,
     ...left,
-    state: 'running',
+    state: quitting(fs, nginx) === null ? 'running' : 'stopping',
     pid: master.pid,
     since: time(fs, master),
     workers: serving.length + untitled.length,

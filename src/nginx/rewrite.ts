@@ -167,7 +167,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const generation = await running.reload(named, master);
     if (!generation.ok) {
       const { failure } = generation;
-      if (failure.reason === 'nginx-gone') return generation;
+      if (failure.reason === 'nginx-gone' || failure.reason === 'nginx-stopping') return generation;
       return fail({
         reason: 'stranded',
         detail: 'the files name the slot, what runs is unknown',
@@ -187,7 +187,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       staged.value.discard();
       return idle;
     }
-    const before = running.workers(master).serving;
+    const { serving: before, retiring } = running.workers(master);
     const committed = staged.value.commit();
     if (!committed.ok) return committed;
 
@@ -212,6 +212,13 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
         // somebody else's reload between our rename and our HUP has read our file: it runs, though ours was refused
         if (!sameProcesses(running.workers(master).serving, before)) break;
         return takeBack(versions.value, to, failure);
+      case 'nginx-stopping': {
+        // it hears no HUP any more, but may have heard somebody else's right before
+        const now = running.workers(master);
+        const left = [...now.serving, ...now.untitled, ...now.retiring];
+        if (!left.every((id) => contains([...before, ...retiring], id))) break;
+        return takeBack(versions.value, to, failure);
+      }
       case 'nginx-gone': {
         const back = await takeBack(versions.value, to, failure);
         const again = await running.shared.status();

@@ -25,6 +25,7 @@ import {
 import { createFinder, pidIn } from './master.js';
 import type { Nginx, NginxKeys } from './master.js';
 import { absent, orphansOf } from './orphans.js';
+import { quitting } from './quitting.js';
 import { reload, waitIdle } from './reload.js';
 import type { Generation, Reloading } from './reload.js';
 import type { SharedProof } from './shared-proof.js';
@@ -159,10 +160,13 @@ export function createRunning(options: RunningOptions): Running {
     return quiet.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : quiet;
   }
 
-  /** No binary upgrade is pending, no reload under way. */
+  /** No binary upgrade is pending, no reload under way, and it was not told to quit. */
   async function settled(reading: Reading, master: ProcessId): Promise<Result<void>> {
     const upgrade = await refuseUpgrade(reading);
-    return upgrade.ok ? waitIdle(await reloading(reading, master)) : upgrade;
+    if (!upgrade.ok) return upgrade;
+    // cheap, and all that most of them need: who has a worker that serves was not told to quit, or a moment ago
+    const leaves = readWorkers(fs, master).serving.length > 0 ? null : quitting(fs, reading.nginx);
+    return leaves === null ? waitIdle(await reloading(reading, master)) : fail(leaves);
   }
 
   async function observe(
@@ -232,6 +236,14 @@ export function createRunning(options: RunningOptions): Running {
     return { fs, master, timeout, errorLog, expected: expectedWorkers(nginx, tree) };
   }
 
+  /** With `nginx-stopping` where that is why nothing came of it. */
+  async function reloadNow(reading: Reading, master: ProcessId): Promise<Result<Generation>> {
+    const generation = await reload(await reloading(reading, master));
+    if (generation.ok || generation.failure.reason !== 'reload-swallowed') return generation;
+    const leaves = quitting(fs, { ...reading.nginx, master });
+    return leaves === null ? generation : fail(leaves);
+  }
+
   /** When the oldest worker started, ms since the epoch (a second too early at most, never too late). */
   const oldest = (workers: readonly ProcessId[]): number =>
     workers.length === 0 ? -Infinity : Math.min(...workers.map((id) => startedAt(fs, id)));
@@ -243,7 +255,7 @@ export function createRunning(options: RunningOptions): Running {
     if (nginx.master === null) return fail(await absent(fs, nginx));
     const checked = await check(reading.value, nginx.master);
     if (!checked.ok) return checked;
-    const generation = await reload(await reloading(reading.value, nginx.master));
+    const generation = await reloadNow(reading.value, nginx.master);
     return generation.ok ? ok(prove(hash, generation.value.workers)) : generation;
   }
 
@@ -314,7 +326,7 @@ export function createRunning(options: RunningOptions): Running {
     workers: (master) => readWorkers(fs, master),
     absent: ({ nginx }) => absent(fs, nginx),
     orphans,
-    reload: async (reading, master) => reload(await reloading(reading, master)),
+    reload: reloadNow,
     alive: (ids) => ids.filter((id) => isAlive(fs, id)),
     shared: { reload: follow, lockKey, status, workerUser },
     follows: async (reading, intent) => {

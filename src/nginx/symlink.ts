@@ -171,7 +171,8 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   }
 
   function takeBack(undo: () => void, failure: Failure): Result<never> {
-    if (failure.reason === 'reload-swallowed' || failure.reason === 'nginx-gone') {
+    const { reason } = failure;
+    if (reason === 'reload-swallowed' || reason === 'nginx-stopping' || reason === 'nginx-gone') {
       undo();
       return fail(failure);
     }

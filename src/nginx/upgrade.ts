@@ -32,6 +32,7 @@ import type { Manner } from './listens.js';
 import { pidIn } from './master.js';
 import { heirsOf } from './masters.js';
 import { absent, orphansOn } from './orphans.js';
+import { quitting } from './quitting.js';
 import { ANY_SIGNAL, SLEEPS, failureOf, logSince, logSize, look } from './reload.js';
 import type { Reading, Running } from './running.js';
 import type { Tree } from './tree.js';
@@ -96,6 +97,8 @@ export function createUpgrader(tools: ControlTools): Upgrader {
     const { nginx } = read.value;
     const { master } = nginx;
     if (master === null) return fail(await absent(fs, nginx));
+    const leaves = quitting(fs, nginx);
+    if (leaves !== null) return fail(leaves);
     const checked = await check(read.value, master);
     if (!checked.ok) return checked;
     const own = checked.value;

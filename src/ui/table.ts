@@ -314,6 +314,7 @@ function appLines(status: AppStatus, style: Style): readonly string[] {
 const isTold = ({ failure }: AppStatus): boolean => failure === undefined || CERTAIN.has(failure.reason);
 const CERTAIN: ReadonlySet<FailureReason> = new Set<FailureReason>([
   'nginx-not-running',
+  'nginx-stopping',
   'pool-unreachable',
   'reference-unused',
 ]);

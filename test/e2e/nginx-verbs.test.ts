@@ -7,6 +7,7 @@ import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { ProcessId } from '../../src/event.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { appendedBy, identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
+import { wrong } from '../support/findings.js';
 import { withRig, type Rig } from '../support/rig.js';
 
 const fs = procfs();
@@ -205,6 +206,45 @@ it('workers whose master was killed: every verb tells of them, stop lets them fi
       expect(existsSync(pidfile(rig))).toBe(false);
       expect((await rig.sandbox.startNginx()).ok).toBe(true);
     }
+  });
+});
+
+it('an nginx that was told to quit: every verb says so, and nothing blames its files or asks for a reload', async () => {
+  await withRig({ site: site() }, async (rig) => {
+    await rig.deployed();
+    const of = master(rig);
+    const slow = await rig.hold();
+    await rig.signalNginx('SIGQUIT');
+    await rig.until(() => workers(of).length === 0);
+    const told = { reason: 'nginx-stopping' };
+    const status = await rig.run(['nginx', 'status']);
+    expect(status.result, status.stdout).toMatchObject({
+      exit: 4,
+      failure: told,
+      nginx: { state: 'stopping', pid: of.pid, workers: 0, retiring: 1 },
+    });
+    const plain = await rig.run(['nginx', 'status'], { json: false });
+    expect(plain.stdout).toContain('nginx: stopping');
+    expect(plain.stderr).toContain('swap-pool nginx stop');
+    for (const verb of ['reload', 'reopen-logs', 'upgrade']) {
+      const run = await rig.run(['nginx', verb]);
+      expect(run.result, verb).toMatchObject({ exit: 1, failure: told });
+    }
+    expect((await rig.deploy()).result).toMatchObject({ outcome: 'refused', failure: told });
+    const look = await rig.run(['status']);
+    expect(look.result).toMatchObject({ exit: 1, failure: told, apps: [{ served: false }] });
+    expect((await rig.run(['status'], { json: false })).stdout).toContain('demo: not served');
+    const doctor = await rig.run(['doctor']);
+    expect(doctor.exit).toBe(1);
+    expect(wrong(doctor)).toEqual(['error nginx-stopping']);
+    // told again, it is waited for
+    const end = rig.spawn(['nginx', 'stop', '--yes']);
+    await end.until(({ type }) => type === 'notice');
+    expect(await slow.finish()).toBe(200);
+    expect((await end.end).result).toMatchObject({ outcome: 'done', nginx: { state: 'stopped' } });
+    expect((await rig.sandbox.startNginx()).ok).toBe(true);
+    expect((await rig.run(['nginx', 'status'])).exit).toBe(0);
+    expect(await rig.deploy()).toMatchObject({ exit: 0 });
   });
 });
 

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../src/demo/machine.js';
@@ -87,6 +87,17 @@ const isIn = (all: readonly ProcessId[], { pid, start }: ProcessId): boolean =>
 const noTemporaries = (): void => {
   expect(readdirSync(rig.dir).filter((name) => name.includes('.swap-pool-'))).toEqual([]);
 };
+
+/** A client whose request a worker of nginx is busy with. */
+const holdRequest = (): Promise<Socket> =>
+  new Promise((resolve) => {
+    const client = connect(rig.port, '127.0.0.1');
+    client.once('data', () => {
+      resolve(client);
+    });
+    client.on('error', () => undefined);
+    client.write('POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n');
+  });
 
 describe('point', () => {
   beforeEach(async () => {
@@ -353,6 +364,32 @@ describe('point', () => {
       differing: [],
     });
     expect(readdirSync(rig.dir)).not.toContain('nginx.pid');
+  });
+
+  it('one that quits hears no HUP: told as that, and the file is as it was', async () => {
+    const master = idOf(rig.start(rig.conf(pass())));
+    const conf = rig.read('nginx.conf');
+    const { serving } = readWorkers(fs, master);
+    const client = await holdRequest();
+    process.kill(master.pid, 'SIGQUIT');
+    // from the first moment on, when its workers may not have heard of it yet
+    expect(await proxy().point('green')).toMatchObject({
+      ok: false,
+      failure: { reason: 'nginx-stopping', pid: master.pid },
+    });
+    expect(rig.read('nginx.conf')).toBe(conf);
+    await until(() => readWorkers(fs, master).serving.length === 0);
+    const [left] = readWorkers(fs, master).retiring;
+    for (const answer of [await proxy().survey(null), await proxy().reload(), await proxy().point('green')]) {
+      expect(answer).toMatchObject({
+        ok: false,
+        failure: { reason: 'nginx-stopping', config: rig.path('nginx.conf'), workers: [left?.pid] },
+      });
+    }
+    expect(serving.map(({ pid }) => pid)).toContain(left?.pid);
+    expect(rig.read('nginx.conf')).toBe(conf);
+    client.destroy();
+    await until(() => !isAlive(fs, master));
   });
 
   it('an nginx without a master is told', async () => {

@@ -194,6 +194,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   'pool-unable': { reason: 'pool-unable', slot: 'green', verb: 'reload', kind: 'fastcgi' },
   unobservable: { reason: 'unobservable', what: 'the listening socket', detail: '/proc/net/unix: EACCES' },
   'nginx-not-running': { reason: 'nginx-not-running', config: '/etc/nginx/nginx.conf' },
+  'nginx-stopping': { reason: 'nginx-stopping', config: '/etc/nginx/nginx.conf', pid: 812, workers: [813] },
   'nginx-orphaned': { reason: 'nginx-orphaned', config: '/etc/nginx/nginx.conf', pids: [813, 814] },
   'nginx-not-found': { reason: 'nginx-not-found', searched: ['/usr/sbin/nginx'] },
   'nginx-ambiguous': { reason: 'nginx-ambiguous', masters: [suspect, { ...suspect, pid: 13 }] },

@@ -325,6 +325,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`nginx's master is gone, and its workers serve on without it (${failure.config}, ${pidsText(failure.pids)}).`,
         hint: 'Nobody can reload them, and no other nginx gets their addresses. `swap-pool nginx stop` lets them finish, `nginx force-stop` does not wait; then start it (`systemctl start nginx`).',
       };
+    case 'nginx-stopping':
+      return {
+        message: say`nginx was told to quit (${failure.config}, pid ${failure.pid}): it takes no new connection, and ends when ${count(failure.workers.length, 'worker')} ${failure.workers.length === 1 ? 'has' : 'have'} finished.`,
+        hint: 'Until then it hears of nothing else. `swap-pool nginx stop` waits for its end, `nginx force-stop` does not and cuts what is left; then start it (`systemctl start nginx`).',
+      };
     case 'nginx-not-found':
       return {
         message: say`No nginx was found that answers to -V (${list(failure.searched)}).`,

@@ -23,7 +23,7 @@ function observationMessage(seen: Observation, app: string | null): Message {
     case 'orphans': {
       const { accepted, queued } = seen.connections;
       return {
-        message: say`The ${seen.slot} pool has lost its master, as after a HUP or a KILL: its workers still hold ${seen.address} (${accepted} accepted, ${queued} queued), and a new start there fails.`,
+        message: say`The ${seen.slot} pool has lost its master, as after a KILL: its workers still hold ${seen.address} (${accepted} accepted, ${queued} queued), and a new start there fails.`,
         hint: orphansHint(seen.serves, run('deploy', app)),
         details: [pidsText(seen.pids)],
       };
