@@ -210,6 +210,13 @@ export type WrongAnswer =
 
 // ---------------------------------------------------------------- failures
 
+/** The proxy's files on disk lead to a slot that has no pool (or no link): who makes it read them takes the site down. */
+export interface Down {
+  readonly slot: Slot;
+  /** The other slot has one. */
+  readonly otherRuns: boolean;
+}
+
 export type Failure =
   // the command line and the configuration (exit 2)
   | { readonly reason: 'usage'; readonly detail: string }
@@ -523,7 +530,12 @@ export type Failure =
   /** What names the slots in the proxy's configuration is used by nothing that takes requests. */
   | { readonly reason: 'reference-unused'; readonly places: readonly Place[] }
   /** These files lead to the slot, and the running proxy has surely not read them as they are. */
-  | { readonly reason: 'files-unread'; readonly files: readonly string[]; readonly slot: Slot }
+  | {
+      readonly reason: 'files-unread';
+      readonly files: readonly string[];
+      readonly slot: Slot;
+      readonly down?: Down;
+    }
   // init
   | { readonly reason: 'file-exists'; readonly files: readonly string[] }
   | { readonly reason: 'file-unreadable'; readonly path: string; readonly code: string }
@@ -586,7 +598,7 @@ export type Warning =
   | { readonly reason: 'reference-unused'; readonly places: readonly Place[] }
   | { readonly reason: 'proxy-stopped'; readonly config: string; readonly slot: Slot }
   | { readonly reason: 'socket-file-gone'; readonly slot: Slot; readonly path: string }
-  | { readonly reason: 'running-differs'; readonly files: readonly string[] }
+  | { readonly reason: 'running-differs'; readonly files: readonly string[]; readonly down?: Down }
   | {
       readonly reason: 'pidfile';
       readonly slot: Slot;
@@ -693,7 +705,13 @@ export type Observation =
       readonly runs: string;
       readonly expected: string;
     }
-  | { readonly reason: 'not-served'; readonly slot: Slot; readonly address: string }
+  /** `doubtful`: the files lead there, and nobody has proven that nginx has read them. */
+  | {
+      readonly reason: 'not-served';
+      readonly slot: Slot;
+      readonly address: string;
+      readonly doubtful?: true;
+    }
   /** It listens, and nobody can connect: the socket's name is gone. `retired`: we took it away. */
   | {
       readonly reason: 'socket-nameless';
@@ -736,6 +754,7 @@ export type Observation =
       /** False: they changed about when nginx's workers were born, who may have read them. */
       readonly surely: boolean;
       readonly log: string;
+      readonly down?: Down;
     }
   /** `mendable`: this nginx knows keepalive_min_timeout. */
   | {

@@ -12,6 +12,7 @@ import { otherSlot, SLOTS } from '../event.js';
 import type {
   AppStatus,
   CommandResult,
+  Down,
   Failure,
   FailureReason,
   LockHolder,
@@ -101,7 +102,9 @@ async function statusOf(app: App, told: Told): Promise<AppStatus> {
     return { ...base, active, served: true, slots };
   }
   const { active, failure, differing } = await leadsTo(app, past, looked.value);
-  if (differing.length > 0) warn(app, told, { reason: 'running-differs', files: differing }, 'files-unread');
+  const down = downOf(looked.value);
+  if (differing.length > 0)
+    warn(app, told, { reason: 'running-differs', files: differing, ...down }, 'files-unread');
   else told.delete(app.name);
   const { slots } = looked.value;
   const view = slots[active];
@@ -140,9 +143,19 @@ async function leadsTo(
     return { active: proven.slot, failure: null, differing: same ? [] : proxy.differing };
   }
   if (unread.surely) {
-    return { active, failure: { reason: 'files-unread', files: unread.files, slot: active }, differing: [] };
+    const failure = { reason: 'files-unread', files: unread.files, slot: active } as const;
+    return { active, failure: { ...failure, ...downOf(situation) }, differing: [] };
   }
   return { active, failure: notUsed, differing: unread.files };
+}
+
+/** `down`, where nginx has yet to read files that lead to nobody. */
+function downOf(situation: Situation): { readonly down?: Down } {
+  const { proxy, slots } = situation;
+  const slot = activeSlot(situation);
+  const isThere = proxy.active !== null && slots[slot].life !== null;
+  if (proxy.unread.files.length === 0 || isThere) return {};
+  return { down: { slot, otherRuns: slots[otherSlot(slot)].life !== null } };
 }
 
 /** Why the user that the proxy's workers run as cannot connect to a pool that lives; null: it can. */

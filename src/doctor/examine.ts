@@ -120,7 +120,7 @@ async function ofSite(patient: Patient, { views, failures, silent }: Heard): Pro
     config: config.value,
     slots: own?.slots ?? null,
     views,
-    active: await activeSlot(patient, views, proxy),
+    ...(await leadsTo(patient, views, proxy)),
     pools: own,
     proxy,
     nginx: nginx.ok ? nginx.value : null,
@@ -165,6 +165,22 @@ function viewsNow({ pools }: Patient): {
 }
 
 const lives = (view: SlotView | undefined): boolean => (view?.life ?? null) !== null;
+
+/** The slot that the site is sent to, as far as that is known: what the proxy runs may be proven where its files are not read. */
+async function leadsTo(
+  patient: Patient,
+  views: Subject['views'],
+  seen: ProxyView | null,
+): Promise<Pick<Subject, 'active' | 'led'>> {
+  const { proxy, past } = patient;
+  const named = { active: await activeSlot(patient, views, seen), led: 'known' } as const;
+  if (proxy === null || seen === null || seen.unread.files.length === 0) return named;
+  const { open, last, proof } = past;
+  const proven = open === null && last !== null && proof !== null && proof.unused !== true;
+  const known = proven ? await proxy.known({ slot: last, proof }) : null;
+  if (known?.proven === true) return { active: known.slot, led: 'known' };
+  return { ...named, led: seen.unread.surely ? 'unknown' : 'doubtful' };
+}
 
 /** As the proxy names it; where its files are broken, as they would name it; else as it was left. */
 async function activeSlot(

@@ -5,7 +5,7 @@ import type { Check, Verdict } from './subject.js';
 import { viewsOf } from './subject.js';
 
 export const served: Check = (subject) => {
-  const { active, views, silent, inBetween } = subject;
+  const { active, led, views, silent, inBetween } = subject;
   const found: Verdict[] = [];
   for (const view of viewsOf(subject)) {
     const nameless = namelessness(view);
@@ -17,13 +17,15 @@ export const served: Check = (subject) => {
     if (failure !== undefined) found.push({ severity: view.slot === active ? 'error' : 'warning', failure });
   }
   const serving = active === null ? undefined : views[active];
-  if (serving === undefined) return found;
+  // what was not read says nothing of who serves: that it was not is a finding of its own
+  if (serving === undefined || led === 'unknown') return found;
   const { slot, address, life, state } = serving;
+  const doubtful = led === 'doubtful' ? ({ doubtful: true } as const) : {};
   if (life === null && state !== 'foreign') {
-    found.push({ severity: 'error', observation: { reason: 'not-served', slot, address } });
+    found.push({ severity: 'error', observation: { reason: 'not-served', slot, address, ...doubtful } });
   }
   const standby = views[otherSlot(slot)];
-  if (standby?.state === 'running' && !inBetween) {
+  if (standby?.state === 'running' && led === 'known' && !inBetween) {
     const pid = standby.life?.master?.pid ?? null;
     found.push({ severity: 'warning', warning: { reason: 'standby-running', slot: standby.slot, pid } });
   }

@@ -74,8 +74,10 @@ export interface Subject {
   readonly config: Config;
   readonly slots: Readonly<Record<Slot, PoolSlot>> | null;
   readonly views: Readonly<Partial<Record<Slot, SlotView>>>;
-  /** The slot that the proxy names; else the one that should serve. null: nobody can tell. */
+  /** The slot that the proxy is proven to run, else names; else the one that should serve. null: nobody can tell. */
   readonly active: Slot | null;
+  /** Whether the proxy leads there: `unknown`: it has not read the files that say so; `doubtful`: it may have. */
+  readonly led: 'known' | 'doubtful' | 'unknown';
   readonly pools: Pools | null;
   readonly proxy: ProxyView | null;
   readonly nginx: NginxFacts | null;

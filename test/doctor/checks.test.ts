@@ -40,7 +40,15 @@ const running = (slot: Slot): SlotView =>
 
 /** What a check looks at of it; the rest is not there, and a check that reads it fails. */
 function subject(more: Partial<Subject>): Subject {
-  const nothing = { slots: null, views: {}, active: null, pools: null, proxy: null, nginx: null };
+  const nothing = {
+    slots: null,
+    views: {},
+    active: null,
+    led: 'known',
+    pools: null,
+    proxy: null,
+    nginx: null,
+  };
   const config = { switch: { by: 'rewrite' } };
   return { fs, config, ...nothing, silent: {}, inBetween: false, ...more } as Subject;
 }
@@ -157,6 +165,16 @@ describe('who serves', () => {
     [
       'both, while a deploy is at it',
       { active: 'blue', views: { blue: running('blue'), green: running('green') }, inBetween: true },
+      [],
+    ],
+    [
+      'nobody, if nginx has read its files',
+      { active: 'blue', led: 'doubtful', views: { blue: view('blue'), green: running('green') } },
+      ['error not-served'],
+    ],
+    [
+      'nobody is called so, nor a standby, by files that nginx has not read',
+      { active: 'blue', led: 'unknown', views: { blue: view('blue'), green: running('green') } },
       [],
     ],
     ['not to be told which', { active: null, views: { blue: view('blue'), green: view('green') } }, []],

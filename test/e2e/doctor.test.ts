@@ -14,6 +14,7 @@ import { describe, expect, it } from 'vitest';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import { children, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
+import { editByHand, reloadByHand } from '../support/by-hand.js';
 import { PROGRAM, type Run } from '../support/command.js';
 import { findings, only, wrong, type Seen } from '../support/findings.js';
 import { withRig, type Rig } from '../support/rig.js';
@@ -345,6 +346,38 @@ describe('nginx', () => {
       const run = await look(rig);
       expect(wrong(run)).toEqual(['error reload-not-taken']);
       expect(only(run, 'reload-not-taken').evidence['files']).toContain(rig.site().site);
+    }));
+
+  it('files that name a slot which is down are not to be reloaded, and no pool that may serve is called the standby', () =>
+    withRig({}, async (rig) => {
+      rig.allow.reloads = true;
+      await rig.deployed();
+      const down = { slot: 'green', otherRuns: true };
+      // first with workers that are proven to lead to blue, then with those of a reload by hand
+      for (const known of [true, false]) {
+        if (!known) await reloadByHand(rig);
+        const born = Date.now();
+        await rig.until(() => Date.now() - born > 1_500);
+        editByHand(rig, 'green');
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error reload-not-taken']);
+        const found = only(run, 'reload-not-taken');
+        expect(found.evidence).toMatchObject({ down });
+        expect(found.hint).not.toContain('nginx -s reload');
+        expect(found.hint).toContain('`swap-pool pool start green demo` first');
+        const status = await rig.run(['status'], { json: false });
+        expect(status.stderr).not.toContain('nginx -s reload');
+        expect(status.stderr).toContain('Do not reload nginx: its files lead to green');
+        expect(status.exit).toBe(known ? 0 : 1);
+        expect(await rig.answering()).toBe('blue');
+        if (known) editByHand(rig, 'blue');
+      }
+      // as told
+      expect(await rig.run(['pool', 'start', 'green', 'demo'])).toMatchObject({ exit: 0 });
+      expect(await rig.run(['nginx', 'reload'])).toMatchObject({ exit: 0 });
+      expect(await rig.answering()).toBe('green');
+      expect(wrong(await look(rig))).toEqual(['warning standby-running']);
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
     }));
 
   it('a reload by hand right after an edit is no error: the workers may have read it, and a reload of ours proves it', () =>

@@ -70,6 +70,31 @@ describe('the move of a live site', () => {
     },
   );
 
+  it.each<SwitchKind>(['rewrite', 'symlink'])(
+    'is not called unserved before its start, and nobody is told to reload nginx: %s',
+    async (by) => {
+      await withStock({ switch: by }, async ({ rig, init }) => {
+        const born = Date.now();
+        await rig.until(() => Date.now() - born > 1_500);
+        expect(await init(['--yes', '--switch', by, '--manager', 'direct'])).toMatchObject({ exit: 0 });
+        for (const verb of ['status', 'doctor']) {
+          const run = await rig.run([verb], { json: false });
+          const said = `${run.stdout}${run.stderr}`;
+          expect({ verb, exit: run.exit }, said).toEqual({ verb, exit: 1 });
+          expect(said).not.toContain('nginx -s reload');
+          expect(said).not.toContain('nginx reload');
+          expect(said).not.toMatch(/not served|[Nn]obody serves/);
+          expect(said).toContain(
+            '`swap-pool start demo` brings blue up, proves it, and only then lets nginx follow',
+          );
+        }
+        expect(await rig.answering()).toBe('old');
+        expect(await rig.run(['start', 'demo'])).toMatchObject({ exit: 0 });
+        expect(await rig.answering()).toBe('blue');
+      });
+    },
+  );
+
   it('makes a pool that starts with as many workers as the old one had at work, though it has fewer by now', async () => {
     const lines = [
       'pm = dynamic',

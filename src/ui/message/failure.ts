@@ -19,6 +19,7 @@ import {
   unusedReference,
   unworded,
   verb,
+  withoutReload,
   writeHint,
 } from './phrase.js';
 import type { Message } from './phrase.js';
@@ -627,7 +628,10 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
     case 'files-unread':
       return {
         message: `nginx has not read its configuration as it is on disk now, so it cannot be told that it leads to ${failure.slot}: ${list(failure.files)}.`,
-        hint: 'Where the change is meant: `nginx -t && nginx -s reload`. Else take it back, and reload it all the same.',
+        hint:
+          failure.down === undefined
+            ? 'Where the change is meant: `nginx -t && nginx -s reload`. Else take it back, and reload it all the same.'
+            : withoutReload(failure.down, app),
       };
     // init
     case 'file-exists':

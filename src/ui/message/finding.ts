@@ -2,7 +2,7 @@
 import type { Finding, Observation } from '../../event.js';
 import { argv, count, duration, inline, list, say, thousands, when } from '../text.js';
 import { failureMessage } from './failure.js';
-import { at, holderText, log, pidsText, run, suspectText, unworded } from './phrase.js';
+import { at, holderText, log, pidsText, run, suspectText, unworded, withoutReload } from './phrase.js';
 import type { Message } from './phrase.js';
 import { warningMessage } from './warning.js';
 
@@ -41,7 +41,10 @@ function observationMessage(seen: Observation, app: string | null): Message {
       };
     case 'not-served':
       return {
-        message: say`Nobody serves the site: it is sent to ${seen.slot}, and no pool answers for ${seen.address}.`,
+        message:
+          seen.doubtful === true
+            ? say`It may be that nobody serves the site: nginx's files send it to ${seen.slot}, where no pool answers for ${seen.address}, and whether nginx has read them is not proven.`
+            : say`Nobody serves the site: it is sent to ${seen.slot}, and no pool answers for ${seen.address}.`,
         hint: `${run('start', app)} brings it up.`,
       };
     case 'socket-nameless': {
@@ -102,12 +105,18 @@ function observationMessage(seen: Observation, app: string | null): Message {
       if (!seen.surely) {
         return {
           message: `Nobody has proven that nginx runs what is on the disk: ${list(seen.files)} changed about when its workers were born.`,
-          hint: '`swap-pool nginx reload` proves it; so does the next deploy.',
+          hint:
+            seen.down === undefined
+              ? '`swap-pool nginx reload` proves it; so does the next deploy.'
+              : withoutReload(seen.down, app),
         };
       }
       return {
-        message: `nginx runs an older configuration than the one on disk: ${list(seen.files)} changed since its workers were born.`,
-        hint: 'Somebody reloads it next: `nginx -t && nginx -s reload` now shows what comes of that; or take the change back.',
+        message: `nginx runs an older configuration than the one on disk: ${list(seen.files)} changed since its workers were born${seen.down === undefined ? '' : `, and what it runs may lead elsewhere than to ${seen.down.slot}`}.`,
+        hint:
+          seen.down === undefined
+            ? 'Somebody reloads it next: `nginx -t && nginx -s reload` now shows what comes of that; or take the change back.'
+            : withoutReload(seen.down, app),
         ...log(seen.log),
       };
     case 'reload-hits-idle':

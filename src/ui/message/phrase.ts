@@ -3,7 +3,7 @@
  * inserted value goes through `say`, so nothing that comes from elsewhere reaches a terminal
  * with its control characters.
  */
-import type { Connections, Holder, LockHolder, OtherPool, Place, Suspect } from '../../event.js';
+import type { Connections, Down, Holder, LockHolder, OtherPool, Place, Suspect } from '../../event.js';
 import { count, inline, list, say, tail, when } from '../text.js';
 
 /** A sentence, what to do about it, and what belongs under it. Free of control characters. */
@@ -65,6 +65,14 @@ export const unusedReference = (places: readonly Place[]): Message => ({
   hint: 'Write `fastcgi_pass NAME;` with the name of that upstream into the site, then `nginx -t && nginx -s reload`.',
   places,
 });
+
+/** What to do where the proxy's files name a pool that is not up: no reload, which would lead every request there. */
+export function withoutReload({ slot, otherRuns }: Down, app: string | null): string {
+  const why = say`Do not reload nginx: its files lead to ${slot}, where nobody listens, and every request would be answered 502.`;
+  return otherRuns
+    ? `${why} Take the change back; where it is meant, ${run(`pool start ${slot}`, app)} first, then \`swap-pool nginx reload\`.`
+    : `${why} ${run('start', app)} brings ${slot} up, proves it, and only then lets nginx follow; or take the change back.`;
+}
 
 /** What to do about pools that share a master. */
 export const SHARED =

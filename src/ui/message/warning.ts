@@ -13,6 +13,7 @@ import {
   sharedPlaces,
   unusedReference,
   unworded,
+  withoutReload,
   writeHint,
 } from './phrase.js';
 import type { Message } from './phrase.js';
@@ -93,7 +94,10 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'running-differs':
       return {
         message: `nginx runs an older configuration than the one on disk; a reload now puts live what may have changed since: ${list(warning.files)}.`,
-        hint: 'They pass `nginx -t`. What was not meant to go live: take it back, and reload nginx. A name that ends in / is a folder in which files came or went.',
+        hint:
+          warning.down === undefined
+            ? 'They pass `nginx -t`. What was not meant to go live: take it back, and reload nginx. A name that ends in / is a folder in which files came or went.'
+            : withoutReload(warning.down, app),
       };
     case 'pidfile':
       return {
