@@ -6,7 +6,7 @@
 import { basename, dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
-import { diskSource, pidfileOf, testCommand } from '../nginx/config-tree.js';
+import { diskSource, outputOf, pidfileOf, testCommand } from '../nginx/config-tree.js';
 import { applyEdits } from '../nginx/edit.js';
 import type { Edit } from '../nginx/edit.js';
 import type { Nginx } from '../nginx/master.js';
@@ -27,7 +27,10 @@ function plannedTree(
   return problem === undefined ? ok(tree) : fail(problem);
 }
 
-/** `nginx -t` of the planned tree. `folder`: private, for the copies. Fails with `init-rejected`. */
+/**
+ * `nginx -t` of the planned tree. `folder`: private, for the copies. Fails with `init-rejected`, or `nginx-config-broken`
+ * where what stands there is broken already.
+ */
 export async function testPlanned(
   nginx: Nginx,
   planned: ReadonlyMap<string, Uint8Array>,
@@ -52,7 +55,10 @@ export async function testPlanned(
     const argv = testCommand({ image: nginx.image, arguments: withConfig(nginx.arguments, main) }, '-t');
     const ran = await run(argv, { cwd: nginx.cwd, timeout });
     if (ran.status === 0) return ok(undefined);
-    let output = [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');
+    const asItIs = { image: nginx.image, arguments: withConfig(nginx.arguments, nginx.config) };
+    const before = await run(testCommand(asItIs, '-t'), { cwd: nginx.cwd, timeout });
+    if (before.status !== 0) return fail({ reason: 'nginx-config-broken', output: outputOf(before) });
+    let output = outputOf(ran);
     for (const [original, path] of names) output = output.replaceAll(path, original.path);
     return fail({ reason: 'init-rejected', judge: 'nginx', file, output });
   } finally {

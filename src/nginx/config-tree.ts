@@ -164,7 +164,8 @@ export const testCommand = (
   how: '-t' | '-T',
 ): readonly string[] => [image, ...words, how];
 
-const outputOf = (ran: { stderr: string; failure: string | null }): string =>
+/** What a program that failed has said, and why it ended. */
+export const outputOf = (ran: { stderr: string; failure: string | null }): string =>
   [ran.stderr.trim(), ran.failure ?? ''].filter(Boolean).join('\n');
 
 const realOr = (path: string): string => {

@@ -484,8 +484,8 @@ describe('init refuses, and has then written nothing:', () => {
       },
     ],
     [
-      'a site that nginx refuses',
-      'init-rejected',
+      'a site that nginx refuses already',
+      'nginx-config-broken',
       1,
       () => {
         put('nginx/sites-available/shop', SITE().replace('listen ', 'no_such_directive;\n    listen '));
