@@ -240,6 +240,8 @@ export interface PoolDriver {
 export interface ProxyProof {
   readonly hash: string;
   readonly workers: readonly ProcessId[];
+  /** When the files began to be read, ms since the epoch; older records do not know. */
+  readonly read?: number;
   /** Set when nothing that takes requests used what names the slots. */
   readonly unused?: boolean;
 }

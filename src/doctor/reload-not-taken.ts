@@ -2,7 +2,7 @@
 import type { SlotView } from '../drivers.js';
 import { otherSlot } from '../event.js';
 import type { Down } from '../event.js';
-import { surelyYounger, younger } from '../nginx/running.js';
+import { surelyYounger, younger, youngerThan } from '../nginx/running.js';
 import { sameProcesses } from '../nginx/workers.js';
 import type { Check, NginxFacts, Subject } from './subject.js';
 
@@ -46,7 +46,7 @@ function since({ tree, hash, workers, born, proofs }: NginxFacts): {
   const oldest = Math.min(...serving.map(born));
   const theirs = proofs.filter((proof) => sameProcesses(proof.workers, serving));
   if (theirs.some((proof) => proof.hash === hash)) return { surely: [], perhaps: [] };
-  if (theirs.length > 0) return { surely: younger(tree, oldest), perhaps: [] };
+  if (theirs.length > 0) return { surely: youngerThan(theirs, tree, oldest), perhaps: [] };
   const surely = surelyYounger(tree, oldest);
   const isKnown = proofs.some((proof) => proof.hash === hash);
   return { surely, perhaps: isKnown ? [] : younger(tree, oldest) };

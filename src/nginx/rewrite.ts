@@ -13,6 +13,7 @@ import type {
   TestWhen,
   WayIn,
 } from '../drivers.js';
+import { wallClock } from '../system/clock.js';
 import { removeTemporaries } from '../system/files.js';
 import type { Resolver } from './address.js';
 import { backupPairs } from './backup.js';
@@ -25,7 +26,7 @@ import type { FileVersion } from './exchange-files.js';
 import { activeSlot, findReferences } from './references.js';
 import type { Found } from './references.js';
 import type { Generation } from './reload.js';
-import { createRunning } from './running.js';
+import { createRunning, readAt } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
 import type { Tree } from './tree.js';
 import { onTheWay, usesOf } from './uses.js';
@@ -174,7 +175,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
         cause: failure,
       });
     }
-    return ok(evidence(named, [], named.hash, generation.value, []));
+    return ok(evidence(named, [], named, generation.value, []));
   }
 
   async function exchange(named: Named, master: ProcessId, to: Slot): Promise<Result<SwitchEvidence>> {
@@ -197,14 +198,17 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       const output = failure.reason === 'nginx-config-broken' ? failure.output : '';
       return takeBack(versions.value, to, { reason: 'edit-rejected', output });
     }
+    const began = wallClock();
     const tree = loadTree(named.nginx);
     if (!tree.ok) return takeBack(versions.value, to, tree.failure);
     const generation = await running.reload({ ...named, tree: tree.value }, master);
     if (generation.ok) {
       const forgiving = isForgiving(named, before) ? before : [];
       const files = versions.value.map(({ path }) => path);
-      written = { to, tree: tree.value, changed: changes(tree.value, 'changed') };
-      return ok(evidence(named, files, hashOf(tree.value), generation.value, forgiving));
+      const changed = changes(tree.value, 'changed');
+      written = { to, tree: tree.value, changed };
+      const read = { hash: hashOf(tree.value), at: readAt(began, changed) };
+      return ok(evidence(named, files, read, generation.value, forgiving));
     }
     const { failure } = generation;
     switch (failure.reason) {
@@ -252,12 +256,12 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
   function evidence(
     named: Named,
     files: readonly string[],
-    hash: string,
+    read: Pick<Reading, 'hash' | 'at'>,
     { workers, older }: Generation,
     forgiving: readonly ProcessId[],
   ): SwitchEvidence {
     const left = markForgiving(older, forgiving);
-    const proof = marked(running.prove(hash, workers), usesIn(named));
+    const proof = marked(running.prove(read, workers), usesIn(named));
     running.forgive(
       pair,
       left.filter((id) => id.forgiving === true).map(({ boot, pid, start }) => ({ boot, pid, start })),

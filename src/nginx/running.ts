@@ -5,6 +5,7 @@
 import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, ProxyStatus, Result, Slot } from '../event.js';
 import type { ProxyProof, ProxySwitch, ProxyView, SwitchIntent, TestWhen } from '../drivers.js';
+import { wallClock } from '../system/clock.js';
 import { exists, realPath } from '../system/files.js';
 import { isAlive, startedAt, title } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
@@ -66,6 +67,8 @@ export interface Reading {
   readonly nginx: Nginx;
   readonly tree: Tree;
   readonly hash: string;
+  /** When the tree began to be read, ms since the epoch. */
+  readonly at: number;
 }
 
 /** The part of a ProxyView that both switches see alike. */
@@ -98,7 +101,7 @@ export interface Running {
   /** What was proven last to run, by this object; null when what was seen last proved nothing. */
   agreed(): ProxyProof | null;
   /** Notes what a reload has proven. */
-  prove(hash: string, workers: readonly ProcessId[]): ProxyProof;
+  prove(reading: Pick<Reading, 'hash' | 'at'>, workers: readonly ProcessId[]): ProxyProof;
   /** Workers that are known to forgive a missing pool of this pair of addresses, from deploys before. */
   forgiving(pair: string): readonly ProcessId[];
   forgive(pair: string, workers: readonly ProcessId[]): void;
@@ -142,6 +145,7 @@ export function createRunning(options: RunningOptions): Running {
     const nginx = await known();
     if (!nginx.ok) return nginx;
     shared = options.shared?.(keyOf(nginx.value)) ?? null;
+    const at = wallClock();
     const tree = loadTree(nginx.value);
     if (!tree.ok) return tree;
     if (nginx.value.master === null && mainValue(nginx.value, tree.value, 'master_process')?.[0] === 'off') {
@@ -151,7 +155,7 @@ export function createRunning(options: RunningOptions): Running {
         detail: 'master_process off: no process to reload',
       });
     }
-    return ok({ nginx: nginx.value, tree: tree.value, hash: hashOf(tree.value) });
+    return ok({ nginx: nginx.value, tree: tree.value, hash: hashOf(tree.value), at });
   }
 
   async function check(reading: Reading, master: ProcessId): Promise<Result<void>> {
@@ -185,16 +189,16 @@ export function createRunning(options: RunningOptions): Running {
     if (!quiet.ok) return quiet;
     const workers = readWorkers(fs, master);
     const { serving, untitled, retiring } = workers;
-    const proofs = [last, shared?.read()].filter((proof) => proof?.hash === reading.hash);
-    const recorded = proofs.some(
-      (proof) => sameProcesses(proof?.workers ?? [], serving) && untitled.length === 0,
-    );
+    const known = [last, shared?.read() ?? null].filter((proof) => proof !== null);
+    const proofs = known.filter((proof) => proof.hash === reading.hash);
+    const theirs = known.filter((proof) => sameProcesses(proof.workers, serving) && untitled.length === 0);
+    const recorded = theirs.some((proof) => proof.hash === reading.hash);
     if (!recorded || when === 'always') {
       const tested = await testAndCompare(reading.nginx, reading.tree, timeout);
       if (!tested.ok) return tested;
     }
     const born = oldest(serving);
-    const differing = recorded ? [] : younger(reading.tree, born);
+    const differing = recorded ? [] : youngerThan(theirs, reading.tree, born);
     const young = recorded ? [] : surelyYounger(reading.tree, born);
     // These very bytes were proven to run: whoever reloaded since has read them again, unless they were others meanwhile.
     // A new owner or mode tells nothing of that, nor does another file moved there; a file that was written does.
@@ -202,7 +206,7 @@ export function createRunning(options: RunningOptions): Running {
     const written = proven ? surelyYounger(reading.tree, born, 'written') : young;
     const unread = young.filter((path) => written.includes(path));
     const doubtful = (proven ? young : differing).filter((path) => !unread.includes(path));
-    if (differing.length === 0) agreed = { hash: reading.hash, workers: serving };
+    if (differing.length === 0) agreed = { hash: reading.hash, workers: serving, read: reading.at };
     return ok({
       config,
       running: true,
@@ -251,12 +255,12 @@ export function createRunning(options: RunningOptions): Running {
   async function follow(): Promise<Result<ProxyProof>> {
     const reading = await read();
     if (!reading.ok) return reading;
-    const { nginx, hash } = reading.value;
+    const { nginx } = reading.value;
     if (nginx.master === null) return fail(await absent(fs, nginx));
     const checked = await check(reading.value, nginx.master);
     if (!checked.ok) return checked;
     const generation = await reloadNow(reading.value, nginx.master);
-    return generation.ok ? ok(prove(hash, generation.value.workers)) : generation;
+    return generation.ok ? ok(prove(reading.value, generation.value.workers)) : generation;
   }
 
   async function status(): Promise<ProxyStatus | null> {
@@ -293,8 +297,8 @@ export function createRunning(options: RunningOptions): Running {
     return nginx.ok ? ok(keyOf(nginx.value)) : nginx;
   }
 
-  function prove(hash: string, workers: readonly ProcessId[]): ProxyProof {
-    agreed = { hash, workers };
+  function prove({ hash, at }: Pick<Reading, 'hash' | 'at'>, workers: readonly ProcessId[]): ProxyProof {
+    agreed = { hash, workers, read: at };
     shared?.write(agreed);
     return agreed;
   }
@@ -371,6 +375,27 @@ export function younger(
 ): readonly string[] {
   return [...changes(tree, how)].filter(([, changed]) => changed > started - SAFETY).map(([path]) => path);
 }
+/**
+ * The same, for workers that were proven to run what a file was then: only what changed since, where that names anything.
+ * A file's time may be a tick of the kernel's clock too early.
+ */
+export function youngerThan(proofs: readonly ProxyProof[], tree: Tree, started: number): readonly string[] {
+  const all = younger(tree, started);
+  const read = Math.max(...proofs.map((proof) => proof.read ?? -Infinity)) - TICK;
+  const times = changes(tree, 'changed');
+  const since = all.filter((path) => (times.get(path) ?? Infinity) > read);
+  return since.length > 0 ? since : all;
+}
+/**
+ * When a tree was read, for a proof. `changed`, its times by a later look: what had changed last by then, before it was
+ * read, is what was read, though it was less than a tick before.
+ */
+export function readAt(began: number, changed: ReadonlyMap<string, number>): number {
+  const newest = Math.max(...changed.values());
+  return newest < began ? Math.max(began, newest + TICK) : began;
+}
+/** The longest that kernels are built with, ms (CONFIG_HZ=100). */
+const TICK = 10;
 /** Those of them that changed after `started`, however much that is wrong by. */
 export const surelyYounger: typeof younger = (tree, started, how) =>
   younger(tree, started + LATEST + SAFETY, how);

@@ -145,7 +145,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     if (nginx.master === null || !reloads) return ok(await withoutReload(read.value, nginx.master));
     const generation = await running.reload(read.value, nginx.master);
     if (generation.ok) {
-      const proof = running.prove(read.value.hash, generation.value.workers);
+      const proof = running.prove(read.value, generation.value.workers);
       return ok({ files: [link], proof: await marked(proof, read.value), older: generation.value.older });
     }
     return takeBack(undo.value, generation.failure);

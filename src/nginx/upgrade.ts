@@ -506,10 +506,10 @@ export function createUpgrader(tools: ControlTools): Upgrader {
   ): Result<void> => record.write({ old, program, pidfile, workers: least.old, stage });
 
   /** What the next deploy compares with: the new workers have read what is on the disk, unless it changed meanwhile. */
-  async function remember({ hash }: Reading): Promise<void> {
+  async function remember(reading: Reading): Promise<void> {
     const now = await running.read();
-    if (!now.ok || now.value.hash !== hash || now.value.nginx.master === null) return;
-    running.prove(hash, readWorkers(fs, now.value.nginx.master).serving);
+    if (!now.ok || now.value.hash !== reading.hash || now.value.nginx.master === null) return;
+    running.prove(reading, readWorkers(fs, now.value.nginx.master).serving);
   }
 
   function send(to: ProcessId, name: NodeJS.Signals, who: 'old-nginx' | 'new-nginx'): void {

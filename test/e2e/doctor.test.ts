@@ -348,6 +348,28 @@ describe('nginx', () => {
       expect(only(run, 'reload-not-taken').evidence['files']).toContain(rig.site().site);
     }));
 
+  it('a file that came since the last deploy is named alone, not those that the deploy itself has written', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      for (let round = 0; round < 2; round += 1) {
+        expect(await rig.deploy()).toMatchObject({ exit: 0 });
+        const added = rig.sandbox.path('sites', 'z.conf');
+        writeFileSync(added, '# nothing\n');
+        const found = only(await look(rig), 'reload-not-taken');
+        expect(found).toMatchObject({ severity: 'error' });
+        const files = [added, `${rig.sandbox.path('sites')}/`];
+        expect([...(found.evidence['files'] as string[])].sort()).toEqual(files.sort());
+        const { events } = await rig.deploy(['--dry-run']);
+        const warned = events.map(
+          ({ warning }) => warning as { reason: string; files: string[] } | undefined,
+        );
+        const differs = warned.find((one) => one?.reason === 'running-differs');
+        expect([...(differs?.files ?? [])].sort()).toEqual(files);
+        rmSync(added);
+        expect(await rig.run(['nginx', 'reload'])).toMatchObject({ exit: 0 });
+      }
+    }));
+
   it('files that name a slot which is down are not to be reloaded, and no pool that may serve is called the standby', () =>
     withRig({}, async (rig) => {
       rig.allow.reloads = true;
