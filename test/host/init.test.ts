@@ -38,6 +38,11 @@ describe.each([
         expect(run, run.stdout + run.stderr).toMatchObject({ exit: 0, result: { to, drain: { cut: 0 } } });
         expect(host.answering()).toBe(to);
       }
+      if (manager === 'init') {
+        // swap-pool runs the script itself, and systemd has not heard of it
+        expect(host.trySh('/etc/init.d/shop-fpm-blue status').status).toBe(0);
+        expect(host.trySh('service shop-fpm-blue status').status).toBe(3);
+      }
       const settled = await host.swapPool(['doctor']);
       // its old pool had few workers when it was moved, and the load wants more
       expect(
