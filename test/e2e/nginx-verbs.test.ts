@@ -436,7 +436,11 @@ it('a verb that changes something waits for nginx’s lock; quiet says nothing w
       exit: 3,
       failure: { reason: 'locked' },
     });
-    expect((await rig.run(['nginx', 'status'])).exit).toBe(0);
+    // looks without the lock
+    expect((await rig.run(['nginx', 'status'])).result).toMatchObject({
+      exit: 4,
+      nginx: { state: 'stopping' },
+    });
     expect(await slow.finish()).toBe(200);
     expect((await stop.end).result).toMatchObject({ outcome: 'done' });
     await rig.sandbox.startNginx();
