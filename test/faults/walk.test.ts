@@ -175,7 +175,9 @@ async function take(rig: Rig, load: Load, round: Round): Promise<void> {
     const over = performance.now();
     const { cut } = rig.allow;
     // FPM binds its socket before it gives it away: who asks a pool that comes back may meet it in between
-    rig.allow.log.push(/connect\(\) to unix:\S+ failed \(13: Permission denied\) while connecting to upstream/);
+    rig.allow.log.push(
+      /connect\(\) to unix:\S+ failed \(13: Permission denied\) while connecting to upstream/,
+    );
     // a pool that is killed takes the work with it, too, whose answer was given before
     const ends = ({ class: kind, start, ms }: LoadRecord): number =>
       start + ms + (kind === 'finish' ? (TRAFFIC.finish?.takes ?? 0) : 0);
