@@ -14,6 +14,7 @@ import { BASE_ENVIRONMENT, launch, run } from '../system/exec.js';
 import * as files from '../system/files.js';
 import { places, proxyLock, proxyProof, proxyUpgrade, slotLock } from '../system/places.js';
 import {
+  children,
   identify,
   inheritableDescriptors,
   procfs,
@@ -186,9 +187,12 @@ export class Sandbox {
     });
     files.close(blank);
     files.close(output.value);
-    const up = await waitUntil(() => (this.poolMaster(slot, name) === null ? undefined : true), {
-      deadline: ran.status === 0 ? 10_000 : 0,
-    });
+    // the pidfile is there before the first worker is
+    const works = (): true | undefined => {
+      const workers = children(this.fs, this.poolMaster(slot, name) ?? 0);
+      return workers.some((pid) => title(this.fs, pid).startsWith('php-fpm: pool ')) ? true : undefined;
+    };
+    const up = await waitUntil(works, { deadline: ran.status === 0 ? 10_000 : 0 });
     if (up.kind === 'seen') return ok(undefined);
     const said = files.readText(log);
     return fail({
