@@ -23,14 +23,14 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
   /** The file its words go to; made, or emptied. */
   readonly output: string;
-  /** Though it says 0, what it has left behind may have to be ended. */
-  readonly lingers?: boolean;
+  /** Asked when it has said 0: may what it has left behind have to be ended? */
+  readonly lingers?: () => boolean;
 }
 
 /** Starts it; `state-unwritable` when there is nowhere for its words. `close` when it is no longer waited for. */
 export function launchProgram(
   fs: Procfs,
-  { command, env, output: path, lingers = false }: Program,
+  { command, env, output: path, lingers = () => false }: Program,
 ): Result<{ readonly launched: Launched; readonly session: OwnSession; readonly close: () => void }> {
   const unwritable = (code: string): Result<never> => fail({ reason: 'state-unwritable', path, code });
   const made = makeFolder(dirname(path), 0o700);
@@ -47,7 +47,7 @@ export function launchProgram(
   const session = ownSession(fs, launched.pid);
   // a look at every process there is: only where it may be asked for
   void launched.end.then(({ status }) => {
-    session.leaderEnded(lingers || status !== 0);
+    session.leaderEnded(status !== 0 || lingers());
   });
   return ok({
     launched,

@@ -109,7 +109,8 @@ export async function startPool(
     command,
     env,
     output: log.output,
-    lingers: !manager.bare,
+    // FPM listens when it says 0: else it is not FPM, or has not started any
+    lingers: () => !manager.bare || isSilent(fs, slot),
   });
   if (!running.ok) return running;
   const { launched, session, close: closed } = running.value;
@@ -200,6 +201,12 @@ function keeps(fs: Procfs, slot: PoolSlot, pid: number): boolean {
   const inodes = new Set(seen.value.listeners);
   return children(fs, pid).some((child) => holds(fs, child, inodes));
 }
+
+/** Nobody listens where the slot's pool would. */
+const isSilent = (fs: Procfs, { address }: PoolSlot): boolean => {
+  const seen = look(fs, address);
+  return seen.ok && seen.value.listeners.length === 0;
+};
 
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */
 export function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {

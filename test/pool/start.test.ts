@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { isStarting } from '../../src/pool/start.js';
 import { wallClock } from '../../src/system/clock.js';
-import { identify, readStat, workingDirectory } from '../../src/system/proc.js';
+import { identify, readStat, signalProcess, workingDirectory } from '../../src/system/proc.js';
 import { FPM, elsewhere, fs, isRoot, mkdir, reason, value, withRig, pidOf } from './rig.js';
 import type { Rig } from './rig.js';
 
@@ -218,6 +218,22 @@ for pid in $pids; do while grep -q php /proc/$pid/cmdline; do :; done; done 2>/d
       const slot = { ...rig.config.pool.blue, binary: dying };
       const pool = value(await rig.create({ ...rig.config, pool: { blue: slot, green: slot } }));
       expect(reason(await pool.start('blue'))).toBe('pool-died');
+      clean(rig);
+    }));
+
+  it('when its program says that it runs, and is something else', () =>
+    withRig({}, async (rig) => {
+      const other = rig.write(
+        'other',
+        `#!/bin/sh\n[ "$1" = -tt ] && exec ${FPM} "$@"\nsleep 1000 &\necho $! >${rig.path('left')}\n`,
+      );
+      chmodSync(other, 0o755);
+      const slot = { ...rig.config.pool.blue, binary: other };
+      const pool = value(await rig.create({ ...rig.config, pool: { blue: slot, green: slot } }));
+      expect(reason(await pool.start('blue'))).toBe('pool-died');
+      const left = identify(fs, Number(readFileSync(rig.path('left'), 'utf8')));
+      if (left !== null) signalProcess(fs, left, 'SIGKILL');
+      expect(left).toBeNull();
       clean(rig);
     }));
 
