@@ -1,6 +1,7 @@
 /** What may happen to the pool that a deploy leaves, and to the new one while the old one drains. */
 import { describe, expect, it } from 'vitest';
 import type { Slot, SwitchKind } from '../../src/event.js';
+import { COMING_BACK } from '../support/checks.js';
 import { expectClean, reasonOf, TRAFFIC } from '../support/deaths.js';
 import type { Command, Run } from '../support/command.js';
 import { withRig, type Held, type Rig, type RigOptions } from '../support/rig.js';
@@ -67,6 +68,7 @@ describe.each(BOTH)('while the old pool drains, by %s,', (by) => {
       expect((await rig.run(['recover', 'demo'])).result).toMatchObject({ outcome: 'done', exit: 0 });
       // until then nobody stood behind a link
       excuse(rig);
+      rig.allow.log.push(COMING_BACK);
       await expectClean(rig, 'green');
     });
   });

@@ -12,6 +12,7 @@ import { otherSlot, type Slot, type StepName, type SwitchKind } from '../../src/
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { Load, LoadRecord } from '../../src/demo/load.js';
 import { cuts } from '../../src/demo/summary.js';
+import { COMING_BACK } from '../support/checks.js';
 import { expectClean, openJournals, TRAFFIC } from '../support/deaths.js';
 import { preloaded } from '../support/preload.js';
 import type { Command } from '../support/command.js';
@@ -174,10 +175,7 @@ async function take(rig: Rig, load: Load, round: Round): Promise<void> {
   if (excused) {
     const over = performance.now();
     const { cut } = rig.allow;
-    // FPM binds its socket before it gives it away: who asks a pool that comes back may meet it in between
-    rig.allow.log.push(
-      /connect\(\) to unix:\S+ failed \(13: Permission denied\) while connecting to upstream/,
-    );
+    rig.allow.log.push(COMING_BACK);
     // a pool that is killed takes the work with it, too, whose answer was given before
     const ends = ({ class: kind, start, ms }: LoadRecord): number =>
       start + ms + (kind === 'finish' ? (TRAFFIC.finish?.takes ?? 0) : 0);

@@ -39,6 +39,10 @@ export interface Allowance {
 export const RETIRED =
   /connect\(\) to unix:\S+ failed \(2: No such file or directory\) while connecting to upstream/;
 
+/** FPM binds its socket before it gives it away: who asks a pool that comes back under its name may meet it in between. */
+export const COMING_BACK =
+  /connect\(\) to unix:\S+ failed \(13: Permission denied\) while connecting to upstream/;
+
 export const nothingAllowed = (): Allowance => ({
   log: [RETIRED],
   cut: () => false,

@@ -71,7 +71,7 @@ export class Command {
       env: {
         PATH: '/usr/bin:/bin',
         LANG: 'C.UTF-8',
-        ...(COVER.length === 0 ? {} : { COVERAGE: process.env['COVERAGE'] }),
+        ...(program.includes(PROGRAM) && COVER.length > 0 ? { COVERAGE: process.env['COVERAGE'] } : {}),
         ...(dieAt === undefined ? {} : { RIG_DIE: Object.values(dieAt).join(':') }),
         ...options.env,
       },
