@@ -4,6 +4,7 @@
  * for whoever reads the log of a job whose stdout a machine reads.
  */
 import type { CommandResult, Event, Failure, Finding, Timings, Warning } from '../event.js';
+import { annotation, defused } from './github.js';
 import { failureMessage } from './message/failure.js';
 import { findingMessage } from './message/finding.js';
 import { messageLines } from './message/phrase.js';
@@ -16,13 +17,19 @@ export function createJson(options: {
   readonly out: Out;
   readonly err: Out;
   readonly quiet: boolean;
+  /** GitHub Actions reads our lines, too. */
+  readonly github: boolean;
 }): Reporter {
+  const { github } = options;
   const told = new Set<string>();
   const tell = (failure: Failure, app: string | null): void => {
-    const text = messageLines(failureMessage(failure, app)).join('\n');
+    const [first = '', ...rest] = messageLines(failureMessage(failure, app));
+    const lines = [`${app ?? 'swap-pool'}: ${first}`, ...rest];
+    const text = lines.join('\n');
     if (options.quiet || told.has(text)) return;
     told.add(text);
-    options.err.write(`${app ?? 'swap-pool'}: ${text}\n`);
+    options.err.write(`${(github ? lines.map(defused) : lines).join('\n')}\n`);
+    if (github) options.err.write(`${annotation('error', lines)}\n`);
   };
   return {
     emit: (event) => {
@@ -52,8 +59,9 @@ export function toJson(event: Event): string {
 // ---------------------------------------------------------------- private
 
 // JSON.stringify escapes C0 alone. DEL, C1, line separators and the marks that turn the reading
-// order can stand in strings only, so an escape means the same.
-const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+// order can stand in strings only, so an escape means the same; so does the # of `##[`, which
+// GitHub's runner takes for an order wherever in a line it stands.
+const UNSAFE = /#(?=#\[)|[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 function body(event: Event): object {
   switch (event.type) {

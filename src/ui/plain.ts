@@ -7,6 +7,7 @@
  * if there is one, because they often explain it.
  */
 import type { CommandResult, Event, Failure, Warning, WarningReason } from '../event.js';
+import { annotation, defused } from './github.js';
 import { eventLine, resultLine } from './message/event.js';
 import { failureMessage } from './message/failure.js';
 import { messageLines } from './message/phrase.js';
@@ -128,15 +129,6 @@ export function createPlain(options: PlainOptions): Reporter {
   return { emit, close: () => undefined };
 }
 
-/**
- * A workflow command of GitHub Actions: one line, its line ends escaped. The runner reads
- * commands from stderr as well. Source: docs.github.com, "Workflow commands".
- */
-export function annotation(kind: 'error' | 'warning', lines: readonly string[]): string {
-  const text = lines.join('\n').replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
-  return `::${kind}::${text}`;
-}
-
 // ---------------------------------------------------------------- private
 
 /** Warnings that matter also when the deploy went well: something was hurt, or will be. */
@@ -186,12 +178,4 @@ function createThinning(everyChange: boolean): (event: Progress) => boolean {
 /** `deploy --if-changed` in a crontab: nothing changed, nothing to mail. */
 function isSilent(result: CommandResult): boolean {
   return result.outcome === 'unchanged' && result.command === 'deploy';
-}
-
-/**
- * The runner trims a line before it looks for `::command::`, and finds `##[command]`
- * anywhere in it, so a log line of the pool could give it orders.
- */
-function defused(line: string): string {
-  return line.replace(/^(\s*)::/, '$1: :').replaceAll('##[', '## [');
 }

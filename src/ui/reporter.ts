@@ -4,7 +4,7 @@ import { createJson } from './json.js';
 import { guard } from './out.js';
 import type { Out } from './out.js';
 import { createPlain } from './plain.js';
-import { PLAIN, wantsColor } from './style.js';
+import { PLAIN, isSet, wantsColor } from './style.js';
 
 /** Where events go. Neither function throws, whatever became of the streams. */
 export interface Reporter {
@@ -40,7 +40,8 @@ async function chooseVoice(options: ReporterOptions): Promise<Reporter> {
   const { json, quiet, verbose, env } = options;
   const out = guard(options.stdout);
   const err = guard(options.stderr);
-  if (json) return safe(createJson({ out, err, quiet }), err.write);
+  const github = env['GITHUB_ACTIONS'] === 'true';
+  if (json) return safe(createJson({ out, err, quiet, github }), err.write);
 
   const errIsTty = 'isTTY' in options.stderr && options.stderr.isTTY === true;
   const colors = {
@@ -50,14 +51,14 @@ async function chooseVoice(options: ReporterOptions): Promise<Reporter> {
   const lively = options.isTty && !quiet && !isSet(env['CI']) && env['TERM'] !== 'dumb';
   if (!lively && !colors.out && !colors.err) {
     const style = { out: PLAIN, err: PLAIN };
-    return safe(createPlain({ out, err, quiet, verbose, github: isGithub(env), style }), err.write);
+    return safe(createPlain({ out, err, quiet, verbose, github, style }), err.write);
   }
   const { COLORED, createTty } = await import('./tty.js');
   const style = { out: colors.out ? COLORED : PLAIN, err: colors.err ? COLORED : PLAIN };
   return safe(
     lively
       ? createTty({ stdout: options.stdout, out, err, verbose, style, unicode: env['TERM'] !== 'linux' })
-      : createPlain({ out, err, quiet, verbose, github: isGithub(env), style }),
+      : createPlain({ out, err, quiet, verbose, github, style }),
     err.write,
   );
 }
@@ -83,12 +84,4 @@ function safe(reporter: Reporter, tell: (text: string) => void): Reporter {
       attempt('the end', reporter.close);
     },
   };
-}
-
-function isSet(value: string | undefined): boolean {
-  return value !== undefined && value !== '' && value !== '0' && value !== 'false';
-}
-
-function isGithub(env: ReporterOptions['env']): boolean {
-  return env['GITHUB_ACTIONS'] === 'true';
 }

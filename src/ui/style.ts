@@ -14,7 +14,8 @@ export const PLAIN: Style = { bold: same, dim: same, red: same, green: same, yel
 
 /**
  * Whether to colour a stream. `--no-color` is stronger than the environment; of the
- * environment FORCE_COLOR is stronger than NO_COLOR, as in node itself.
+ * environment FORCE_COLOR is stronger than NO_COLOR, as in node itself. A CI's terminal
+ * is a log: what a runner shows raw must hold no escape.
  */
 export function wantsColor(
   allowed: boolean,
@@ -25,5 +26,10 @@ export function wantsColor(
   const forced = env['FORCE_COLOR'];
   if (forced !== undefined) return forced !== '0' && forced !== 'false';
   if ((env['NO_COLOR'] ?? '') !== '') return false;
-  return isTty && env['TERM'] !== 'dumb';
+  return isTty && env['TERM'] !== 'dumb' && !isSet(env['CI']);
+}
+
+/** Whether a variable that means yes or no means yes. */
+export function isSet(value: string | undefined): boolean {
+  return value !== undefined && value !== '' && value !== '0' && value !== 'false';
 }

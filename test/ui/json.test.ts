@@ -117,21 +117,36 @@ it('foreign text comes through whole, yet nothing in a line can drive a terminal
 });
 
 describe('the voice', () => {
-  const speak = (quiet: boolean): { out: Sink; err: Sink } => {
+  const speak = (
+    { quiet = false, github = false },
+    events: readonly Event[] = REVERTED,
+  ): { out: Sink; err: Sink } => {
     const [out, err] = [new Sink(), new Sink()];
-    const voice = createJson({ out: guard(out), err: guard(err), quiet });
-    for (const e of REVERTED) voice.emit(e);
+    const voice = createJson({ out: guard(out), err: guard(err), quiet, github });
+    for (const e of events) voice.emit(e);
     voice.close();
     return { out, err };
   };
 
   it('says a failure once on stderr, though the result repeats it', () => {
-    const { out, err } = speak(false);
+    const { out, err } = speak({});
     expect(out.raw.trimEnd().split('\n')).toEqual(REVERTED.map(toJson));
     expect(err.raw.match(/The green pool answered 500/g)).toHaveLength(1);
+    expect(err.raw).not.toContain('::error::');
   });
 
   it('quiet: stderr stays empty', () => {
-    expect(speak(true).err.raw).toBe('');
+    expect(speak({ quiet: true, github: true }).err.raw).toBe('');
+  });
+
+  it('in GitHub Actions a failure is annotated, and a log line gives the runner no orders on either stream', () => {
+    const log = '::stop-commands::x\n ##[add-path]/tmp\n';
+    const failed = event({ type: 'failure', failure: { reason: 'pool-died', slot: 'green', log } });
+    const { out, err } = speak({ github: true }, [failed]);
+    const orders = err.raw.split('\n').filter((line) => line.trim().startsWith('::'));
+    expect(orders).toEqual([expect.stringMatching(/^::error::shop: /)]);
+    expect(err.raw.split('\n').filter((line) => !line.startsWith('::') && line.includes('##['))).toEqual([]);
+    expect(out.raw).not.toContain('##[');
+    expect(JSON.parse(out.raw)).toMatchObject({ failure: { log } });
   });
 });

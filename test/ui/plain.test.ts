@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Event, EventBody } from '../../src/event.js';
 import { guard } from '../../src/ui/out.js';
-import { annotation, createPlain } from '../../src/ui/plain.js';
+import { annotation } from '../../src/ui/github.js';
+import { createPlain } from '../../src/ui/plain.js';
 import type { PlainOptions } from '../../src/ui/plain.js';
 import { PLAIN } from '../../src/ui/style.js';
 import {

@@ -35,7 +35,7 @@ describe('the voice is', () => {
 
   it.each<[string, Partial<ReporterOptions>]>([
     ['without a terminal', {}],
-    ['in CI', { isTty: true, color: false, env: { CI: 'true' } }],
+    ['in CI', { isTty: true, env: { CI: 'true' } }],
     ['on a dumb terminal', { isTty: true, env: { TERM: 'dumb' } }],
   ])('plain %s', async (_name, options) => {
     const { out } = await heard(options);
