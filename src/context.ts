@@ -9,15 +9,17 @@ import type { Config } from './config/resolve.js';
 import type { Interruption } from './deploy/deploy.js';
 import { JournalStore } from './deploy/journal.js';
 import type { Patient } from './doctor/subject.js';
-import type { Drivers, ProxyControl, UpgradeEnd, VerifyDriver } from './drivers.js';
+import type { Drivers, ProxyControl, ProxySwitch, UpgradeEnd, VerifyDriver } from './drivers.js';
 import { fail, ok, SLOTS } from './event.js';
 import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
+import type { ProxyOptions } from './nginx/running.js';
 import { createSharedProof } from './nginx/shared-proof.js';
 import type { SharedProof } from './nginx/shared-proof.js';
 import { createSymlink } from './nginx/symlink.js';
 import { createPool, faults } from './pool/driver.js';
 import { createProbe } from './pool/probe.js';
+import { spell } from './pool/slots.js';
 import { now, timestamp } from './system/clock.js';
 import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
@@ -112,10 +114,9 @@ export async function openApp(
   const both = SLOTS.map((slot) => addresses[slot]);
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
   const options = { procfs: fs, nginx: config.nginx, addresses, others, root, shared };
-  const proxy =
-    config.switch.by === 'rewrite'
-      ? createRewrite(options)
-      : createSymlink({ ...options, link: config.switch.link });
+  const switching = createProxy(config, options);
+  if (!switching.ok) return switching;
+  const proxy = switching.value;
   const probe = createProbe({ config, pool: pool.value, proxyUser: () => proxy.workerUser() });
   const locks = createLocks(where, surroundings);
   const drivers: Drivers = {
@@ -274,7 +275,7 @@ export async function openPatient(
   const pools = safe.ok ? await createPool(pool) : safe;
   if (!pools.ok) return { ...none, pools, faults: safe.ok ? await faults(pool) : [] };
   const { addresses, others } = pools.value;
-  const { switch: by, probe } = config.value;
+  const { probe } = config.value;
   // it is asked how things are now, not how they will be: who waits longer for an answer calls that a finding
   const nginx = {
     ...config.value.nginx,
@@ -282,7 +283,9 @@ export async function openPatient(
   };
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
   const options = { procfs: fs, nginx, addresses, others, root, shared };
-  const proxy = by.by === 'rewrite' ? createRewrite(options) : createSymlink({ ...options, link: by.link });
+  const switching = createProxy(config.value, options);
+  if (!switching.ok) return { ...none, pools: switching };
+  const proxy = switching.value;
   const once = { ...probe, successes: 1, timeout: Math.min(probe.timeout, DOCTOR_PATIENCE) };
   const asked = { config: { probe: once }, pool: pools.value, proxyUser: () => proxy.workerUser() };
   return {
@@ -294,6 +297,19 @@ export async function openPatient(
   };
 }
 const DOCTOR_PATIENCE = 2000;
+
+/** The switch that the configuration asks for. A link can only lead to sockets' files: `symlink-needs-unix`. */
+function createProxy({ switch: by }: Config, options: ProxyOptions): Result<ProxySwitch> {
+  if (by.by === 'rewrite') return ok(createRewrite(options));
+  const { blue, green } = options.addresses;
+  for (const [slot, address] of [
+    ['blue', blue],
+    ['green', green],
+  ] as const) {
+    if (address.kind === 'tcp') return fail({ reason: 'symlink-needs-unix', slot, address: spell(address) });
+  }
+  return ok(createSymlink({ ...options, link: by.link }));
+}
 
 /** node's http and https take a while to load, and not every app has a URL. */
 async function verifyOf({ verify, probe }: Config): Promise<VerifyDriver | null> {

@@ -256,7 +256,7 @@ export type Failure =
       readonly target: string;
     }
   | { readonly reason: 'address-invalid'; readonly slot: Slot; readonly address: string }
-  | { readonly reason: 'symlink-needs-unix'; readonly address: string }
+  | { readonly reason: 'symlink-needs-unix'; readonly slot: Slot; readonly address: string }
   | {
       readonly reason: 'proxies-differ';
       readonly proxies: readonly { readonly config: string; readonly apps: readonly string[] }[];

@@ -161,7 +161,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     removeTemporaries(link);
     const old = readLink(link);
     const path = socketOf(to);
-    if (path === null) return fail({ reason: 'symlink-needs-unix', address: JSON.stringify(addresses[to]) });
+    if (path === null) return fail({ reason: 'bug', detail: `${to} has no socket's file` });
     const done = replaceLink(link, targetOf(path, old.ok ? old.value : null));
     if (!done.ok) return fail({ reason: 'config-unwritable', file: link, code: done.code });
     return ok(() => {

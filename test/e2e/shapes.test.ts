@@ -98,3 +98,18 @@ it('every place is exchanged: quoted, in several files, behind a link, which sta
     });
   });
 });
+
+it('a link cannot lead to pools on TCP: a problem of the configuration, told before anything is begun', async () => {
+  await withRig({ switch: 'symlink', site: { transport: 'tcp' } }, async (rig) => {
+    for (const words of [['deploy'], ['deploy', '--dry-run'], ['start']]) {
+      const run = await rig.run([...words, 'demo', '--json']);
+      expect(run.result, run.stdout).toMatchObject({
+        outcome: 'usage',
+        exit: 2,
+        failure: { reason: 'symlink-needs-unix' },
+      });
+      expect(run.result).toHaveProperty('failure.message', expect.stringContaining('listens on 127.0.0.1:'));
+      expect(run.events.filter(({ type }) => type === 'step-started')).toEqual([]);
+    }
+  });
+});

@@ -68,7 +68,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   },
   'listen-is-link': { reason: 'listen-is-link', slot: 'blue', path: '/run/a.sock', target: '/run/b.sock' },
   'address-invalid': { reason: 'address-invalid', slot: 'blue', address: 'shop' },
-  'symlink-needs-unix': { reason: 'symlink-needs-unix', address: '127.0.0.1:9001' },
+  'symlink-needs-unix': { reason: 'symlink-needs-unix', slot: 'blue', address: '127.0.0.1:9001' },
   locked: { reason: 'locked', lock: 'app', path: '/run/swap-pool/shop.lock', holder },
   'answer-needed': { reason: 'answer-needed', question },
   declined: { reason: 'declined', question },

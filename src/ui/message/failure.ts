@@ -123,8 +123,8 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'symlink-needs-unix':
       return {
-        message: say`A switch by symlink needs unix sockets, and a slot listens on ${failure.address}.`,
-        hint: 'Let both slots listen on a unix socket, or use `switch: rewrite`.',
+        message: say`A switch by symlink needs unix sockets, and the ${failure.slot} pool listens on ${failure.address}.`,
+        hint: 'Let both slots listen on a unix socket, or write `switch: rewrite`.',
       };
 
     case 'proxies-differ':
