@@ -2,8 +2,8 @@
  * The front door: argv in, exit code out. The only file that knows commander and sets
  * process.exitCode. What a command does not need is not loaded for it.
  */
-import { NGINX_VERBS } from './event.js';
-import type { CommandName, CommandResult } from './event.js';
+import { NGINX_VERBS, SIGNALLED } from './event.js';
+import type { CommandName, CommandResult, StopSignal } from './event.js';
 import { blankStandardStreams, listenForSignals } from './interruption.js';
 import type { Session } from './session.js';
 
@@ -25,7 +25,10 @@ async function main(argv: readonly string[]): Promise<void> {
   const { Argument, Command, CommanderError, InvalidArgumentError } = await import('commander');
   const { parseDuration } = await import('./duration.js');
   process.umask(0o022);
-  const interruption = listenForSignals((code) => process.exit(code));
+  let mayLeave = (_: StopSignal): boolean => true;
+  const interruption = listenForSignals((signal) => {
+    if (mayLeave(signal)) process.exit(SIGNALLED[signal]);
+  });
   // a reader that went away is not our business: the command goes on without it
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
@@ -55,6 +58,9 @@ async function main(argv: readonly string[]): Promise<void> {
       verbose: verbose === true,
       color: color !== false,
       tells,
+      beforeLeaving: (act: typeof mayLeave): void => {
+        mayLeave = act;
+      },
     };
     const result = await hold(typeof config === 'string' ? { ...given, file: config } : given, run);
     process.exitCode = result.exit;

@@ -164,6 +164,13 @@ export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 70 | 129 | 130 | 143;
 /** The signals that ask a deploy to stop. */
 export type StopSignal = 'SIGHUP' | 'SIGINT' | 'SIGTERM';
 
+/** 128 + the signal's number, as shells report it. */
+export const SIGNALLED: Readonly<Record<StopSignal, 129 | 130 | 143>> = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGTERM: 143,
+};
+
 // ---------------------------------------------------------------- pools
 
 /** What a pidfile turned out to be when it was checked against the process table. */
@@ -510,6 +517,8 @@ export type Failure =
       readonly demo?: true;
       /** It was no deploy, or one that had not begun: what it was that ended. `question`: that, or the wait for a lock. */
       readonly during?: 'question' | 'pool' | 'nginx-stop' | 'nginx-upgrade';
+      /** It was the second: nothing was finished and nothing undone. */
+      readonly atOnce?: true;
     }
   | { readonly reason: 'left-unfinished'; readonly deploy: string }
   | {
@@ -613,7 +622,8 @@ export type Warning =
   | { readonly reason: 'recovering'; readonly deploy: string; readonly step: StepName | null }
   | { readonly reason: 'waits-for-other-sites'; readonly retiring: number; readonly pids: readonly number[] }
   | { readonly reason: 'rollback-runs-now' }
-  | { readonly reason: 'signal-noted'; readonly signal: StopSignal; readonly reverts: boolean }
+  /** The first signal: heard while `step` was under way. */
+  | { readonly reason: 'signal-noted'; readonly signal: StopSignal; readonly step: StepName }
   | {
       readonly reason: 'stop-escalates';
       readonly slot: Slot;

@@ -6,21 +6,14 @@ import { closeSync, openSync } from 'node:fs';
 import type { Interruption } from './deploy/deploy.js';
 import type { StopSignal } from './event.js';
 
-/** 128 + the signal's number, as shells report it. */
-const SIGNALLED: Readonly<Record<StopSignal, 129 | 130 | 143>> = {
-  SIGHUP: 129,
-  SIGINT: 130,
-  SIGTERM: 143,
-};
-
 /**
- * Listens from now on. `leave` is called on the second signal, with the exit code.
+ * Listens from now on. `leave` is called on the second signal.
  *
  * A HUP that comes because the terminal is gone is no wish, for nobody asked for anything;
  * one that somebody sends is.
  */
 export function listenForSignals(
-  leave: (code: number) => void,
+  leave: (signal: StopSignal) => void,
 ): Interruption & { readonly terminalLost: boolean } {
   const controller = new AbortController();
   const hadTerminal = hasTerminal();
@@ -28,7 +21,7 @@ export function listenForSignals(
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (signal === 'SIGHUP' && hadTerminal && !hasTerminal()) return;
-      if (requested !== null) leave(SIGNALLED[signal]);
+      if (requested !== null) leave(signal);
       requested = signal;
       controller.abort();
     });

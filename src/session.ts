@@ -9,8 +9,16 @@ import type { AppFile } from './config/apps.js';
 import type { App, Opening, Past, Proxy, Surroundings } from './context.js';
 import type { Interruption } from './deploy/deploy.js';
 import type { Patient } from './doctor/subject.js';
-import { fail, ok } from './event.js';
-import type { CommandName, CommandResult, EventBody, Failure, Question, Result } from './event.js';
+import { fail, ok, SIGNALLED } from './event.js';
+import type {
+  CommandName,
+  CommandResult,
+  EventBody,
+  Failure,
+  Question,
+  Result,
+  StopSignal,
+} from './event.js';
 import { timestamp } from './system/clock.js';
 import { places } from './system/places.js';
 import { createReporter } from './ui/reporter.js';
@@ -27,6 +35,8 @@ export interface Given {
   /** To tell is all that the command is for, and its exit code says nothing else. */
   readonly tells: boolean;
   readonly interruption: Interruption;
+  /** What is to be done before a second signal ends the process at once; false: the command has ended by itself. */
+  beforeLeaving(act: (signal: StopSignal) => boolean): void;
 }
 
 /** What a command's runner gets. */
@@ -119,6 +129,17 @@ export async function hold(
     },
   };
   const { name, file } = given;
+  // whoever reads the last line is told how it ended, also when it was told twice to go
+  given.beforeLeaving((signal) => {
+    const failure: Failure = { reason: 'interrupted', signal, atOnce: true };
+    say({ type: 'failure', failure });
+    say({
+      type: 'result',
+      result: { command: name, outcome: 'interrupted', exit: SIGNALLED[signal], failure },
+    });
+    reporter.close();
+    return true;
+  });
   const folder = places(surroundings.env, surroundings.uid).config;
   const open = async (one: AppFile, how?: Opening): Promise<Result<App>> => {
     const { openApp } = await import('./context.js');
@@ -222,6 +243,7 @@ export async function hold(
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     return { command: name, outcome: 'refused', exit: 70, failure: { reason: 'bug', detail } };
   });
+  given.beforeLeaving(() => false);
   if (result.failure !== undefined) say({ type: 'failure', failure: result.failure });
   say({ type: 'result', result });
   reporter.close();

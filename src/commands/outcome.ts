@@ -3,6 +3,7 @@ import type { App } from '../context.js';
 import type { Deploy } from '../deploy/deploy.js';
 import { timings } from '../deploy/run.js';
 import type { Ending } from '../deploy/run.js';
+import { SIGNALLED } from '../event.js';
 import type { CommandName, CommandResult, ExitCode, Failure, Outcome } from '../event.js';
 
 /** The outcome of a command that failed before it touched anything. */
@@ -91,6 +92,3 @@ export function resultOf(
     ...(ending.failure === null ? {} : { failure: ending.failure }),
   };
 }
-
-/** 128 + the signal's number, as shells report it. */
-export const SIGNALLED = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;

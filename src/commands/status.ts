@@ -8,7 +8,7 @@ import type { App } from '../context.js';
 import type { Session } from '../session.js';
 import { waitUntil } from '../system/clock.js';
 import type { LastProven, ProxyProof, SlotView } from '../drivers.js';
-import { otherSlot, SLOTS } from '../event.js';
+import { otherSlot, SIGNALLED, SLOTS } from '../event.js';
 import type {
   AppStatus,
   CommandResult,
@@ -22,7 +22,7 @@ import type {
   SlotStatus,
   Warning,
 } from '../event.js';
-import { outcomeOf, SIGNALLED } from './outcome.js';
+import { outcomeOf } from './outcome.js';
 import { glance } from './survey.js';
 
 /**

@@ -27,7 +27,7 @@ export async function forward(deploy: Deploy, first: StepName): Promise<Ending> 
   // remembered here too: a disk that failed in between must not lead back to a pool that is being taken down
   let past = STEPS[first].kind === 'retriable';
   for (const name of steps.slice(steps.indexOf(first))) {
-    const acted = await act(deploy, name, false);
+    const acted = await heeding(deploy, name, () => act(deploy, name, false));
     if (!acted.ok) {
       if (acted.failure.reason === 'stranded') return strand(deploy, acted.failure);
       return past ? keep(deploy, acted.failure) : back(deploy, causeOf(deploy, acted.failure));
@@ -38,6 +38,20 @@ export async function forward(deploy: Deploy, first: StepName): Promise<Ending> 
     else if (requested !== null) return back(deploy, { reason: 'interrupted', signal: requested });
   }
   return close(deploy, 'done', null);
+}
+
+/** Whoever sends the first signal during a step is told what becomes of it: the step may take long. */
+async function heeding<T>({ interruption, emit }: Deploy, step: StepName, act: () => Promise<T>): Promise<T> {
+  const tell = (): void => {
+    if (interruption.requested === null) return;
+    emit({ type: 'warning', warning: { reason: 'signal-noted', signal: interruption.requested, step } });
+  };
+  interruption.signal.addEventListener('abort', tell, { once: true });
+  try {
+    return await act();
+  } finally {
+    interruption.signal.removeEventListener('abort', tell);
+  }
 }
 
 /** Who was told to go has been interrupted, whatever failed meanwhile; that is told, too. */

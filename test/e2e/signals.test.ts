@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { otherSlot } from '../../src/event.js';
 import { procfs, readStat } from '../../src/system/proc.js';
-import { PROGRAM } from '../support/command.js';
+import { PROGRAM, type Run } from '../support/command.js';
 import { expectClean, mend, nameOf, openJournals, TRAFFIC } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 import { queued } from '../support/waits.js';
@@ -38,6 +38,15 @@ const reached = (rig: Rig, record: string): Promise<void> =>
 /** What the last deploy did, by its journal. */
 const did = (rig: Rig): string[] => rig.journals().at(-1)?.records.map(nameOf) ?? [];
 
+/** What was warned of, without its words. */
+const warnings = (run: Run): object[] =>
+  run.events
+    .filter(({ type }) => type === 'warning')
+    .map(({ warning }) => {
+      const { message: _message, hint: _hint, ...facts } = warning as Record<string, unknown>;
+      return facts;
+    });
+
 describe('before the pivot', () => {
   it.each(SIGNALS)(
     '%s ends the questions at once, reverts, and is the exit code %i',
@@ -60,6 +69,7 @@ describe('before the pivot', () => {
             exit,
             result: { outcome: 'interrupted', exit, failure: { reason: 'interrupted' } },
           });
+          expect(warnings(run)).toContainEqual({ reason: 'signal-noted', signal, step: 'probe' });
           expect(rig.journals()).toHaveLength(begun + 1);
           expect(did(rig).slice(3)).toEqual([
             'intent probe',
@@ -128,6 +138,7 @@ describe('past the pivot', () => {
         result: { outcome: 'draining', exit: 5, failure: { reason: 'still-draining' } },
       });
       expect(run.stderr).not.toMatch(/revert/i);
+      expect(warnings(run)).toContainEqual({ reason: 'signal-noted', signal, step: 'drain' });
       expect(await rig.answering()).toBe(otherSlot(serving));
       expect(rig.isListening(serving)).toBe(true);
       const { result } = await rig.run(['status', 'demo']);
@@ -143,27 +154,50 @@ describe('past the pivot', () => {
 });
 
 describe('a second signal', () => {
-  it.each([
-    ['probe', 'SIGTERM', 'SIGINT'],
-    ['drain', 'SIGINT', 'SIGTERM'],
-  ] as const)('leaves at once in %s, and the journal stays', async (step, signal, other) => {
+  /** While it is stopped both arrive, and it has had no moment to heed the first. */
+  const twice = (deploy: ReturnType<Rig['spawn']>): void => {
+    for (const signal of ['SIGSTOP', 'SIGTERM', 'SIGINT', 'SIGCONT'] as const) deploy.kill(signal);
+  };
+
+  it('leaves at once, with a result that says so, and the journal stays', async () => {
     await withTraffic(async (rig) => {
       const serving = await expectClean(rig);
-      if (step === 'probe') rig.breakSlot(otherSlot(serving), 'status');
+      rig.breakSlot(otherSlot(serving), 'status');
       const held = await rig.occupy();
       const deploy = rig.spawnDeploy();
-      await deploy.untilStep(step);
-      // while it is stopped both arrive, and it has had no moment to heed the first
-      deploy.kill('SIGSTOP');
-      deploy.kill(signal);
-      deploy.kill(other);
-      deploy.kill('SIGCONT');
-      expect((await deploy.end).exit).toBeOneOf([130, 143]);
+      await deploy.untilStep('probe');
+      twice(deploy);
+      const run = await deploy.end;
+      expect(run.exit).toBeOneOf([130, 143]);
+      expect(run.result).toMatchObject({
+        type: 'result',
+        outcome: 'interrupted',
+        exit: run.exit,
+        failure: { reason: 'interrupted', message: expect.stringContaining('at once') as string },
+      });
       expect(openJournals(rig)).toBe(1);
       expect(await held.release()).toEqual([held.id]);
       rig.breakSlot(otherSlot(serving), null);
       await mend(rig, 'recover');
-      await expectClean(rig, step === 'probe' ? serving : otherSlot(serving));
+      await expectClean(rig, serving);
+    });
+  });
+
+  it('that comes when the first has ended the wait changes nothing of that end', async () => {
+    await withTraffic(async (rig) => {
+      const serving = await expectClean(rig);
+      const held = await rig.occupy();
+      const deploy = rig.spawnDeploy();
+      await deploy.untilStep('drain');
+      twice(deploy);
+      const run = await deploy.end;
+      // whichever was read first: what the last line says is how the process ended
+      expect(run.exit).toBeOneOf([5, 130, 143]);
+      expect(run.result).toMatchObject({ type: 'result', exit: run.exit });
+      expect(openJournals(rig)).toBe(1);
+      expect(await held.release()).toEqual([held.id]);
+      await mend(rig, 'recover');
+      await expectClean(rig, otherSlot(serving));
     });
   });
 });

@@ -417,7 +417,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   recovering: { reason: 'recovering', deploy: '20261121T204301', step: 'switch' },
   'waits-for-other-sites': { reason: 'waits-for-other-sites', retiring: 2, pids: [21, 22] },
   'rollback-runs-now': { reason: 'rollback-runs-now' },
-  'signal-noted': { reason: 'signal-noted', signal: 'SIGTERM', reverts: true },
+  'signal-noted': { reason: 'signal-noted', signal: 'SIGTERM', step: 'probe' },
   'stop-escalates': { reason: 'stop-escalates', slot: 'blue', signal: 'SIGKILL', pids: [11] },
   'stop-command-failed': {
     reason: 'stop-command-failed',
@@ -486,7 +486,8 @@ export const ALL_WARNINGS: readonly Warning[] = [
   ...PIDFILES.map((state) => ({ ...WARNINGS.pidfile, state, pid: null })),
   { ...WARNINGS['standby-running'], pid: null },
   { ...WARNINGS.recovering, step: null },
-  { ...WARNINGS['signal-noted'], reverts: false },
+  { ...WARNINGS['signal-noted'], step: 'verify' },
+  { ...WARNINGS['signal-noted'], step: 'drain' },
   { ...WARNINGS.cut, cut: 1 },
   { ...WARNINGS['few-workers'], pm: 'static' },
   { ...WARNINGS['reload-cuts'], unsure: true },

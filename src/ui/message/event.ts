@@ -55,8 +55,10 @@ export function eventLine(event: Event): string | null {
 
 /** How a command ended, in a sentence; null when its outcome says nothing that its failure or its table does not. */
 export function resultLine(result: CommandResult, app: string | null = null): string | null {
+  const { outcome, from = null, to = null, drain, failure } = result;
+  // its failure says all, and of the slots nothing is known
+  if (failure?.reason === 'interrupted' && failure.atOnce === true) return null;
   if (result.command === 'pool') return poolLine(result, app);
-  const { outcome, from = null, to = null, drain } = result;
   // the end of `status --watch`: the table is the answer
   if (outcome === 'interrupted' && result.command === 'status') return null;
   // exit 70: a bug may have struck in the middle, so the outcome that was put down is worth nothing

@@ -573,6 +573,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
           hint: `${run('recover', app)} waits for it, ${run('recover', app, '--now')} ends it with requests in flight.`,
         };
       }
+      if (failure.atOnce === true) {
+        return {
+          message: say`Left at once, on a second signal (${failure.signal}): what was begun is as it stood then.`,
+          hint: `${run('status', app)} says how things are; ${run('recover', app)} ends a deploy that was left.`,
+        };
+      }
       if (failure.demo === true) {
         return {
           message: say`The demo was ended by ${failure.signal}.`,

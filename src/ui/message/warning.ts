@@ -1,5 +1,5 @@
 /** What goes on but deserves a look: the sentence of each warning, and what to do. PURE. */
-import type { Warning } from '../../event.js';
+import type { StepName, Warning } from '../../event.js';
 import { argv, count, list, say, thousands } from '../text.js';
 import { failureMessage } from './failure.js';
 import {
@@ -140,15 +140,12 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         hint: 'Bring back the old release first if it is the code that has to go back.',
       };
     case 'signal-noted':
-      return warning.reverts
-        ? {
-            message: say`${warning.signal}: what is under way is finished, then everything is reverted.`,
-            hint: `A second signal leaves at once; ${run('recover', app)} then ends it.`,
-          }
-        : {
-            message: say`${warning.signal}: the new slot serves already; the drain is left to ${run('recover', app)}.`,
-            hint: 'A second signal leaves at once.',
-          };
+      return {
+        message: say`${warning.signal}: ${signalText(warning.step, app)}`,
+        hint: isPast(warning.step)
+          ? 'A second signal leaves at once.'
+          : `A second signal leaves at once; ${run('recover', app)} then ends it.`,
+      };
     case 'stop-escalates':
       return {
         message: say`The ${warning.slot} pool did not end in time; ${warning.signal} goes to ${pidsText(warning.pids)}.`,
@@ -297,3 +294,13 @@ function pidfileText(warning: Extract<Warning, { reason: 'pidfile' }>): string {
 }
 
 const mebibytes = (bytes: number): string => thousands(Math.round(bytes / 2 ** 20));
+
+const isPast = (step: StepName): boolean => step === 'drain' || step === 'retire' || step === 'stop';
+
+/** What a signal that comes during a step makes of the deploy. */
+function signalText(step: StepName, app: string | null): string {
+  if (isPast(step)) return `the new slot serves already; the drain is left to ${run('recover', app)}.`;
+  return step === 'verify'
+    ? `if the new slot proves itself now, the drain is left to ${run('recover', app)}; else all is reverted.`
+    : 'what is under way is finished, then all is reverted.';
+}
