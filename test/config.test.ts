@@ -48,7 +48,7 @@ describe('what a good file comes to', () => {
       pool: { blue: pool, green: pool },
       switch: { by: 'rewrite' },
       nginx: { only: [], reloadTimeout: 30_000 },
-      probe: { params: {}, expect: { status: 200 }, successes: 3, interval: 250, timeout: 10_000 },
+      probe: { params: {}, successes: 3, interval: 250, timeout: 10_000 },
       drain: { timeout: 300_000, onTimeout: 'keep' },
       stop: { timeout: 10_000 },
       watch: [],
@@ -568,18 +568,27 @@ describe('every problem has its place and what to do', () => {
     [
       'probe',
       `${P}probe:
+  script: f.conf
   uri: health.php
   params: {HTTP HOST: x, A: null}
   successes: 0
   expect: {status: 99, body: ""}
 `,
       [
-        '3:8 probe.uri is "health.php" -> write a path such as /health.php',
-        '4:12 probe.params.HTTP HOST cannot be set -> a name is made of letters, digits and _, with no digit in front',
-        '4:29 probe.params.A has no value -> write a string without NUL; "" is the empty one',
-        '5:14 probe.successes is the number 0 -> write a whole number from 1 to 1000',
-        '6:20 probe.expect.status is the number 99 -> write a whole number from 100 to 599',
-        '6:30 probe.expect.body is "" -> write a part of the body that must be there',
+        '4:8 probe.uri is "health.php" -> write a path such as /health.php',
+        '5:12 probe.params.HTTP HOST cannot be set -> a name is made of letters, digits and _, with no digit in front',
+        '5:29 probe.params.A has no value -> write a string without NUL; "" is the empty one',
+        '6:14 probe.successes is the number 0 -> write a whole number from 1 to 1000',
+        '7:20 probe.expect.status is the number 99 -> write a whole number from 100 to 599',
+        '7:30 probe.expect.body is "" -> write a part of the body that must be there',
+      ],
+    ],
+    [
+      'what would be asked of nobody',
+      `${P}probe: {uri: /health.php, expect: {body: ok}}`,
+      [
+        "2:9 probe.uri does nothing without probe.script -> name the application's own script in probe.script: it is what is asked",
+        "2:27 probe.expect does nothing without probe.script -> name the application's own script in probe.script: it is what is asked",
       ],
     ],
     [

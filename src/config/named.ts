@@ -7,6 +7,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { type Problem, SLOTS, type Slot } from '../event.js';
 import { factsThroughLinks } from '../system/files.js';
 import type { Path, Yaml } from './document.js';
+import { idleKeys } from './idle-keys.js';
 import { kindOf, managerOf, managerProblems, placed } from './managers.js';
 import { at, dotted } from './problems.js';
 import { forSlot } from './resolve.js';
@@ -60,6 +61,7 @@ export function fileProblems(named: Named, yaml: Yaml): Problem[] {
   return [
     ...missingConfig(yaml),
     ...managerProblems(yaml),
+    ...idleKeys(yaml),
     ...named.files.flatMap((one) => missingFile(one, yaml)),
   ];
 }

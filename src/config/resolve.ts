@@ -57,7 +57,8 @@ export interface ProbeConfig {
   readonly scriptAt?: Place;
   readonly uri?: string;
   readonly params: Readonly<Record<string, string>>;
-  readonly expect: { readonly status: number; readonly body?: string };
+  /** Absent: of a script 200, of a server without one any status. */
+  readonly expect?: { readonly status: number; readonly body?: string };
   readonly successes: number;
   /** ms between tries after a wrong answer */
   readonly interval: number;
@@ -125,7 +126,9 @@ export function resolveApp(
       ...absoluteIn({ script: probe.script }),
       ...present({ uri: probe.uri }),
       params: probe.params,
-      expect: { status: probe.expect.status, ...present({ body: probe.expect.body }) },
+      ...(probe.expect && {
+        expect: { status: probe.expect.status, ...present({ body: probe.expect.body }) },
+      }),
       successes: probe.successes,
       interval: probe.interval,
       timeout: probe.timeout,

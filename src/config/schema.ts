@@ -143,7 +143,7 @@ export const appSchema = section({
       script: z.optional(path),
       uri: z.optional(string('write a path such as /health.php', (text) => /^\/[!-~]*$/.test(text))),
       params: z._default(strings([]), {}),
-      expect: z.prefault(section({ status: z._default(status, 200), body }), {}),
+      expect: z.optional(section({ status: z._default(status, 200), body })),
       successes: z._default(whole(1, 1000), 3),
       interval: z._default(duration(1), 250),
       timeout: z._default(duration(1), 10_000),

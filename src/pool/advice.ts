@@ -20,7 +20,8 @@ export function advice(
 ): readonly Warning[] {
   const { slot } = to;
   const found: Warning[] = [];
-  if (probe.script === undefined) {
+  const judged = probe.script !== undefined || (to.kind === 'fastcgi' && probe.expect !== undefined);
+  if (!judged) {
     const weak = to.kind === 'fastcgi' || to.pingPath === null;
     found.push(weak ? { reason: 'probe-weak', slot } : { reason: 'no-probe-script' });
   }

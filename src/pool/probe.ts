@@ -80,13 +80,13 @@ export function createProbe({ config: { probe }, pool, proxyUser }: ProbeOptions
   };
 }
 
-/** The script; without one FPM's ping; without that anything: an answer of any status. */
+/** The script; without one FPM's ping; without that what is expected of the URI, or any answer at all. */
 function questionFor(slot: PoolSlot, { script, uri, params, expect }: ProbeSettings): Question {
   if (script !== undefined) {
     return {
       asked: script,
       params: scriptParams({ file: script, uri, params }),
-      wrong: (answer) => wrongScript(answer, expect),
+      wrong: (answer) => wrongScript(answer, expect ?? { status: 200 }),
     };
   }
   if (slot.kind === 'php-fpm' && slot.pingPath !== null) {
@@ -100,7 +100,7 @@ function questionFor(slot: PoolSlot, { script, uri, params, expect }: ProbeSetti
   return {
     asked: uri ?? '/',
     params: scriptParams({ file: '/', uri: uri ?? '/', params }),
-    wrong: () => null,
+    wrong: (answer) => (expect === undefined ? null : wrongScript(answer, expect)),
   };
 }
 

@@ -54,7 +54,7 @@ export interface ProbeSettings {
   readonly scriptAt?: Place;
   readonly uri?: string;
   readonly params: Readonly<Record<string, string>>;
-  readonly expect: { readonly status: number; readonly body?: string };
+  readonly expect?: { readonly status: number; readonly body?: string };
   readonly successes: number;
   readonly interval: number;
   readonly timeout: number;

@@ -1,4 +1,5 @@
 /** Pools that others start, and pools that are no php-fpm: deploys under load, to and fro. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { deaths, expectClean, expectNoCut, mend } from '../support/deaths.js';
@@ -70,6 +71,33 @@ describe.for([
     });
   },
 );
+
+describe('a server without scripts', () => {
+  /** Its probe asks for a URI, whose answer this one is to be. */
+  const expecting = (rig: Rig, body: string): void => {
+    const yaml = readFileSync(rig.site().config, 'utf8');
+    const probe = `probe:\n  timeout: 1s\n  uri: /ready?id=ok\n  expect: { body: ${body} }\n`;
+    writeFileSync(rig.site().config, yaml.replace(/^probe:\n( .*\n)+/m, probe));
+  };
+
+  it('is ready when the URI answers as expected, and never serves when it does not', async () => {
+    await onRig('rewrite', loop(), async (rig) => {
+      expecting(rig, 'ok');
+      await rig.deployed();
+      await rig.load({ fast: { rate: 25 } });
+      const run = await rig.deploy();
+      expect(run, run.stdout + run.stderr).toMatchObject({ exit: 0, result: { to: 'green' } });
+      expect(warned(run)).toEqual([]);
+      expecting(rig, 'well');
+      const refused = await rig.deploy();
+      expect(refused, refused.stdout).toMatchObject({
+        exit: 1,
+        result: { outcome: 'reverted', failure: { reason: 'probe-failed' } },
+      });
+      expect(await rig.answering()).toBe('green');
+    });
+  });
+});
 
 describe('kill -9', () => {
   it.for([

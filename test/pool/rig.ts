@@ -54,7 +54,6 @@ export class Rig {
       pool: { blue: slot, green: slot },
       probe: {
         params: {},
-        expect: { status: 200 },
         successes: 2,
         interval: 20,
         timeout: 60_000,

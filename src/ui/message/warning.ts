@@ -29,7 +29,7 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'probe-weak':
       return {
         message: say`The ${warning.slot} pool has neither a probe script nor a ping path: any FastCGI answer counts as ready.`,
-        hint: 'Name a script in `probe.script`, or set `ping.path` in the pool.',
+        hint: 'Name a script in `probe.script`, or set `ping.path` in the pool; of a server without scripts say in `probe.expect` what `probe.uri` answers.',
       };
     case 'no-status':
       return {
