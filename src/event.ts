@@ -232,7 +232,11 @@ export type Failure =
   | { readonly reason: 'app-unknown'; readonly app: string; readonly known: readonly string[] }
   | { readonly reason: 'app-ambiguous'; readonly known: readonly string[] }
   | { readonly reason: 'unsafe-path'; readonly path: string; readonly detail: string }
-  | { readonly reason: 'binary-missing'; readonly searched: readonly string[] }
+  | {
+      readonly reason: 'binary-missing';
+      readonly program: 'php-fpm' | 'flock';
+      readonly searched: readonly string[];
+    }
   | { readonly reason: 'binary-ambiguous'; readonly found: readonly string[] }
   | {
       readonly reason: 'pool-config-invalid';

@@ -3,7 +3,7 @@ import type { App } from '../context.js';
 import type { Situation, Steps } from '../deploy/plan.js';
 import type { SlotView } from '../drivers.js';
 import { SLOTS } from '../event.js';
-import type { Plan, Warning } from '../event.js';
+import type { Plan, Slot, Warning } from '../event.js';
 
 export function warn(app: App, situation: Situation, decision: Steps): void {
   for (const warning of warningsOf(app, situation, decision)) app.emit({ type: 'warning', warning });
@@ -39,9 +39,8 @@ export function planOf(app: App, situation: Situation, decision: Steps, dryRun: 
   const { from, to, steps } = decision;
   const starts = steps.includes('start') ? [app.drivers.pool.startCommand(to)] : [];
   const switches = steps.includes('switch');
-  const stop = from === null ? null : app.drivers.pool.stopBegins(from);
-  const signal = stop !== null && 'signal' in stop ? [{ ...stop, to: `the ${from ?? ''} pool` }] : [];
-  const stops = stop !== null && 'command' in stop ? [stop.command] : [];
+  const cleared = decision.clear === null ? [] : [stopOf(app, to)];
+  const left = from === null ? [] : [stopOf(app, from)];
   return {
     command: situation.command,
     from,
@@ -50,8 +49,25 @@ export function planOf(app: App, situation: Situation, decision: Steps, dryRun: 
     steps,
     // where nothing is left the files name the slot already
     changes: switches && from !== null ? proxy.changes : [],
-    commands: [...starts, ...(switches ? proxy.commands : []), ...stops],
-    signals: [...(switches ? proxy.signals : []), ...signal],
+    commands: [
+      ...cleared.flatMap(({ commands }) => commands),
+      ...starts,
+      ...(switches ? proxy.commands : []),
+      ...left.flatMap(({ commands }) => commands),
+    ],
+    signals: [
+      ...cleared.flatMap(({ signals }) => signals),
+      ...(switches ? proxy.signals : []),
+      ...left.flatMap(({ signals }) => signals),
+    ],
     dryRun,
   };
+}
+
+/** How a pool's stop begins: with a command of its manager's, or a signal. */
+function stopOf(app: App, slot: Slot): Pick<Plan, 'commands' | 'signals'> {
+  const stop = app.drivers.pool.stopBegins(slot);
+  return 'command' in stop
+    ? { commands: [stop.command], signals: [] }
+    : { commands: [], signals: [{ ...stop, to: `the ${slot} pool` }] };
 }

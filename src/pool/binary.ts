@@ -42,7 +42,11 @@ export function findBinary(
   );
   const [only, ...more] = real.keys();
   if (only === undefined) {
-    return fail({ reason: 'binary-missing', searched: folders.map((folder) => `${folder}/php-fpm*`) });
+    return fail({
+      reason: 'binary-missing',
+      program: 'php-fpm',
+      searched: folders.map((folder) => `${folder}/php-fpm*`),
+    });
   }
   return more.length === 0 ? ok(only) : fail({ reason: 'binary-ambiguous', found: [...real.keys()] });
 }

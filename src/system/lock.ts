@@ -39,7 +39,7 @@ export async function takeLock(
   { wait, signal, command, user }: LockRequest,
 ): Promise<Result<Lock>> {
   const flock = FLOCKS.find((candidate) => exists(candidate));
-  if (flock === undefined) return fail({ reason: 'binary-missing', searched: FLOCKS });
+  if (flock === undefined) return fail({ reason: 'binary-missing', program: 'flock', searched: FLOCKS });
   const opened = openLockFile(path);
   if (!opened.ok) return fail({ reason: 'state-unwritable', path, code: opened.code });
   const fd = opened.value;

@@ -489,6 +489,21 @@ describe('--dry-run', () => {
     });
   });
 
+  it('tells that a standby which runs is stopped first', async () => {
+    await withRig(on('symlink'), async (rig) => {
+      await rig.deployed();
+      expect(await rig.run(['pool', 'start', 'green', 'demo'])).toMatchObject({ exit: 0 });
+      const run = await rig.deploy(['--dry-run']);
+      expect(warned(run)).toContain('standby-running');
+      const plan = run.events.find(({ type }) => type === 'plan');
+      expect(plan).toHaveProperty('plan.signals', [
+        { signal: 'SIGQUIT', to: 'the green pool' },
+        { signal: 'SIGQUIT', to: 'the blue pool' },
+      ]);
+      expect(await rig.deploy()).toMatchObject({ exit: 0, result: { to: 'green', drain: { cut: 0 } } });
+    });
+  });
+
   it('of a site that was never deployed leaves not even a folder', async () => {
     await shared(async (rig) => {
       // a worker bears its master's title until it has its own

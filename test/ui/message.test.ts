@@ -238,7 +238,7 @@ describe('how it ended', () => {
     // a dry run
     unchanged: 'Unchanged: nothing was touched.',
     reverted: 'Reverted in 0.4 s: blue serves as before, 0 requests cut.',
-    refused: 'Refused: no pool was touched, blue serves as before.',
+    refused: 'Refused: nothing was begun, blue serves as before.',
     usage: null,
     locked: 'Locked: nothing was touched.',
     stranded:

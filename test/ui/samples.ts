@@ -46,7 +46,11 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   'app-unknown': { reason: 'app-unknown', app: 'shp', known: ['shop', 'blog'] },
   'app-ambiguous': { reason: 'app-ambiguous', known: ['shop', 'blog'] },
   'unsafe-path': { reason: 'unsafe-path', path: '/srv/shop', detail: 'is writable by everybody' },
-  'binary-missing': { reason: 'binary-missing', searched: ['/usr/local/sbin', '/usr/sbin'] },
+  'binary-missing': {
+    reason: 'binary-missing',
+    program: 'php-fpm',
+    searched: ['/usr/local/sbin', '/usr/sbin'],
+  },
   'binary-ambiguous': { reason: 'binary-ambiguous', found: ['/usr/sbin/php-fpm8.1', '/usr/sbin/php-fpm8.2'] },
   'pool-config-invalid': {
     reason: 'pool-config-invalid',
@@ -327,6 +331,8 @@ export const ALL_FAILURES: readonly Failure[] = [
   ...Object.values(FAILURES),
   ...Object.values(ANSWERS).map((answer) => ({ ...FAILURES['probe-failed'], answer })),
   ...Object.values(ANSWERS).map((answer) => ({ ...FAILURES['verify-failed'], answer })),
+  { ...FAILURES['binary-missing'], program: 'flock' },
+  { ...FAILURES.interrupted, atOnce: true },
   { reason: 'config-invalid', problems: [] },
   {
     reason: 'config-invalid',

@@ -87,7 +87,7 @@ export function resultLine(result: CommandResult, app: string | null = null): st
     case 'reverted':
       return `Reverted${took}: ${from === null ? 'nothing is left of it' : `${from} serves as before`}${cut}.`;
     case 'refused':
-      return `Refused: no pool was touched${from === null ? '' : `, ${from} serves as before`}.`;
+      return `Refused: nothing was begun${from === null ? '' : `, ${from} serves as before`}.`;
     case 'usage':
       return null;
     case 'locked':

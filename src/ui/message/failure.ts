@@ -68,8 +68,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       };
     case 'binary-missing':
       return {
-        message: say`No php-fpm was found (${list(failure.searched)}).`,
-        hint: 'Install it (`apt-get install php-fpm`), or name it in `pool.binary`.',
+        message: say`No ${failure.program} was found (${list(failure.searched)}).`,
+        hint:
+          failure.program === 'flock'
+            ? 'Install it: it is part of util-linux, and takes the locks without which nothing is begun.'
+            : 'Install it (`apt-get install php-fpm`), or name it in `pool.binary`.',
       };
     case 'binary-ambiguous':
       return {
