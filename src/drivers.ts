@@ -362,6 +362,9 @@ export interface ProxySwitch {
    */
   names(slot: Slot): Promise<Result<boolean>>;
 
+  /** Whether what a switch to the slot replaces could be replaced at all, before anything is begun for it. */
+  mayPoint(to: Slot, view: ProxyView): Result<void>;
+
   /** Drain proof, point 1, for the slot that was left; `older` are the workers of SwitchEvidence. */
   wayIn(left: Slot, older: readonly OlderWorker[]): Promise<Result<WayIn>>;
 

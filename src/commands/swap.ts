@@ -92,6 +92,10 @@ async function locked(
   const { situation, decision } = looked.value;
   if (decision.kind !== 'steps' && situation.unchanged) {
     app.drivers.pool.remember();
+    // nothing is to be done, and yet it is wrong: nobody would look after a pool without its master
+    for (const warning of situation.slots[decision.slot].warnings) {
+      if (warning.reason === 'slot-orphaned') app.emit({ type: 'warning', warning });
+    }
     return unchanged(command, decision.slot);
   }
   if (decision.kind !== 'steps') return standing(app, command, situation, decision.slot);
@@ -99,8 +103,8 @@ async function locked(
   if (!print.ok) return refusal(command, print.failure);
   const { requested } = app.interruption;
   if (requested !== null) return refusal(command, { reason: 'interrupted', signal: requested });
-  const probed = decision.steps.includes('probe') ? app.drivers.probe.mayProbe(decision.to) : ok(undefined);
-  if (!probed.ok) return refusal(command, probed.failure);
+  const may = mayBegin(app, situation, decision);
+  if (!may.ok) return refusal(command, may.failure);
 
   warn(app, situation, decision);
   const runs = runsNow(app, situation, decision, print.value);
@@ -115,6 +119,12 @@ async function locked(
   app.store.prune();
   const result = resultOf(app, command, deploy, ending);
   return leadsNowhere(situation) && decision.from === null ? { ...result, served: false } : result;
+}
+
+/** What would surely make a step fail is told before the first one. */
+function mayBegin({ drivers }: App, { proxy }: Situation, { steps, to }: Steps): Result<void> {
+  const probed = steps.includes('probe') ? drivers.probe.mayProbe(to) : ok(undefined);
+  return probed.ok && steps.includes('switch') ? drivers.proxy.mayPoint(to, proxy) : probed;
 }
 
 /** Nobody is sent to the pool that is up: the proxy does not run, or uses it nowhere. */
@@ -174,9 +184,8 @@ async function dryRun(app: App, options: SwapOptions): Promise<CommandResult> {
   }
   if (!decision.ok) return refusal(command, decision.failure);
   if (decision.value.kind !== 'steps') return unchanged(command, activeSlot(situation));
-  const { steps } = decision.value;
-  const probed = steps.includes('probe') ? app.drivers.probe.mayProbe(decision.value.to) : ok(undefined);
-  if (!probed.ok) return refusal(command, probed.failure);
+  const may = mayBegin(app, situation, decision.value);
+  if (!may.ok) return refusal(command, may.failure);
   warn(app, situation, decision.value);
   app.emit({ type: 'plan', plan: planOf(app, situation, decision.value, true) });
   const { from, to } = decision.value;

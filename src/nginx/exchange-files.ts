@@ -2,9 +2,10 @@
  * Puts edited configuration files in place, all of them or none, and takes an exchange back without
  * overwriting what a person has written meanwhile.
  */
+import { dirname } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Failure, Result } from '../event.js';
-import { prepareReplace, readBytes } from '../system/files.js';
+import { prepareReplace, readBytes, realPath, writable } from '../system/files.js';
 import type { Prepared } from '../system/files.js';
 import { applyEdits } from './edit.js';
 import type { FileEdits } from './exchange.js';
@@ -76,6 +77,16 @@ export function stage(versions: readonly FileVersion[]): Result<Staged> {
     return ok(undefined);
   };
   return ok({ commit, discard });
+}
+
+/** Whether new versions of these files could be put in their places: `config-unwritable` with the first that could not. */
+export function mayReplace(files: readonly string[]): Result<void> {
+  for (const file of files) {
+    const real = realPath(file);
+    const may = writable(dirname(real.ok ? real.value : file));
+    if (!may.ok) return fail({ reason: 'config-unwritable', file, code: may.code });
+  }
+  return ok(undefined);
 }
 
 /** Stages and commits in one go. */

@@ -21,7 +21,7 @@ import { leftBehind, otherPoolsNamed } from './bystanders.js';
 import { changes, hashOf, loadTree, resolverFor, testCommand } from './config-tree.js';
 import { diff } from './edit.js';
 import { exchangeEdits } from './exchange.js';
-import { holds, replaceAll, reversed, stage, versionsOf } from './exchange-files.js';
+import { holds, mayReplace, replaceAll, reversed, stage, versionsOf } from './exchange-files.js';
 import type { FileVersion } from './exchange-files.js';
 import { activeSlot, findReferences } from './references.js';
 import type { Found } from './references.js';
@@ -137,6 +137,9 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       diff: diff(before, after, path),
     }));
   }
+
+  const mayPoint: ProxySwitch['mayPoint'] = (to, view) =>
+    mayReplace(view.active === to ? [] : view.changes.map(({ file }) => file));
 
   async function intent(): ReturnType<ProxySwitch['intent']> {
     const named = await read();
@@ -320,6 +323,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
 
   return {
     kind: 'rewrite',
+    mayPoint,
     needsLock: () => true,
     survey,
     intent,

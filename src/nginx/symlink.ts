@@ -6,7 +6,15 @@ import { dirname, relative, resolve } from 'node:path';
 import { SLOTS, fail, ok, otherSlot } from '../event.js';
 import type { Failure, FileChange, ProcessId, Result, Slot } from '../event.js';
 import type { LastProven, ProxyProof, ProxySwitch, SwitchEvidence, TestWhen, WayIn } from '../drivers.js';
-import { exists, facts, readLink, removeFile, removeTemporaries, replaceLink } from '../system/files.js';
+import {
+  exists,
+  facts,
+  readLink,
+  removeFile,
+  removeTemporaries,
+  replaceLink,
+  writable,
+} from '../system/files.js';
 import { canonicalPath } from '../system/sockets.js';
 import { otherPoolsNamed } from './bystanders.js';
 import { resolverFor, testCommand } from './config-tree.js';
@@ -102,6 +110,12 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
   const socketOf = (slot: Slot): string | null => {
     const address = addresses[slot];
     return address.kind === 'unix' ? address.path : null;
+  };
+
+  // the link itself is replaced, and not what it leads to
+  const mayPoint: ProxySwitch['mayPoint'] = () => {
+    const may = writable(dirname(link));
+    return may.ok ? ok(undefined) : fail({ reason: 'config-unwritable', file: link, code: may.code });
   };
 
   async function intent(): ReturnType<ProxySwitch['intent']> {
@@ -235,6 +249,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
 
   return {
     kind: 'symlink',
+    mayPoint,
     needsLock: (behind = false) => behind || keeps !== false,
     survey,
     intent,

@@ -400,6 +400,10 @@ describe('workers without their master', () => {
         expect(seen).toMatchObject({ exit: 0, active: 'blue', blue: { state: 'orphaned', pidfile: 'dead' } });
         expect(seen.blue.pid).toBeUndefined();
         expect(seen.blue.workers.active + seen.blue.workers.idle).toBe(6);
+        // cron has nothing to deploy, and is told what is wrong
+        const flip = await rig.deploy(['--if-changed', '--quiet'], { json: false });
+        expect(flip).toMatchObject({ exit: 0, stdout: '' });
+        expect(flip.stderr).toContain('warning: The blue pool');
         const run = await rig.deploy();
         expect(run).toMatchObject({
           exit: 0,
