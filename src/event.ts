@@ -289,7 +289,13 @@ export type Failure =
       readonly config: string;
     }
   | { readonly reason: 'state-unwritable'; readonly path: string; readonly code: string }
-  | { readonly reason: 'journal-unreadable'; readonly path: string; readonly detail: string }
+  | {
+      readonly reason: 'journal-unreadable';
+      readonly path: string;
+      readonly detail: string;
+      /** It was read, and what stands there is no journal any more: no permission would mend it. */
+      readonly damaged?: true;
+    }
 
   // pools
   | {
@@ -624,6 +630,13 @@ export type Warning =
   | { readonly reason: 'standby-running'; readonly slot: Slot; readonly pid: number | null }
   | { readonly reason: 'nothing-serves'; readonly slot: Slot }
   | { readonly reason: 'recovering'; readonly deploy: string; readonly step: StepName | null }
+  /** The journal of an unfinished deploy; `aside`: what it is called since it is no hindrance any more. */
+  | {
+      readonly reason: 'journal-damaged';
+      readonly path: string;
+      readonly detail: string;
+      readonly aside: string | null;
+    }
   | { readonly reason: 'waits-for-other-sites'; readonly retiring: number; readonly pids: readonly number[] }
   | { readonly reason: 'rollback-runs-now' }
   /** The first signal: heard while `step` was under way. */

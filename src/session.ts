@@ -83,7 +83,7 @@ export interface Session {
   /** One app's journals alone, for commands that ask neither pools nor nginx. */
   past(file: AppFile): Promise<Past>;
   /** Says what is wrong with one of several apps. */
-  tell(app: string, failure: Failure): void;
+  tell(app: string | null, failure: Failure): void;
   /** One app as far as it can be opened, for doctor. */
   patient(file: AppFile): Promise<Omit<Patient, 'past'>>;
   /** Shows a result that is not the last one. */

@@ -1,15 +1,16 @@
 /** Past deploys, newest first. */
 import type { AppFile } from '../config/apps.js';
 import type { DeployState } from '../deploy/state.js';
-import type { CommandResult, HistoryEntry, Timings } from '../event.js';
+import type { CommandResult, Failure, HistoryEntry, Timings } from '../event.js';
 import type { Session } from '../session.js';
 import { refusal } from './outcome.js';
 
 export async function history(
-  session: Pick<Session, 'past'>,
+  session: Pick<Session, 'past' | 'tell'>,
   files: readonly AppFile[],
 ): Promise<CommandResult> {
   const apps: HistoryEntry[][] = [];
+  const lost: Failure[] = [];
   for (const one of files) {
     const entries: HistoryEntry[] = [];
     const { store, file, safe } = await session.past(one);
@@ -19,12 +20,17 @@ export async function history(
     const readable = store.readable();
     if (!readable.ok) return refusal('history', readable.failure);
     for (const state of store.newestFirst()) {
-      if (!state.ok) return refusal('history', state.failure);
-      entries.push(toEntry(state.value));
+      if (state.ok) entries.push(toEntry(state.value));
+      else lost.push(state.failure);
     }
     apps.push(entries);
   }
-  return { command: 'history', exit: 0, history: merged(apps) };
+  const told = { command: 'history', history: merged(apps) } as const;
+  // one that cannot be read hides none of the others
+  const [failure, ...more] = lost;
+  if (failure === undefined) return { ...told, exit: 0 };
+  for (const one of more) session.tell(null, one);
+  return { ...told, exit: 1, failure };
 }
 
 /** One list by time. Each app's own keep their order: a clock may have been set back between two of them. */

@@ -1,6 +1,7 @@
 /** Ends what a dead or interrupted deploy left, and an upgrade of the proxy's binary that broke off. */
 import type { App } from '../context.js';
 import { takeUp } from '../deploy/begin.js';
+import { setDamagedAside } from '../deploy/damaged.js';
 import { recover as recoverDeploy } from '../deploy/recover.js';
 import { DIED } from '../deploy/run.js';
 import type { Ending } from '../deploy/run.js';
@@ -24,10 +25,13 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
     // first: while two masters run no switch can be proven, and none undone
     const upgrade = await app.endUpgrade();
     if (!upgrade.ok) return refusal('recover', upgrade.failure);
+    const damaged = app.store.damaged().length > 0;
+    const readable = await setDamagedAside(app);
+    if (!readable.ok) return refusal('recover', readable.failure);
     const open = app.store.open({ locked: true });
     if (!open.ok) return refusal('recover', open.failure);
-    const outcome = { none: 'unchanged', finished: 'done', undone: 'done' } as const;
-    let worst: CommandResult = { command: 'recover', outcome: outcome[upgrade.value], exit: 0 };
+    const done = damaged || upgrade.value !== 'none';
+    let worst: CommandResult = { command: 'recover', outcome: done ? 'done' : 'unchanged', exit: 0 };
     for (const { opened } of open.value) {
       const state = app.store.state(opened.deploy);
       if (!state.ok) return refusal('recover', state.failure);
@@ -97,6 +101,8 @@ export async function finishOpen(
   { keepDrain }: { readonly keepDrain: boolean },
 ): Promise<Result<Finished>> {
   let ended = false;
+  const readable = await setDamagedAside(app);
+  if (!readable.ok) return readable;
   const open = app.store.open({ locked: true });
   if (!open.ok) return open;
   for (const { opened } of open.value) {

@@ -78,7 +78,7 @@ export async function watch(session: Session, files: readonly AppFile[]): Promis
   return { ...look, outcome: 'interrupted', exit: SIGNALLED[interruption.requested ?? 'SIGINT'] };
 }
 
-/** By app, why the look before had to do without nginx's files. */
+/** By app, why the look before had to do without nginx's files; and whose journals were looked at. */
 type Told = Map<string, FailureReason>;
 
 async function statusOf(app: App, told: Told): Promise<AppStatus> {
@@ -86,6 +86,11 @@ async function statusOf(app: App, told: Told): Promise<AppStatus> {
   if (!owned.ok) return unknown(app.name, owned.failure);
   const past = [...app.store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
   const open = past.find((state) => state.phase !== 'closed') ?? null;
+  const damaged = `${app.name}: its journal`;
+  for (const { path, detail } of told.has(damaged) ? [] : app.store.damaged()) {
+    app.emit({ type: 'warning', warning: { reason: 'journal-damaged', path, detail, aside: null } });
+  }
+  told.set(damaged, 'journal-unreadable');
   const lock = app.lockHolder();
   const looked = await glance(app);
   const base = { app: app.name, last: lastOf(past), open: openOf(open), lock };

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { ProcessId, Result } from '../event.js';
+import type { Failure, ProcessId, Result } from '../event.js';
 import { timestamp } from '../system/clock.js';
 import {
   createFile,
@@ -18,6 +18,7 @@ import {
   readOwn,
   realPath,
   removeFile,
+  rename,
 } from '../system/files.js';
 import { replay } from './state.js';
 import type { DeployState, Entry, Opened } from './state.js';
@@ -161,9 +162,7 @@ export class JournalStore {
   open({ locked = false } = {}): Result<readonly DeployState[]> {
     const found: DeployState[] = [];
     for (const id of this.ids().reverse()) {
-      // its room is only given back when it is closed: of two hundred, none or one has to be read
-      const there = facts(this.pathOf(id));
-      if (there.ok && there.value.size > 0 && there.value.size < ROOM) continue;
+      if (!mayBeOpen(this.pathOf(id))) continue;
       const entries = this.read(id);
       if (!entries.ok) return entries;
       const state = replay(entries.value);
@@ -173,6 +172,23 @@ export class JournalStore {
       } else if (state.phase !== 'closed') found.push(state);
     }
     return ok(found);
+  }
+
+  /** Journals that may be of unfinished deploys, and can be read no more: what open() fails with. */
+  damaged(): readonly Damaged[] {
+    return this.ids().flatMap((id) => {
+      const path = this.pathOf(id);
+      const entries = mayBeOpen(path) ? this.read(id) : ok([]);
+      if (entries.ok || entries.failure.reason !== 'journal-unreadable') return [];
+      return entries.failure.damaged === true ? [entries.failure] : [];
+    });
+  }
+
+  /** Keeps a journal under a name that is no journal's. Gives back that name. */
+  setAside(path: string): Result<string> {
+    const aside = `${path}.damaged`;
+    const moved = rename(path, aside);
+    return moved.ok ? ok(aside) : fail({ reason: 'state-unwritable', path, code: moved.code });
   }
 
   begin(opened: Opened): Result<Journal> {
@@ -229,6 +245,14 @@ export class JournalStore {
   }
 }
 
+export type Damaged = Extract<Failure, { reason: 'journal-unreadable' }>;
+
+/** Its room is only given back when it is closed: of two hundred, none or one has to be read. */
+function mayBeOpen(path: string): boolean {
+  const there = facts(path);
+  return !there.ok || there.value.size === 0 || there.value.size >= ROOM;
+}
+
 function readEntries(path: string): Result<readonly Entry[]> {
   const records = readRecords(path);
   return records.ok ? ok(records.value.entries) : records;
@@ -250,6 +274,7 @@ function readRecords(path: string): Result<{ readonly entries: readonly Entry[];
         reason: 'journal-unreadable',
         path,
         detail: `line ${String(index + 1)} is not a record`,
+        damaged: true,
       });
     }
     entries.push(entry);

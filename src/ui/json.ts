@@ -47,7 +47,9 @@ export function createJson(options: {
  * what a terminal could obey is escaped, not dropped.
  */
 export function toJson(event: Event): string {
-  const { type, time, app } = event;
+  const { type, time } = event;
+  // the table of apps is about all that it names
+  const app = type === 'result' && event.result.apps !== undefined ? null : event.app;
   const head = { type, ...(type === 'result' ? { schema: 1 } : {}), time, app };
   const deploy = event.deploy === undefined ? {} : { deploy: event.deploy };
   return JSON.stringify({ ...head, ...deploy, ...body(event) }).replace(

@@ -136,6 +136,7 @@ const URGENT: ReadonlySet<WarningReason> = new Set<WarningReason>([
   'app-left-out',
   'brought-back',
   'cut',
+  'journal-damaged',
   'journal-write-failed',
   'name-given-back',
   'nginx-config-unusable',

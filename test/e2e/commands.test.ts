@@ -167,7 +167,7 @@ describe('status', () => {
       await rig.load(FAST);
       const deploy = await rig.deploy();
       const run = await rig.run(['status']);
-      expect(run).toMatchObject({ exit: 0, stderr: '' });
+      expect(run).toMatchObject({ exit: 0, stderr: '', result: { app: null } });
       expect(keys(run.result)).toEqual('type schema time app command exit apps nginx'.split(' '));
       const app = appOf(run);
       expect(app).toMatchObject({

@@ -469,6 +469,12 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'site-names-others': { reason: 'site-names-others', places: [place] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
   'output-lost': { reason: 'output-lost', code: 'ENOSPC' },
+  'journal-damaged': {
+    reason: 'journal-damaged',
+    path: '/var/lib/swap-pool/shop/deploys/000007-20260101T000000Z.ndjson',
+    detail: 'line 4 is not a record',
+    aside: null,
+  },
   'app-left-out': { reason: 'app-left-out', cause: FAILURES['config-invalid'] },
   'nginx-config-unusable': { reason: 'nginx-config-unusable', cause: FAILURES['nginx-config-broken'] },
 };
@@ -492,6 +498,7 @@ export const ALL_WARNINGS: readonly Warning[] = [
   ...PIDFILES.map((state) => ({ ...WARNINGS.pidfile, state, pid: null })),
   { ...WARNINGS['standby-running'], pid: null },
   { ...WARNINGS.recovering, step: null },
+  { ...WARNINGS['journal-damaged'], aside: '/var/lib/x.ndjson.damaged' },
   { ...WARNINGS['signal-noted'], step: 'verify' },
   { ...WARNINGS['signal-noted'], step: 'drain' },
   { ...WARNINGS.cut, cut: 1 },

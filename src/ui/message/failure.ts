@@ -171,7 +171,7 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint:
           failure.detail === 'EACCES'
             ? 'Run it as root, or as the user who deploys.'
-            : `${run('status', app)} shows which slot serves. Look at that file before anything else is done.`,
+            : `What that deploy was at is not known. Point nginx at a pool that runs and answers, and reload it; then ${run('recover', app)} sets the journal aside.`,
       };
 
     // pools

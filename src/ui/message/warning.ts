@@ -129,6 +129,16 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`The deploy ${warning.deploy} was left unfinished${warning.step === null ? '' : say` at ${warning.step}`}; it is ended first, as far as that can be done now.`,
         hint: `${run('history', app)} shows how it ended.`,
       };
+    case 'journal-damaged':
+      return warning.aside === null
+        ? {
+            message: say`The journal of an unfinished deploy is damaged: ${warning.path}, ${warning.detail}.`,
+            hint: `${run('recover', app)} sets it aside once the slot that is named runs and answers.`,
+          }
+        : {
+            message: say`The journal of an unfinished deploy was damaged (${warning.detail}); it is ${warning.aside} now.`,
+            hint: 'What it had left is seen by itself: a standby that runs is stopped by the next deploy.',
+          };
     case 'waits-for-other-sites':
       return {
         message: say`No request is left in the pool; ${count(warning.retiring, 'old nginx worker')} (${pidsText(warning.pids)}) still ${warning.retiring === 1 ? 'serves' : 'serve'} other sites and could come back to it.`,
