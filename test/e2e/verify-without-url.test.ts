@@ -1,12 +1,11 @@
 /** The pivot of an app that names no URL to ask: what the pools themselves are seen to do decides. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import type { LoadPlan } from '../../src/demo/load.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import type { Slot, SwitchKind } from '../../src/event.js';
-import type { Run } from '../support/command.js';
-import { PATIENCE } from '../support/limits.js';
+import type { CommandOptions, Run } from '../support/command.js';
+import { HUNG, PATIENCE } from '../support/limits.js';
 import { preloaded } from '../support/preload.js';
 import { SHORT, withRig, type Rig, type RigOptions } from '../support/rig.js';
 
@@ -35,48 +34,75 @@ const on = (by: SwitchKind, prepare = withoutUrl): RigOptions => ({
   prepare,
 });
 
-/** So many requests that some come within any few milliseconds: the next is sent when one is answered. */
-const DENSE: LoadPlan = { ...SHORT, fast: { rate: 100 }, post: { clients: 6, takes: 2 } };
-
 /** By what the new pool was seen to serve. */
 const seenBy = (run: Run): unknown =>
   run.events.find(({ type, step }) => type === 'step-done' && step === 'verify')?.['note'];
 
-async function deploys(rig: Rig, by: string): Promise<void> {
-  for (const to of ['green', 'blue']) {
-    const run = await rig.deploy();
-    expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done', to, drain: { cut: 0 } } });
-    expect(seenBy(run)).toEqual({ kind: 'seen', by });
-    expect(await rig.answering()).toBe(to);
-  }
+function moved(run: Run, to: Slot, by: string): void {
+  expect(run, run.stderr).toMatchObject({ exit: 0, result: { outcome: 'done', to, drain: { cut: 0 } } });
+  expect(seenBy(run)).toEqual({ kind: 'seen', by });
 }
+
+/** A deploy between two of whose looks at a pool somebody comes to `visited`, a port or a socket. */
+const visiting = (rig: Rig, slot: Slot, visited: number | string): CommandOptions =>
+  preloaded('visit-pool', {
+    RIG_STATUS: rig.sandbox.path('run', `demo-${slot}-status.sock`),
+    RIG_VISITED: String(visited),
+  });
 
 describe.each(BOTH)('a deploy without a url, by %s', (by) => {
   it('believes the pool’s count', async () => {
     await withRig(on(by), async (rig) => {
       await rig.deployed();
-      const load = await rig.load(DENSE);
+      const load = await rig.load(SHORT);
       await rig.until(() => load.underWay('slow') > 0);
-      await deploys(rig, 'count');
+      for (const to of ['green', 'blue'] as const) {
+        // of a load's requests none might come in the moment for which the pool is watched
+        moved(await rig.deploy([], visiting(rig, to, rig.site().port)), to, 'count');
+        expect(await rig.answering()).toBe(to);
+      }
     });
   });
 
   it('believes the workers of a pool that has no status page', async () => {
     await withRig(on(by, withoutStatus), async (rig) => {
       await rig.deployed();
-      const load = await rig.load(DENSE);
+      const load = await rig.load(SHORT);
       await rig.until(() => load.underWay('slow') > 0);
-      await deploys(rig, 'activity');
+      rig.breakSlot('green', 'status');
+      const command = rig.spawnDeploy();
+      await command.untilStep('probe');
+      const held = await hold(rig, 'green');
+      rig.breakSlot('green', null);
+      moved(await command.end, 'green', 'activity');
+      expect(await held.release()).toBe(true);
+      expect(await rig.answering()).toBe('green');
     });
   });
 
   it('goes on where nobody comes, and says that there was nothing to see', async () => {
     await withRig(on(by), async (rig) => {
       await rig.deployed();
-      await deploys(rig, 'no-traffic');
+      for (const to of ['green', 'blue'] as const) {
+        moved(await rig.deploy(), to, 'no-traffic');
+        expect(await rig.answering()).toBe(to);
+      }
     });
   });
 });
+
+/** Gives a worker of a pool, whoever nginx asks, something to work on until it is let go of. */
+async function hold(rig: Rig, slot: Slot): Promise<{ readonly release: () => Promise<boolean> }> {
+  const params = scriptParams({ file: rig.sandbox.path('www', 'held.php'), uri: '/held.php?id=direct' });
+  const asked = request({ address: rig.site().address[slot], params, timeoutMs: HUNG });
+  await rig.until(() => existsSync(rig.sandbox.path('work', 'direct-entered')));
+  return {
+    release: async () => {
+      writeFileSync(rig.sandbox.path('work', 'direct-released'), '');
+      return (await asked).ok;
+    },
+  };
+}
 
 describe('an old pool that somebody goes on asking past the proxy', () => {
   it('is not left: the deploy is reverted, and neither side’s requests are cut', async () => {
@@ -91,13 +117,8 @@ describe('an old pool that somebody goes on asking past the proxy', () => {
       const master = rig.sandbox.poolMaster('blue');
       await rig.load(SHORT);
       const others = ask(rig, 'blue');
-      const run = await rig.deploy(
-        [],
-        preloaded('visit-pool', {
-          RIG_STATUS: rig.sandbox.path('run', 'demo-blue-status.sock'),
-          RIG_VISITED: rig.site().address.blue.slice('unix:'.length),
-        }),
-      );
+      const { address } = rig.site();
+      const run = await rig.deploy([], visiting(rig, 'blue', address.blue.slice('unix:'.length)));
       expect(run.result, run.stdout).toMatchObject({
         outcome: 'reverted',
         exit: 1,
