@@ -51,6 +51,8 @@ export interface SlotView {
   readonly rival?: { readonly path: string; readonly suspect: Suspect };
   /** Set when `foreign` and the holder could be found. */
   readonly holder: Suspect | null;
+  /** Set when `foreign` because several pools of the slot have bound its address. */
+  readonly lives?: readonly Suspect[];
   /** The listener lives, but its socket's name was taken away (retired). */
   readonly retired: boolean;
   /** The listener lives, but somebody removed or replaced its socket file: nobody can connect to it ever again. */

@@ -80,6 +80,19 @@ export interface Suspect {
   readonly user: string;
 }
 
+/** One of several pools that have bound a slot's address, one after the other: its master, or one of its orphans. */
+export interface Life extends Suspect {
+  /** It is a master. */
+  readonly leads: boolean;
+  readonly workers: readonly number[];
+  /** Whether what comes to the address comes to it; null: that cannot be told. */
+  readonly reachable: boolean | null;
+  readonly accepted: number;
+  readonly working: number;
+  /** Nothing is accepted or worked on, nor queued. */
+  readonly idle: boolean;
+}
+
 /** Who holds a lock, as the holder itself wrote it down. */
 export interface LockHolder {
   readonly pid: number;
@@ -286,6 +299,8 @@ export type Failure =
       readonly slot: Slot;
       readonly address: string;
       readonly holder: Suspect | null;
+      /** They are pools of the slot, one started over the other. */
+      readonly lives?: readonly Suspect[];
     }
   | {
       readonly reason: 'slot-alive';
@@ -577,6 +592,21 @@ export type Failure =
 
 export type FailureReason = Failure['reason'];
 
+/** Why a slot in which somebody else listens is left alone, as a look at it has it. */
+export const slotForeign = ({
+  slot,
+  address,
+  holder,
+  lives,
+}: Omit<Extract<Failure, { reason: 'slot-foreign' }>, 'reason'>): Failed =>
+  fail({
+    reason: 'slot-foreign',
+    slot,
+    address,
+    holder,
+    ...(lives === undefined || lives.length === 0 ? {} : { lives }),
+  });
+
 // ---------------------------------------------------------------- warnings
 
 export type Warning =
@@ -694,7 +724,7 @@ export type Observation =
       readonly reason: 'several-lives';
       readonly slot: Slot;
       readonly address: string;
-      readonly holders: readonly Suspect[];
+      readonly holders: readonly Life[];
     }
   | {
       readonly reason: 'master-of-other-config';

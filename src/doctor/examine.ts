@@ -1,10 +1,11 @@
 /** Everything that doctor can find of one app, whatever of it is broken. Looks only. */
 import type { ProxyView, SlotView } from '../drivers.js';
 import { otherSlot, SLOTS } from '../event.js';
-import type { Failure, Finding, Result, Slot } from '../event.js';
+import type { Failure, Finding, Life, Result, Slot } from '../event.js';
 import { test } from '../nginx/config-tree.js';
 import { quitting } from '../nginx/quitting.js';
 import type { Pools } from '../pool/driver.js';
+import { livesOf } from '../pool/several.js';
 import { backlog } from './backlog.js';
 import { balancer } from './balancer.js';
 import { idleClients } from './idle-clients.js';
@@ -40,8 +41,8 @@ const CHECKS: readonly Check[] = [
   idleClients,
 ];
 
-/** What an app's pools look like, and why those of them that run do not answer. */
-export interface Heard extends Pick<Subject, 'views' | 'silent'> {
+/** What an app's pools look like, why those of them that run do not answer, and who does where there are several. */
+export interface Heard extends Pick<Subject, 'views' | 'silent' | 'lives'> {
   readonly failures: readonly Failure[];
 }
 
@@ -51,10 +52,19 @@ export interface Heard extends Pick<Subject, 'views' | 'silent'> {
  */
 export async function ask(patient: Patient): Promise<Heard> {
   const { views, failures } = viewsNow(patient);
-  const answers = await Promise.all(SLOTS.map((slot) => silence(patient, slot, views[slot])));
+  const answers = await Promise.all(
+    SLOTS.map(async (slot) => ({
+      silence: await silence(patient, slot, views[slot]),
+      lives: await several(patient, views[slot]),
+    })),
+  );
   const [blue, green] = answers;
-  const silent = { ...(blue ? { blue } : {}), ...(green ? { green } : {}) };
-  return { views, failures, silent };
+  const silent = {
+    ...(blue?.silence ? { blue: blue.silence } : {}),
+    ...(green?.silence ? { green: green.silence } : {}),
+  };
+  const lives = { blue: blue?.lives ?? [], green: green?.lives ?? [] };
+  return { views, failures, silent, lives };
 }
 
 /** In the order of the checks; the caller sorts. */
@@ -81,7 +91,10 @@ function ofState({ folders, app, root, past, lockHolder }: Patient): readonly Ve
   return [...found, ...storage(folders, app), ...(root ? shared(folders) : [])];
 }
 
-async function ofSite(patient: Patient, { views, failures, silent }: Heard): Promise<readonly Verdict[]> {
+async function ofSite(
+  patient: Patient,
+  { views, failures, silent, lives: several }: Heard,
+): Promise<readonly Verdict[]> {
   const { fs, config, pools, folders, past, lockHolder } = patient;
   if (!config.ok) return [failed(config.failure)];
   const found: Verdict[] = [];
@@ -125,6 +138,7 @@ async function ofSite(patient: Patient, { views, failures, silent }: Heard): Pro
     proxy,
     nginx: nginx.ok ? nginx.value : null,
     silent,
+    lives: several,
     folders,
     inBetween: lockHolder !== null || past.open !== null,
   };
@@ -198,6 +212,13 @@ async function activeSlot(
   const alive = SLOTS.filter((slot) => lives(views[slot]));
   const [only] = alive;
   return only !== undefined && !lives(views[otherSlot(only)]) ? only : null;
+}
+
+/** None where the address has but one life. */
+async function several({ fs, pools }: Patient, view: SlotView | undefined): Promise<readonly Life[]> {
+  if (pools?.ok !== true || view?.lives === undefined) return [];
+  const found = await livesOf(fs, pools.value.slots[view.slot]);
+  return found.ok && found.value.length > 1 ? found.value : [];
 }
 
 /** Null: it answers as it should, or nobody can be expected to. */

@@ -1,7 +1,17 @@
 /** What doctor looks at: everything that could be found out of one app, and what a check says of it. */
 import type { Config } from '../config/resolve.js';
 import type { ProbeDriver, ProxyProof, ProxySwitch, ProxyView, SlotView } from '../drivers.js';
-import type { Failure, Found, LockHolder, ProcessId, Result, Severity, Slot, StepName } from '../event.js';
+import type {
+  Failure,
+  Found,
+  Life,
+  LockHolder,
+  ProcessId,
+  Result,
+  Severity,
+  Slot,
+  StepName,
+} from '../event.js';
 import type { Resolver } from '../nginx/address.js';
 import type { Nginx } from '../nginx/master.js';
 import type { Tree } from '../nginx/tree.js';
@@ -83,6 +93,8 @@ export interface Subject {
   readonly nginx: NginxFacts | null;
   /** Why a pool that runs does not answer as it should. */
   readonly silent: Readonly<Partial<Record<Slot, Failure>>>;
+  /** Of a slot whose address several pools have bound: each of them. */
+  readonly lives: Readonly<Partial<Record<Slot, readonly Life[]>>>;
   readonly folders: Folders;
   /** A deploy is at work or was left open: what is between two states now is no finding of its own. */
   readonly inBetween: boolean;

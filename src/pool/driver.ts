@@ -42,6 +42,7 @@ import { isNamed } from './servers.js';
 import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
+import { livesAt } from './several.js';
 import { createSettling } from './settle.js';
 import { mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
@@ -338,6 +339,7 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
   if (!crew.ok) return crew;
   const { workers, working, idle } = crew.value;
 
+  const several = who.kind === 'foreign' ? livesAt(fs, slot.address) : [];
   const file = slot.address.kind === 'unix' ? socketFile(slot.address.path) : null;
   const warnings: Warning[] = [];
   const { state, pid } = pidfile;
@@ -370,6 +372,7 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
       ? {}
       : { rival: { path: slot.pidfile, suspect: pidfile.rival } }),
     holder: who.kind === 'foreign' ? who.holder : null,
+    ...(several.length > 0 ? { lives: several } : {}),
     retired: file === 'retired' && who.kind !== 'none',
     lost,
     warnings,

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
-import { children, procfs } from '../../src/system/proc.js';
+import { children, identify, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 import { editByHand, reloadByHand } from '../support/by-hand.js';
 import { PROGRAM, type Run } from '../support/command.js';
@@ -160,6 +160,64 @@ describe('who else is there', () => {
       rig.allow.bothSlots = true;
       rig.allow.strays.push(/demo-green/);
     }));
+
+  it.each(['blue', 'green'] as const)(
+    'of two masters of %s the one that nobody can reach is ended as doctor tells, under load, 0 cut',
+    (slot) =>
+      withRig({}, async (rig) => {
+        await rig.deployed();
+        const path = rig.site().address[slot].slice('unix:'.length);
+        if (slot === 'green') await rig.sandbox.startPool('green');
+        const first = rig.sandbox.poolMaster(slot) ?? 0;
+        const params = scriptParams({ file: rig.sandbox.path('www', 'slow.php'), uri: '/slow.php?ms=3000' });
+        const slow = request({ address: rig.site().address[slot], params, timeoutMs: 20_000 });
+        await rig.until(() => socketsAt(procfs(), { kind: 'unix', path }).connections.accepted === 1);
+        for (const file of [path, path.replace('.sock', '-status.sock'), rig.site().pidfile[slot]])
+          rmSync(file);
+        await rig.sandbox.startPool(slot);
+        const second = rig.sandbox.poolMaster(slot) ?? 0;
+        await rig.load();
+        const lives = async (): Promise<{
+          readonly hint: string;
+          readonly of: Record<string, unknown>[];
+        }> => {
+          const { hint, evidence } = only(await look(rig), 'several-lives');
+          return { hint, of: evidence['holders'] as Record<string, unknown>[] };
+        };
+        const busy = await lives();
+        expect(busy.of).toEqual(
+          expect.arrayContaining([
+            expect.objectContaining({ pid: first, reachable: false, accepted: 1, working: 1, idle: false }),
+            expect.objectContaining({ pid: second, reachable: true }),
+          ]),
+        );
+        expect(busy.hint).not.toContain('kill ');
+        // what refuses to work there names no process as one to end
+        for (const args of [
+          ['deploy', 'demo'],
+          ['pool', 'stop', 'green', 'demo', '--yes'],
+        ]) {
+          if (args[0] === 'pool' && slot === 'blue') continue;
+          const refused = await rig.run(args);
+          const failure = refused.result['failure'] as { reason: string; hint: string };
+          expect(failure).toMatchObject({ reason: 'slot-foreign' });
+          expect(failure.hint).not.toContain('End that process');
+          expect(failure.hint).toContain('`swap-pool doctor demo`');
+        }
+        expect(await slow).toMatchObject({ ok: true });
+        await rig.until(() => children(procfs(), first).length > 0);
+        const { hint } = await lives();
+        const commands = [...hint.matchAll(/`(kill [^`]*)`/g)].map(([, command = '']) => command);
+        expect(commands).toEqual([`kill -STOP ${first}; pkill -KILL -P ${first}; kill -KILL ${first}`]);
+        expect(spawnSync('/bin/sh', ['-c', commands.join('\n')]).status).toBe(0);
+        await rig.until(() => identify(procfs(), first) === null);
+        expect(rig.sandbox.poolMaster(slot)).toBe(second);
+        const after = await look(rig);
+        expect(wrong(after)).toEqual(slot === 'green' ? ['warning standby-running'] : []);
+        expect(await rig.deploy()).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+        expect(await look(rig)).toMatchObject({ exit: 0 });
+      }),
+  );
 
   it.runIf(isRoot)('a socket that nginx’s user cannot open is told with that user', () =>
     withRig({}, async (rig) => {

@@ -7,6 +7,7 @@ import type {
   Failure,
   FailureReason,
   Finding,
+  Life,
   Notice,
   Observation,
   ObservationReason,
@@ -20,6 +21,15 @@ import type {
 const place = { file: '/etc/nginx/conf.d/shop.conf', line: 3, column: 9 };
 const holder = { pid: 4711, user: 'root', command: 'deploy shop', since: '2026-11-21T20:43:01.000Z' };
 const suspect = { pid: 12, command: 'php-fpm: master process', user: 'www-data' };
+const life: Life = {
+  ...suspect,
+  leads: true,
+  workers: [21, 22],
+  reachable: true,
+  accepted: 0,
+  working: 0,
+  idle: true,
+};
 const question: Extract<Question, { kind: 'pool-serves' }> = {
   kind: 'pool-serves',
   verb: 'stop',
@@ -337,6 +347,7 @@ export const ALL_FAILURES: readonly Failure[] = [
   { ...FAILURES['pool-section-unclear'], asked: 'shop' },
   { ...FAILURES['pool-section-unclear'], option: true },
   { ...FAILURES['old-pool-named'], places: [], unread: ['/etc/nginx/nginx.conf'] },
+  { ...FAILURES['slot-foreign'], lives: [suspect, { ...suspect, pid: 13 }] },
   { ...FAILURES.locked, lock: 'nginx', holder: null },
   { ...FAILURES.locked, lock: 'slot' },
   ...['EPERM', 'ENOSPC', 'EROFS', 'ENOENT', 'EWHATEVER'].map((code) => ({
@@ -715,7 +726,7 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
     reason: 'several-lives',
     slot: 'green',
     address: 'unix:/run/shop-green.sock',
-    holders: [suspect, { ...suspect, pid: 13 }],
+    holders: [life, { ...life, pid: 13, reachable: false }],
   },
   'master-of-other-config': {
     reason: 'master-of-other-config',
@@ -766,6 +777,22 @@ export const ALL_FINDINGS: readonly Finding[] = [
     fixable: false,
     observation: { reason: 'reload-not-taken', files: [place.file], surely: false, log: '' },
   },
+  ...[
+    [
+      { ...life, reachable: false },
+      { ...life, leads: false, reachable: false },
+    ],
+    [life, { ...life, reachable: false, working: 1, idle: false }],
+    [life, { ...life, reachable: null }],
+  ].map(
+    (holders) =>
+      ({
+        severity: 'error',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['several-lives'], holders },
+      }) as const,
+  ),
   { severity: 'error', app: 'shop', fixable: false, failure: FAILURES['slot-foreign'] },
   { severity: 'warning', app: 'shop', fixable: true, warning: WARNINGS['socket-file-stale'] },
   { severity: 'advice', app: null, fixable: false, observation: OBSERVATIONS['shutdown-timeout-unset'] },

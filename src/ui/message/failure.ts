@@ -23,6 +23,7 @@ import {
   writeHint,
 } from './phrase.js';
 import type { Message } from './phrase.js';
+import { NEITHER, overlapping } from './lives.js';
 import { questionText, stakesOf } from './question.js';
 /** Failure -> sentence and hint. `app` completes the commands that the hint names. */
 export function failureMessage(failure: Failure, app: string | null = null): Message {
@@ -173,6 +174,13 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
 
     // pools
     case 'slot-foreign':
+      if (failure.lives !== undefined) {
+        return {
+          message: overlapping(failure.slot, failure.address),
+          hint: `${NEITHER} ${run('doctor', app)} says which of them answers, and how the other one is ended without a cut.`,
+          details: failure.lives.map(suspectText),
+        };
+      }
       return {
         message: say`The ${failure.slot} slot's address ${failure.address} is held by ${
           failure.holder === null ? 'a process that cannot be seen' : suspectText(failure.holder)

@@ -2,6 +2,7 @@
 import type { Finding, Observation } from '../../event.js';
 import { argv, count, duration, inline, list, say, thousands, when } from '../text.js';
 import { failureMessage } from './failure.js';
+import { lifeText, livesHint, overlapping } from './lives.js';
 import { at, holderText, log, pidsText, run, suspectText, unworded, withoutReload } from './phrase.js';
 import type { Message } from './phrase.js';
 import { warningMessage } from './warning.js';
@@ -30,9 +31,9 @@ function observationMessage(seen: Observation, app: string | null): Message {
     }
     case 'several-lives':
       return {
-        message: say`Several pools have bound the ${seen.slot} slot's address ${seen.address}; only the last can be reached, and the first that ends takes its socket and pidfile away.`,
-        hint: 'Stop none of them by its pidfile. Find the one that answers, let the others finish, and end those by their pids (QUIT).',
-        details: seen.holders.map(suspectText),
+        message: overlapping(seen.slot, seen.address),
+        hint: livesHint(seen.holders, app),
+        details: seen.holders.map(lifeText),
       };
     case 'master-of-other-config':
       return {
