@@ -750,6 +750,14 @@ export type Observation =
       readonly pid: number | null;
       readonly retired: boolean;
     }
+  /** It runs a slot's configuration and listens where that no longer says, or nowhere. `slot`: whose live master it is. */
+  | {
+      readonly reason: 'listens-elsewhere';
+      readonly master: Suspect;
+      readonly slot: Slot | null;
+      readonly config: string;
+      readonly addresses: readonly string[];
+    }
   | { readonly reason: 'no-status-listen'; readonly slot: Slot }
   | {
       readonly reason: 'backlog-cut';

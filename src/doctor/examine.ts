@@ -8,6 +8,8 @@ import type { Pools } from '../pool/driver.js';
 import { livesOf } from '../pool/several.js';
 import { backlog } from './backlog.js';
 import { balancer } from './balancer.js';
+import { elsewhere, mastersElsewhere } from './elsewhere.js';
+import type { Elsewhere } from './elsewhere.js';
 import { idleClients } from './idle-clients.js';
 import { keptConnections } from './kept-connections.js';
 import { leftovers } from './leftovers.js';
@@ -27,6 +29,7 @@ import type { Check, Patient, Subject, Verdict } from './subject.js';
 const CHECKS: readonly Check[] = [
   served,
   strangers,
+  elsewhere,
   orphans,
   leftovers,
   reloadNotTaken,
@@ -128,17 +131,19 @@ async function ofSite(
       ),
     );
   }
+  const astray = own === null ? [] : mastersElsewhere(fs, own.slots, views);
   const subject: Subject = {
     fs,
     config: config.value,
     slots: own?.slots ?? null,
     views,
-    ...(await leadsTo(patient, views, proxy)),
+    ...(await leadsTo(patient, views, { seen: proxy, why: unread.ok ? null : unread.failure, astray })),
     pools: own,
     proxy,
     nginx: nginx.ok ? nginx.value : null,
     silent,
     lives: several,
+    elsewhere: astray,
     folders,
     inBetween: lockHolder !== null || past.open !== null,
   };
@@ -184,10 +189,14 @@ const lives = (view: SlotView | undefined): boolean => (view?.life ?? null) !== 
 async function leadsTo(
   patient: Patient,
   views: Subject['views'],
-  seen: ProxyView | null,
+  { seen, why, astray }: Sight,
 ): Promise<Pick<Subject, 'active' | 'led'>> {
   const { proxy, past } = patient;
-  const named = { active: await activeSlot(patient, views, seen), led: 'known' } as const;
+  const { slot: active, named: isNamed } = await activeSlot(patient, views, seen);
+  // where the last deploy led says nothing of files that lead elsewhere since, nor of a pool that was moved from there
+  const moved = why !== null && ELSEWHERE.has(why.reason);
+  const isStale = !isNamed && (moved || astray.some(({ addresses }) => addresses.length > 0));
+  const named = { active, led: isStale ? 'unknown' : 'known' } as const;
   if (proxy === null || seen === null || seen.unread.files.length === 0) return named;
   const { open, last, proof } = past;
   const proven = open === null && last !== null && proof !== null && proof.unused !== true;
@@ -196,22 +205,35 @@ async function leadsTo(
   return { ...named, led: seen.unread.surely ? 'unknown' : 'doubtful' };
 }
 
+/** What was seen of the proxy, why it was not, and who else runs the slots' configuration. */
+interface Sight {
+  readonly seen: ProxyView | null;
+  readonly why: Failure | null;
+  readonly astray: readonly Elsewhere[];
+}
+
+/** The proxy's files were read, and lead to neither slot. */
+const ELSEWHERE: ReadonlySet<Failure['reason']> = new Set<Failure['reason']>([
+  'reference-missing',
+  'link-not-named',
+]);
+
 /** As the proxy names it; where its files are broken, as they would name it; else as it was left. */
 async function activeSlot(
   { proxy, past }: Patient,
   views: Subject['views'],
   seen: ProxyView | null,
-): Promise<Slot | null> {
+): Promise<{ readonly slot: Slot | null; readonly named: boolean }> {
   const now = seen?.active ?? null;
-  if (now !== null) return now;
+  if (now !== null) return { slot: now, named: true };
   for (const slot of SLOTS) {
     const named: Result<boolean> | null = seen === null && proxy !== null ? await proxy.names(slot) : null;
-    if (named?.ok === true && named.value) return slot;
+    if (named?.ok === true && named.value) return { slot, named: true };
   }
-  if (past.last !== null) return past.last;
+  if (past.last !== null) return { slot: past.last, named: false };
   const alive = SLOTS.filter((slot) => lives(views[slot]));
   const [only] = alive;
-  return only !== undefined && !lives(views[otherSlot(only)]) ? only : null;
+  return { slot: only !== undefined && !lives(views[otherSlot(only)]) ? only : null, named: false };
 }
 
 /** None where the address has but one life. */

@@ -19,6 +19,7 @@ import type { Workers } from '../nginx/workers.js';
 import type { Pools } from '../pool/driver.js';
 import type { PoolSlot } from '../pool/slots.js';
 import type { Procfs } from '../system/proc.js';
+import type { Elsewhere } from './elsewhere.js';
 
 /** One app as it could be opened: what cannot be read is a failure here, and not the end. */
 export interface Patient {
@@ -95,6 +96,8 @@ export interface Subject {
   readonly silent: Readonly<Partial<Record<Slot, Failure>>>;
   /** Of a slot whose address several pools have bound: each of them. */
   readonly lives: Readonly<Partial<Record<Slot, readonly Life[]>>>;
+  /** Masters of its configuration that listen where it does not say. */
+  readonly elsewhere: readonly Elsewhere[];
   readonly folders: Folders;
   /** A deploy is at work or was left open: what is between two states now is no finding of its own. */
   readonly inBetween: boolean;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { backlog } from '../../src/doctor/backlog.js';
+import { elsewhere } from '../../src/doctor/elsewhere.js';
 import { idleClients, isAtLeast } from '../../src/doctor/idle-clients.js';
 import { leftovers } from '../../src/doctor/leftovers.js';
 import { deployWarnings } from '../../src/doctor/pool-advice.js';
@@ -50,7 +51,16 @@ function subject(more: Partial<Subject>): Subject {
     nginx: null,
   };
   const config = { switch: { by: 'rewrite' } };
-  return { fs, config, ...nothing, silent: {}, inBetween: false, ...more } as Subject;
+  return {
+    fs,
+    config,
+    ...nothing,
+    silent: {},
+    lives: {},
+    elsewhere: [],
+    inBetween: false,
+    ...more,
+  } as Subject;
 }
 const slots = (more: Partial<FpmSlot>): Subject['slots'] => {
   const address = { kind: 'unix', path: '/run/shop.sock' } as const;
@@ -180,6 +190,34 @@ describe('who serves', () => {
     ['not to be told which', { active: null, views: { blue: view('blue'), green: view('green') } }, []],
   ])('%s', (_, more, expected) => {
     expect(says(served, more)).toEqual(expected);
+  });
+});
+
+describe('a master that listens where its file does not say', () => {
+  const one = {
+    master: { pid: 7, command: 'php-fpm', user: 'root' },
+    slot: null,
+    config: '/a',
+    addresses: ['unix:/b'],
+    perhapsOthers: false,
+  };
+  const alive = { blue: running('blue'), green: view('green') };
+  it.each<[string, Partial<Subject>, string[]]>([
+    ['is told', { elsewhere: [one], views: alive }, ['warning listens-elsewhere']],
+    [
+      'or nowhere, is told',
+      { elsewhere: [{ ...one, addresses: [] }], views: alive },
+      ['warning listens-elsewhere'],
+    ],
+    ['or nowhere yet, is not', { elsewhere: [{ ...one, addresses: [] }], inBetween: true }, []],
+    ['may be another app’s', { elsewhere: [{ ...one, perhapsOthers: true }], views: alive }, []],
+    [
+      'may be this app’s, where nothing else is',
+      { elsewhere: [{ ...one, perhapsOthers: true }], views: { blue: view('blue') } },
+      ['advice listens-elsewhere'],
+    ],
+  ])('%s', (_, more, expected) => {
+    expect(says(elsewhere, more)).toEqual(expected);
   });
 });
 

@@ -359,6 +359,57 @@ describe('a pool’s own file', () => {
     }));
 });
 
+describe('a pool whose file was edited under it', () => {
+  const edit = (rig: Rig, ...edits: readonly (readonly [from: string, to: string])[]): (() => void) => {
+    const file = rig.site().fpmConfig.blue;
+    const before = readFileSync(file, 'utf8');
+    const after = edits.reduce((text, [from, to]) => text.replace(from, to), before);
+    expect(after).not.toBe(before);
+    writeFileSync(file, after);
+    return () => {
+      writeFileSync(file, before);
+    };
+  };
+
+  it.each(['rewrite', 'symlink'] as const)(
+    'listens where its file no longer says: that is told, and not that nobody serves: %s',
+    (by) =>
+      withRig({ switch: by }, async (rig) => {
+        await rig.deployed();
+        const back = edit(
+          rig,
+          ['demo-${SWAP_POOL_SLOT}.sock', 'moved-${SWAP_POOL_SLOT}.sock'],
+          ['demo-${SWAP_POOL_SLOT}-status.sock', 'moved-${SWAP_POOL_SLOT}-status.sock'],
+        );
+        const run = await look(rig);
+        expect(await rig.answering()).toBe('blue');
+        const reasons = findings(run).map(({ reason }) => reason);
+        expect(reasons).not.toContain('not-served');
+        expect(run.exit).toBe(1);
+        const { blue } = rig.site().address;
+        expect(only(run, 'listens-elsewhere').evidence).toMatchObject({
+          master: { pid: rig.sandbox.poolMaster('blue') },
+          slot: null,
+          config: rig.site().fpmConfig.blue,
+          addresses: expect.arrayContaining([blue, blue.replace('.sock', '-status.sock')]) as string[],
+        });
+        back();
+        expect(await look(rig)).toMatchObject({ exit: 0 });
+      }),
+  );
+
+  it('may have its status page where its file no longer says, until the next deploy', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      edit(rig, ['demo-${SWAP_POOL_SLOT}-status.sock', 'moved-${SWAP_POOL_SLOT}-status.sock']);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning listens-elsewhere']);
+      expect(only(run, 'listens-elsewhere').evidence).toMatchObject({ slot: 'blue' });
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      expect(await look(rig)).toMatchObject({ exit: 0 });
+    }));
+});
+
 describe('leftovers', () => {
   it('a stale pidfile is told, and what it names', () =>
     withRig({}, async (rig) => {

@@ -744,6 +744,13 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
     pid: 12,
     retired: false,
   },
+  'listens-elsewhere': {
+    reason: 'listens-elsewhere',
+    master: suspect,
+    slot: null,
+    config: '/etc/swap-pool/shop.fpm.conf',
+    addresses: ['unix:/run/shop-blue.sock'],
+  },
   'no-status-listen': { reason: 'no-status-listen', slot: 'blue' },
   'backlog-cut': { reason: 'backlog-cut', slot: 'blue', backlog: 65_535, somaxconn: 4096 },
   'socket-path-long': { reason: 'socket-path-long', slot: 'blue', path: '/run/a', bytes: 101, most: 107 },
@@ -791,6 +798,15 @@ export const ALL_FINDINGS: readonly Finding[] = [
         app: 'shop',
         fixable: false,
         observation: { ...OBSERVATIONS['several-lives'], holders },
+      }) as const,
+  ),
+  ...[{ addresses: [] }, { slot: 'blue' as const }].map(
+    (more) =>
+      ({
+        severity: 'warning',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['listens-elsewhere'], ...more },
       }) as const,
   ),
   { severity: 'error', app: 'shop', fixable: false, failure: FAILURES['slot-foreign'] },

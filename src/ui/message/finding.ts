@@ -60,6 +60,8 @@ function observationMessage(seen: Observation, app: string | null): Message {
             hint: `See that no other master used the path. ${run('start', app)} brings the other slot up, and ends this pool by the drain proof.`,
           };
     }
+    case 'listens-elsewhere':
+      return elsewhere(seen, app);
     case 'no-status-listen':
       return {
         message: say`The ${seen.slot} pool's status page is answered by its own workers: it waits when all are busy, and counts itself.`,
@@ -146,6 +148,28 @@ function observationMessage(seen: Observation, app: string | null): Message {
     default:
       return { message: unworded(seen), hint: `${run('status', app)} shows which slot serves.` };
   }
+}
+
+function elsewhere(
+  { master, slot, config, addresses }: Extract<Observation, { reason: 'listens-elsewhere' }>,
+  app: string | null,
+): Message {
+  const where = list(addresses);
+  if (addresses.length === 0) {
+    return {
+      message: say`${suspectText(master)} runs ${config} and listens nowhere: it is on its way in or out, or stuck there.`,
+      hint: say`Look at it: \`ps -o pid,stat,wchan:20,args -p ${master.pid}\`. No pool of that file is started while it lives.`,
+    };
+  }
+  return slot === null
+    ? {
+        message: say`${suspectText(master)} runs ${config} and listens at ${where}, which that file does not name now.`,
+        hint: `It serves whoever nginx sends there, and swap-pool finds pools by what their file says: put \`listen\` and \`pm.status_listen\` back, and leave it running until ${run('status', app)} shows it.`,
+      }
+    : {
+        message: say`The ${slot} pool (pid ${master.pid}) listens at ${where}, too, which ${config} does not name now.`,
+        hint: `Put \`pm.status_listen\` back, or let ${run('deploy', app)} start a pool that has what the file says now.`,
+      };
 }
 
 const kibibytes = (bytes: number): string => thousands(Math.floor(bytes / 2 ** 10));
