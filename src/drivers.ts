@@ -424,7 +424,7 @@ export interface ProxyControl {
   /** One lock a key, as ProxySwitch.lockKey. */
   lockKey(): Promise<Result<string>>;
   status(): Promise<Result<NginxStatus>>;
-  /** Its own test, with its master's words. `nginx-config-broken`. */
+  /** Its own test, with its master's words. `nginx-config-broken`, `nginx-test-timeout`. */
   test(): Promise<Result<void>>;
   reload(): Promise<Result<void>>;
   /** False: it does not run. */

@@ -248,6 +248,13 @@ export type Failure =
       /** It names files in folders that do not exist, which FPM's own test does not look for. */
       readonly homeless?: true;
     }
+  /** php-fpm was ended before it had said what it makes of the file. */
+  | {
+      readonly reason: 'pool-test-timeout';
+      readonly slot: Slot;
+      readonly file: string;
+      readonly ms: number;
+    }
   | {
       readonly reason: 'pool-section-unclear';
       readonly file: string;
@@ -446,6 +453,8 @@ export type Failure =
   | { readonly reason: 'nginx-syntax'; readonly place: Place; readonly what: string }
   | { readonly reason: 'nginx-include'; readonly place: Place; readonly what: string }
   | { readonly reason: 'nginx-config-broken'; readonly output: string }
+  /** It was ended before it had said whether it takes its files: neither yes nor no. */
+  | { readonly reason: 'nginx-test-timeout'; readonly config: string; readonly ms: number }
   | {
       readonly reason: 'nginx-tree-differs';
       readonly onlyOurs: readonly string[];

@@ -34,7 +34,8 @@ export const elsewhere: Check = (subject) =>
     .filter(({ addresses }) => addresses.length > 0 || !subject.inBetween)
     .filter(({ slot, perhapsOthers }) => slot !== null || !perhapsOthers || !isLed(subject))
     .map(({ perhapsOthers, ...seen }) => ({
-      severity: perhapsOthers ? 'advice' : 'warning',
+      // what a slot's master has besides its address is for the next deploy to change
+      severity: perhapsOthers || seen.slot !== null ? 'advice' : 'warning',
       observation: { reason: 'listens-elsewhere', ...seen },
     }));
 

@@ -6,6 +6,7 @@ import { test } from '../nginx/config-tree.js';
 import { quitting } from '../nginx/quitting.js';
 import type { Pools } from '../pool/driver.js';
 import { livesOf } from '../pool/several.js';
+import { inTurns } from '../system/turns.js';
 import { backlog } from './backlog.js';
 import { balancer } from './balancer.js';
 import { elsewhere, mastersElsewhere } from './elsewhere.js';
@@ -70,8 +71,14 @@ export async function ask(patient: Patient): Promise<Heard> {
   return { views, failures, silent, lives };
 }
 
+/** Some at a time, and in the order of their apps. */
+export const examineEach = async (
+  all: readonly { readonly patient: Patient; readonly heard: Heard }[],
+): Promise<readonly Finding[]> =>
+  (await inTurns(all, ({ patient, heard }) => examine(patient, heard))).flat();
+
 /** In the order of the checks; the caller sorts. */
-export async function examine(patient: Patient, heard: Heard): Promise<readonly Finding[]> {
+async function examine(patient: Patient, heard: Heard): Promise<readonly Finding[]> {
   const verdicts = [...ofState(patient), ...(await ofSite(patient, heard))];
   const once = new Map(verdicts.map((verdict) => [JSON.stringify(verdict), verdict]));
   return [...once.values()].map(({ host, fixable, ...found }) => ({
@@ -115,7 +122,7 @@ async function ofSite(
   if (!unread.ok) found.push(failed(unread.failure));
   // as the survey asks it
   if (surveyed === null && nginx.ok && nginx.value.workers !== null) {
-    const tested = await test(nginx.value.nginx, config.value.nginx.reloadTimeout);
+    const tested = await test(nginx.value.nginx, config.value.nginx.reloadTimeout, patient.tester);
     if (!tested.ok) found.push(failed(tested.failure));
   }
   const leaves = nginx.ok ? quitting(fs, nginx.value.nginx) : null;
@@ -158,12 +165,8 @@ async function ofSite(
 /** What a pool's file is not understood for, when the pool is looked at by what it was before; one file is often both slots'. */
 async function brokenFiles(pools: Pools): Promise<readonly Verdict[]> {
   const slots = new Map(pools.remembered.map(({ file, slot }) => [file, slot]));
-  const found: Verdict[] = [];
-  for (const slot of slots.values()) {
-    const tested = await pools.test(slot);
-    if (!tested.ok) found.push(failed(tested.failure));
-  }
-  return found;
+  const tested = await Promise.all([...slots.values()].map((slot) => pools.test(slot)));
+  return tested.flatMap((one) => (one.ok ? [] : failed(one.failure)));
 }
 
 const failed = (failure: Failure): Verdict => ({ severity: 'error', failure });

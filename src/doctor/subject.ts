@@ -13,6 +13,7 @@ import type {
   StepName,
 } from '../event.js';
 import type { Resolver } from '../nginx/address.js';
+import type { Tester } from '../nginx/config-tree.js';
 import type { Nginx } from '../nginx/master.js';
 import type { Tree } from '../nginx/tree.js';
 import type { Workers } from '../nginx/workers.js';
@@ -34,6 +35,7 @@ export interface Patient {
   /** null: where the pools listen is not known. */
   readonly proxy: ProxySwitch | null;
   readonly probe: ProbeDriver | null;
+  readonly tester: Tester;
   readonly folders: Folders;
   readonly lockHolder: LockHolder | null;
   readonly past: Past;

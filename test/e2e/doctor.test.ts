@@ -308,9 +308,12 @@ describe('a pool’s own file', () => {
         [
           // status_listen alone makes one of `/`
           (text) => set('pm.status_listen', null)(set('pm.status_path', null)(text)),
-          ['advice no-status', 'advice no-status'],
+          ['advice listens-elsewhere', 'advice no-status', 'advice no-status'],
         ],
-        [set('pm.status_listen', null), ['advice no-status-listen', 'advice no-status-listen']],
+        [
+          set('pm.status_listen', null),
+          ['advice listens-elsewhere', 'advice no-status-listen', 'advice no-status-listen'],
+        ],
         [set('listen.backlog', '2000000000'), ['advice backlog-cut', 'advice backlog-cut']],
         // of both, though nothing but itself can be told of a pool that cannot be known
         [
@@ -403,7 +406,7 @@ describe('a pool whose file was edited under it', () => {
       await rig.deployed();
       edit(rig, ['demo-${SWAP_POOL_SLOT}-status.sock', 'moved-${SWAP_POOL_SLOT}-status.sock']);
       const run = await look(rig);
-      expect(wrong(run)).toEqual(['warning listens-elsewhere']);
+      expect(run.exit).toBe(0);
       expect(only(run, 'listens-elsewhere').evidence).toMatchObject({ slot: 'blue' });
       expect(await rig.deploy()).toMatchObject({ exit: 0 });
       expect(await look(rig)).toMatchObject({ exit: 0 });
@@ -676,6 +679,115 @@ describe('what is broken is a finding, and not the end', () => {
   it('an app that there is not is a wrong command line', () =>
     withRig({}, async (rig) => {
       expect(await rig.run(['doctor', 'nobody'])).toMatchObject({ exit: 2 });
+    }));
+});
+
+describe('what comes to no end', () => {
+  /** A FIFO that nobody else has open. */
+  const fifo = (rig: Rig, name: string): string => {
+    const path = rig.sandbox.path('work', name);
+    expect(spawnSync('/usr/bin/mkfifo', [path]).status).toBe(0);
+    return path;
+  };
+  /** Whoever tests nginx's files now waits for somebody to read this log. */
+  const hangTests = (rig: Rig): (() => void) => {
+    const spoilt = rig.sandbox.path('sites', 'spoilt.conf');
+    const path = fifo(rig, 'log');
+    writeFileSync(spoilt, `server { listen 127.0.0.1:1; access_log ${path}; }\n`);
+    return () => {
+      rmSync(spoilt);
+      rmSync(path);
+    };
+  };
+  /** Less than any of these programs is given elsewhere, and much more than what is asked for here takes. */
+  const SOON = 20_000;
+  const soon = async (rig: Rig, args: readonly string[] = []): Promise<Run> => {
+    const began = performance.now();
+    const run = await look(rig, args);
+    expect(performance.now() - began).toBeLessThan(SOON);
+    return run;
+  };
+
+  it('a test of nginx’s files is no broken configuration, for whoever asked for it', () =>
+    withRig({ site: { yamlNginx: 'reload-timeout: 1500ms' } }, async (rig) => {
+      await rig.deployed();
+      const back = hangTests(rig);
+      const run = await soon(rig);
+      expect(wrong(run)).toEqual(['error nginx-test-timeout', 'error reload-not-taken']);
+      expect(only(run, 'nginx-test-timeout').evidence).toMatchObject({ ms: 1500 });
+      const refused = { exit: 1, result: { failure: { reason: 'nginx-test-timeout' } } };
+      for (const args of [
+        ['nginx', 'test'],
+        ['nginx', 'reload'],
+        ['deploy', 'demo'],
+      ])
+        expect(await rig.run(args)).toMatchObject(refused);
+      expect(await rig.answering()).toBe('blue');
+      back();
+    }));
+
+  it('a test of nginx’s files holds up no look at several apps, nor one at slots that share a value', () => {
+    const sites = ['one', 'two', 'three'].map((name) => ({ name, switch: 'rewrite' as const, workers: 1 }));
+    return withRig({ sites }, async (rig) => {
+      await rig.deployed();
+      const { fpmConfig } = rig.site('two');
+      const before = readFileSync(fpmConfig.blue, 'utf8');
+      writeFileSync(
+        fpmConfig.blue,
+        before.replace(/^pid = .*$/m, `pid = ${rig.sandbox.path('run')}/two.pid`),
+      );
+      const back = hangTests(rig);
+      const found = findings(await soon(rig));
+      const told = (reason: string): unknown[] =>
+        found.filter((one) => one.reason === reason).map(({ app }) => app);
+      expect(told('nginx-test-timeout')).toEqual(['one', 'three', 'two']);
+      expect(told('slots-share')).toEqual(['two']);
+      back();
+      writeFileSync(fpmConfig.blue, before);
+    });
+  });
+
+  it('a php-fpm that says nothing is no broken configuration, and what runs is looked at all the same', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const { config } = rig.site();
+      const yaml = readFileSync(config, 'utf8');
+      const fpm = /binary: "(.*fpm.*)"/.exec(yaml)?.[1] ?? '';
+      const hanging = rig.sandbox.path('work', 'php-fpm-hangs');
+      writeFileSync(hanging, `#!/bin/sh\ncase "$1" in -t*) exec sleep 600;; esac\nexec ${fpm} "$@"\n`, {
+        mode: 0o755,
+      });
+      writeFileSync(config, yaml.replace(fpm, hanging));
+      const run = await soon(rig);
+      expect(wrong(run)).toEqual(['error pool-test-timeout']);
+      expect(only(run, 'pool-test-timeout').evidence).toMatchObject({ file: rig.site().fpmConfig.blue });
+      writeFileSync(config, yaml);
+      rmSync(hanging);
+    }));
+
+  it('a FIFO among the files of a pool or of nginx is told, and neither doctor nor a deploy waits for it', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = fifo(rig, 'fifo.conf');
+      for (const [file, line, reason] of [
+        [rig.site().fpmConfig.blue, `include = ${path}\n`, 'pool-config-invalid'],
+        [rig.site().site, `include ${path};\n`, 'nginx-include'],
+      ] as const) {
+        const before = readFileSync(file, 'utf8');
+        writeFileSync(file, before + line);
+        const run = await soon(rig);
+        expect(wrong(run)).toContain(`error ${reason}`);
+        expect(JSON.stringify(only(run, reason).evidence)).toContain(`is no file`);
+        expect(findings(run).map((one) => one.reason)).toContain(
+          reason === 'nginx-include' ? 'nginx-include' : 'shutdown-timeout-unset',
+        );
+        const began = performance.now();
+        expect(await rig.deploy()).toMatchObject({ exit: 1, result: { failure: { reason } } });
+        expect(performance.now() - began).toBeLessThan(SOON);
+        writeFileSync(file, before);
+      }
+      rmSync(path);
+      expect(await rig.answering()).toBe('blue');
     }));
 });
 

@@ -64,6 +64,12 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     file: '/srv/shop.fpm.conf',
     output: log,
   },
+  'pool-test-timeout': {
+    reason: 'pool-test-timeout',
+    slot: 'blue',
+    file: '/srv/shop.fpm.conf',
+    ms: 20_000,
+  },
   'pool-section-unclear': {
     reason: 'pool-section-unclear',
     file: '/srv/shop.fpm.conf',
@@ -223,6 +229,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     reason: 'nginx-config-broken',
     output: 'nginx: [emerg] unknown directive "serverr"\n',
   },
+  'nginx-test-timeout': { reason: 'nginx-test-timeout', config: '/etc/nginx/nginx.conf', ms: 30_000 },
   'nginx-tree-differs': {
     reason: 'nginx-tree-differs',
     onlyOurs: ['/etc/nginx/a.conf'],

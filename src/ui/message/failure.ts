@@ -90,6 +90,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         hint: say`Check it by hand: \`SWAP_POOL_SLOT=${failure.slot} php-fpm -t -y ${argv([failure.file])}\`, with your own php-fpm's name.`,
         ...log(failure.output),
       };
+    case 'pool-test-timeout':
+      return {
+        message: say`php-fpm has not said within ${duration(failure.ms)} what it makes of ${failure.file} for the ${failure.slot} pool.`,
+        hint: say`See by hand what it waits for: \`SWAP_POOL_SLOT=${failure.slot} php-fpm -t -y ${argv([failure.file])}\`, with your own php-fpm's name.`,
+      };
     case 'pool-section-unclear':
       return failure.sections.length === 0
         ? {
@@ -377,6 +382,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: sentence(`nginx -t rejects nginx's configuration as it is now${complaint(failure.output)}`),
         hint: 'Mend it first, until `nginx -t` accepts it. The nginx that runs goes on with what it has.',
         ...log(failure.output),
+      };
+    case 'nginx-test-timeout':
+      return {
+        message: say`\`nginx -t\` has not said within ${duration(failure.ms)} whether it accepts ${failure.config}.`,
+        hint: 'See how long it takes by hand, `time nginx -t`, and what it waits for: mostly a host name that is looked up. A deploy gives it `nginx.reload-timeout`.',
       };
     case 'nginx-tree-differs':
       return {
