@@ -674,6 +674,16 @@ export type Warning =
       readonly slot: Slot;
       readonly unit: string;
       readonly signal: string;
+      /** Its ExecStop= sends it. */
+      readonly command?: true;
+    }
+  /** systemd kills the pool before FPM has let its requests end. ms */
+  | {
+      readonly reason: 'unit-stop-timeout';
+      readonly slot: Slot;
+      readonly unit: string;
+      readonly timeout: number;
+      readonly control: number;
     }
   /** The folder goes when one slot's unit stops, with the other one's socket in it. */
   | { readonly reason: 'unit-runtime-folder'; readonly units: readonly string[]; readonly folder: string }
@@ -740,6 +750,8 @@ export type Observation =
       readonly slot: Slot;
       readonly address: string;
       readonly master: Suspect;
+      /** The site is sent to it; null: that cannot be told. */
+      readonly serves: boolean | null;
       /** Its configuration, and the slot's. */
       readonly runs: string;
       readonly expected: string;
@@ -814,6 +826,8 @@ export type Observation =
   | { readonly reason: 'at-work'; readonly holder: LockHolder }
   | {
       readonly reason: 'little-space';
+      /** What is written there: the journal, locks and the like, nginx's files, FPM's. */
+      readonly what: 'journal' | 'proxy' | 'pool';
       readonly path: string;
       readonly available: number;
       readonly needed: number;

@@ -23,7 +23,7 @@ import { retiringWorkers } from './retiring-workers.js';
 import { served } from './served.js';
 import { socketPath, tooLong } from './socket-path.js';
 import { statusListen } from './status-listen.js';
-import { replaceable, shared, storage } from './storage.js';
+import { replaceable, rooms, shared, storage } from './storage.js';
 import { strangers } from './stranger.js';
 import type { Check, Patient, Subject, Verdict } from './subject.js';
 
@@ -159,6 +159,7 @@ async function ofSite(
     ...found,
     ...CHECKS.flatMap((check) => check(subject)),
     ...replaceable(proxy, by.by === 'symlink' ? by.link : null),
+    ...rooms(proxy, subject.slots),
   ];
 }
 

@@ -7,17 +7,18 @@ import type { Procfs } from '../system/proc.js';
 import type { Check, Verdict } from './subject.js';
 import { viewsOf } from './subject.js';
 
-export const strangers: Check = ({ fs, slots, views, lives }) =>
+export const strangers: Check = ({ fs, slots, views, lives, active, led }) =>
   viewsOf({ views }).flatMap((view) => {
     if (view.state !== 'foreign' || slots === null) return [];
-    return verdict(fs, slots[view.slot], view, lives[view.slot] ?? []);
+    const serves = active === null || led !== 'known' ? null : view.slot === active;
+    return verdict(fs, slots[view.slot], view, { lives: lives[view.slot] ?? [], serves });
   });
 
 function verdict(
   fs: Procfs,
   own: PoolSlot,
   { slot, address, holder }: SlotView,
-  lives: readonly Life[],
+  { lives, serves }: { readonly lives: readonly Life[]; readonly serves: boolean | null },
 ): readonly Verdict[] {
   if (lives.length > 1) {
     return [{ severity: 'error', observation: { reason: 'several-lives', slot, address, holders: lives } }];
@@ -30,6 +31,7 @@ function verdict(
       slot,
       address,
       master: holder,
+      serves,
       ...config,
     } as const;
     return [{ severity: 'error', observation }];

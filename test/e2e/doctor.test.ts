@@ -135,6 +135,7 @@ describe('who else is there', () => {
           master: { pid: other.pid },
           runs: expect.stringMatching(/other\.conf$/) as string,
           expected: rig.site().fpmConfig.green,
+          serves: false,
         });
       } finally {
         await other.end();
@@ -425,6 +426,34 @@ describe('leftovers', () => {
       rmSync(rig.site().pidfile.green);
     }));
 
+  it('a socket that a killed pool left is told, and --fix removes it', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = rig.site().address.green.slice('unix:'.length);
+      const stranger = await listener(rig.site().address.green);
+      await stranger.end();
+      expect(existsSync(path)).toBe(true);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning socket-file-stale']);
+      expect(only(run, 'socket-file-stale')).toMatchObject({ fixable: true, evidence: { path } });
+      expect(await rig.run(['doctor', '--fix', '--yes'])).toMatchObject({ exit: 0 });
+      expect(existsSync(path)).toBe(false);
+    }));
+
+  it('fewer workers than are busy are told for the slot that is started next', () =>
+    withRig({ site: { workers: 4 } }, async (rig) => {
+      await rig.deployed();
+      const held = await rig.occupy(3);
+      const file = rig.site().fpmConfig.blue;
+      const before = readFileSync(file, 'utf8');
+      writeFileSync(file, before.replace(/^pm\.max_children = .*$/m, 'pm.max_children = 2'));
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning few-workers']);
+      expect(only(run, 'few-workers').evidence).toMatchObject({ start: 2, busy: 3 });
+      writeFileSync(file, before);
+      await held.release();
+    }));
+
   it('a deploy that died is told with its step, and what it left is no finding of its own', () =>
     withRig({}, async (rig) => {
       await rig.deployed();
@@ -574,6 +603,26 @@ describe('nginx', () => {
       expect(wrong(await look(rig))).toEqual(['error nginx-not-running', 'warning standby-running']);
       rig.allow.bothSlots = true;
     }));
+
+  it.each(['hash $request_uri', 'random'])('`%s` below a backup is told', (balancer) =>
+    withRig(
+      {
+        prepare: ({ sites: [site] }) => {
+          if (site === undefined) return;
+          const text = readFileSync(site.upstream, 'utf8');
+          // below the servers nginx takes it
+          writeFileSync(site.upstream, text.replace(/\}\s*$/, `${balancer};\n}\n`));
+        },
+      },
+      async (rig) => {
+        await rig.deployed();
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error backup-balancer']);
+        const name = balancer.split(' ')[0];
+        expect(only(run, 'backup-balancer').evidence).toMatchObject({ balancer: name });
+      },
+    ),
+  );
 
   it('a balancer beside a backup, connections that are kept, a backup without max_fails', () =>
     withRig(

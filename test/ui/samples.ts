@@ -450,6 +450,13 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
     unit: 'shop-fpm@green.service',
     signal: 'SIGTERM',
   },
+  'unit-stop-timeout': {
+    reason: 'unit-stop-timeout',
+    slot: 'green',
+    unit: 'shop-fpm@green.service',
+    timeout: 5000,
+    control: 10_000,
+  },
   'unit-runtime-folder': {
     reason: 'unit-runtime-folder',
     units: ['shop-fpm@blue.service', 'shop-fpm@green.service'],
@@ -740,6 +747,7 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
     slot: 'green',
     address: 'unix:/run/shop-green.sock',
     master: suspect,
+    serves: false,
     runs: '/etc/php/8.2/fpm/php-fpm.conf',
     expected: '/etc/swap-pool/shop.fpm.conf',
   },
@@ -777,7 +785,13 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
   'reload-hits-idle': { reason: 'reload-hits-idle', version: '1.22.1', mendable: false, places: [place] },
   'deploy-left-open': { reason: 'deploy-left-open', deploy: '000042-20261121T204301Z', step: 'drain' },
   'at-work': { reason: 'at-work', holder },
-  'little-space': { reason: 'little-space', path: '/var/lib', available: 12_288, needed: 262_144 },
+  'little-space': {
+    reason: 'little-space',
+    what: 'journal',
+    path: '/var/lib',
+    available: 12_288,
+    needed: 262_144,
+  },
 };
 
 /** Each observation as a finding, and one of either other kind. */
@@ -805,6 +819,24 @@ export const ALL_FINDINGS: readonly Finding[] = [
         app: 'shop',
         fixable: false,
         observation: { ...OBSERVATIONS['several-lives'], holders },
+      }) as const,
+  ),
+  ...[true, null].map(
+    (serves) =>
+      ({
+        severity: 'error',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['master-of-other-config'], serves },
+      }) as const,
+  ),
+  ...(['proxy', 'pool'] as const).map(
+    (what) =>
+      ({
+        severity: 'error',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['little-space'], what },
       }) as const,
   ),
   ...[{ addresses: [] }, { slot: 'blue' as const }].map(

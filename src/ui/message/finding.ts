@@ -38,7 +38,7 @@ function observationMessage(seen: Observation, app: string | null): Message {
     case 'master-of-other-config':
       return {
         message: say`A php-fpm with another configuration holds the ${seen.slot} slot's address ${seen.address}: ${suspectText(seen.master)} runs ${seen.runs}, the slot is ${seen.expected}.`,
-        hint: say`Give that pool another \`listen\`, or stop it; or name ${seen.runs} in \`pool.config\`, if that is what should run.`,
+        hint: otherConfigHint(seen, app),
       };
     case 'not-served':
       return {
@@ -142,8 +142,8 @@ function observationMessage(seen: Observation, app: string | null): Message {
       };
     case 'little-space':
       return {
-        message: say`${seen.path} has room for ${kibibytes(seen.available)} KiB more; a deploy's journal takes ${kibibytes(seen.needed)} KiB.`,
-        hint: 'Make room there (`df -h`, `df -i`): a deploy that cannot write its journal does not begin.',
+        message: say`${seen.path} has room for ${kibibytes(seen.available)} KiB more; ${SPACE[seen.what]} ${kibibytes(seen.needed)} KiB.`,
+        hint: `Make room there (\`df -h\`, \`df -i\`): ${WITHOUT[seen.what]}.`,
       };
     default:
       return { message: unworded(seen), hint: `${run('status', app)} shows which slot serves.` };
@@ -171,6 +171,31 @@ function elsewhere(
         hint: `Put \`pm.status_listen\` back, or let ${run('deploy', app)} start a pool that has what the file says now.`,
       };
 }
+
+function otherConfigHint(
+  { serves, slot, runs }: Extract<Observation, { reason: 'master-of-other-config' }>,
+  app: string | null,
+): string {
+  const meant = say`Name ${runs} in \`pool.config\`, if that is what should run`;
+  if (serves === false) return `${meant}; else give that pool another \`listen\`, or stop it.`;
+  const why =
+    serves === true
+      ? 'The site is sent to it: whoever stops it takes the site down.'
+      : 'It may serve the site: let it run until that can be told.';
+  const other = slot === 'blue' ? 'green' : 'blue';
+  return `${why} ${meant}; else ${run(`pool start ${other}`, app)}, lead nginx there by hand, and only then stop it.`;
+}
+
+const SPACE = {
+  journal: "a deploy's journal takes",
+  proxy: "a deploy's new copy of nginx's files takes up to",
+  pool: "a new pool's log and pidfile take up to",
+} as const;
+const WITHOUT = {
+  journal: 'a deploy that cannot write its journal does not begin',
+  proxy: 'a deploy that cannot write them is undone',
+  pool: 'a pool that cannot write them does not start',
+} as const;
 
 const kibibytes = (bytes: number): string => thousands(Math.floor(bytes / 2 ** 10));
 
