@@ -12,6 +12,8 @@ module.exports = [
     .map((name) => `src/nginx/${name}.ts`),
   ...'adopt fpm-file render site words'.split(' ').map((name) => `src/init/${name}.ts`),
   'src/pool/unit.ts',
-  ...'event failure finding phrase question warning'.split(' ').map((name) => `src/ui/message/${name}.ts`),
+  ...'event failure finding lives phrase question warning'
+    .split(' ')
+    .map((name) => `src/ui/message/${name}.ts`),
   'src/ui/text.ts',
 ];

@@ -12,6 +12,8 @@ import type { Patient } from './doctor/subject.js';
 import type { Drivers, ProxyControl, ProxySwitch, UpgradeEnd, VerifyDriver } from './drivers.js';
 import { fail, ok, SLOTS } from './event.js';
 import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result } from './event.js';
+import { createTester } from './nginx/config-tree.js';
+import type { Tester } from './nginx/config-tree.js';
 import { createRewrite } from './nginx/rewrite.js';
 import type { ProxyOptions } from './nginx/running.js';
 import { createSharedProof } from './nginx/shared-proof.js';
@@ -21,6 +23,7 @@ import { createPool, faults } from './pool/driver.js';
 import { createProbe } from './pool/probe.js';
 import { spell } from './pool/slots.js';
 import { now, timestamp } from './system/clock.js';
+import { inTurns } from './system/turns.js';
 import type { Lock } from './system/lock.js';
 import { createLocks } from './system/locks.js';
 import { exists } from './system/files.js';
@@ -254,48 +257,70 @@ async function controlOf(configs: readonly Config[], surroundings: Surroundings)
   });
 }
 
-/** One app for doctor: what cannot be opened is a fact about it. `past` is the caller's to read. */
-export async function openPatient(
+/** Apps for doctor, some at a time: each has its own programs to wait for. */
+export async function openPatients(
+  files: readonly AppFile[],
+  surroundings: Surroundings,
+): Promise<readonly Omit<Patient, 'past'>[]> {
+  const tester = createTester();
+  return inTurns(files, (file) => openPatient(file, surroundings, tester));
+}
+
+/**
+ * One app for doctor: what cannot be opened is a fact about it. `past` is the caller's to read. `tester`: of all apps
+ * that are looked at together. doctor asks how things are now, not how they will be: that something does not answer
+ * soon is a finding.
+ */
+async function openPatient(
   { app, file }: AppFile,
   surroundings: Surroundings,
+  tester: Tester,
 ): Promise<Omit<Patient, 'past'>> {
   const { env, uid } = surroundings;
   const root = uid === 0;
   const fs = procfs();
   const where = places(env, uid);
   const lockHolder = createLocks(where, surroundings).holder(app);
-  const config = loadConfig(file, { root });
-  const nothing = { pools: null, faults: [], proxy: null, probe: null };
+  const loaded = loadConfig(file, { root });
+  const config = loaded.ok ? ok(hurried(loaded.value)) : loaded;
+  const nothing = { pools: null, faults: [], proxy: null, probe: null, tester };
   const none = { fs, app, root, config, ...nothing, folders: where, lockHolder };
   if (!config.ok) return none;
   const folder = join(where.state, app);
   const safe = safeState(folder, uid);
   // what runs is looked at all the same, as it was when it was last deployed
-  const pool = { fs, config: config.value, folder, root, memory: true };
+  const pool = { fs, config: config.value, folder, root, memory: true, patience: DOCTOR_PATIENCE };
   const pools = safe.ok ? await createPool(pool) : safe;
-  if (!pools.ok) return { ...none, pools, faults: safe.ok ? await faults(pool) : [] };
+  // who has just said nothing is not asked again
+  const asks = safe.ok && !pools.ok && pools.failure.reason !== 'pool-test-timeout';
+  if (!pools.ok) return { ...none, pools, faults: asks ? await faults(pool) : [] };
   const { addresses, others } = pools.value;
-  const { probe } = config.value;
-  // it is asked how things are now, not how they will be: who waits longer for an answer calls that a finding
-  const nginx = {
-    ...config.value.nginx,
-    reloadTimeout: Math.min(config.value.nginx.reloadTimeout, DOCTOR_PATIENCE),
-  };
+  const { probe, nginx } = config.value;
   const shared = (key: string): SharedProof => createSharedProof(proxyProof(where.locks, key));
-  const options = { procfs: fs, nginx, addresses, others, root, shared };
+  const options = { procfs: fs, nginx, addresses, others, root, shared, tester };
   const switching = createProxy(config.value, options);
   if (!switching.ok) return { ...none, pools: switching };
   const proxy = switching.value;
-  const once = { ...probe, successes: 1, timeout: Math.min(probe.timeout, DOCTOR_PATIENCE) };
+  const once = { ...probe, successes: 1 };
   const asked = { config: { probe: once }, pool: pools.value, proxyUser: () => proxy.workerUser() };
   return {
     ...none,
-    config: { ...config, value: { ...config.value, nginx } },
     pools,
     proxy,
     probe: createProbe(asked),
   };
 }
+
+/** A configuration whose programs have no longer than doctor does. */
+function hurried(config: Config): Config {
+  const { nginx, probe } = config;
+  return {
+    ...config,
+    nginx: { ...nginx, reloadTimeout: Math.min(nginx.reloadTimeout, DOCTOR_PATIENCE) },
+    probe: { ...probe, timeout: Math.min(probe.timeout, DOCTOR_PATIENCE) },
+  };
+}
+
 const DOCTOR_PATIENCE = 2000;
 
 /** The switch that the configuration asks for. A link can only lead to sockets' files: `symlink-needs-unix`. */

@@ -51,6 +51,8 @@ export interface SlotView {
   readonly rival?: { readonly path: string; readonly suspect: Suspect };
   /** Set when `foreign` and the holder could be found. */
   readonly holder: Suspect | null;
+  /** Set when `foreign` because several pools of the slot have bound its address. */
+  readonly lives?: readonly Suspect[];
   /** The listener lives, but its socket's name was taken away (retired). */
   readonly retired: boolean;
   /** The listener lives, but somebody removed or replaced its socket file: nobody can connect to it ever again. */
@@ -425,7 +427,7 @@ export interface ProxyControl {
   /** One lock a key, as ProxySwitch.lockKey. */
   lockKey(): Promise<Result<string>>;
   status(): Promise<Result<NginxStatus>>;
-  /** Its own test, with its master's words. `nginx-config-broken`. */
+  /** Its own test, with its master's words. `nginx-config-broken`, `nginx-test-timeout`. */
   test(): Promise<Result<void>>;
   reload(): Promise<Result<void>>;
   /** False: it does not run. */

@@ -80,6 +80,19 @@ export interface Suspect {
   readonly user: string;
 }
 
+/** One of several pools that have bound a slot's address, one after the other: its master, or one of its orphans. */
+export interface Life extends Suspect {
+  /** It is a master. */
+  readonly leads: boolean;
+  readonly workers: readonly number[];
+  /** Whether what comes to the address comes to it; null: that cannot be told. */
+  readonly reachable: boolean | null;
+  readonly accepted: number;
+  readonly working: number;
+  /** Nothing is accepted or worked on, nor queued. */
+  readonly idle: boolean;
+}
+
 /** Who holds a lock, as the holder itself wrote it down. */
 export interface LockHolder {
   readonly pid: number;
@@ -246,6 +259,13 @@ export type Failure =
       /** It names files in folders that do not exist, which FPM's own test does not look for. */
       readonly homeless?: true;
     }
+  /** php-fpm was ended before it had said what it makes of the file. */
+  | {
+      readonly reason: 'pool-test-timeout';
+      readonly slot: Slot;
+      readonly file: string;
+      readonly ms: number;
+    }
   | {
       readonly reason: 'pool-section-unclear';
       readonly file: string;
@@ -303,6 +323,8 @@ export type Failure =
       readonly slot: Slot;
       readonly address: string;
       readonly holder: Suspect | null;
+      /** They are pools of the slot, one started over the other. */
+      readonly lives?: readonly Suspect[];
     }
   | {
       readonly reason: 'slot-alive';
@@ -448,6 +470,8 @@ export type Failure =
   | { readonly reason: 'nginx-syntax'; readonly place: Place; readonly what: string }
   | { readonly reason: 'nginx-include'; readonly place: Place; readonly what: string }
   | { readonly reason: 'nginx-config-broken'; readonly output: string }
+  /** It was ended before it had said whether it takes its files: neither yes nor no. */
+  | { readonly reason: 'nginx-test-timeout'; readonly config: string; readonly ms: number }
   | {
       readonly reason: 'nginx-tree-differs';
       readonly onlyOurs: readonly string[];
@@ -596,6 +620,21 @@ export type Failure =
 
 export type FailureReason = Failure['reason'];
 
+/** Why a slot in which somebody else listens is left alone, as a look at it has it. */
+export const slotForeign = ({
+  slot,
+  address,
+  holder,
+  lives,
+}: Omit<Extract<Failure, { reason: 'slot-foreign' }>, 'reason'>): Failed =>
+  fail({
+    reason: 'slot-foreign',
+    slot,
+    address,
+    holder,
+    ...(lives === undefined || lives.length === 0 ? {} : { lives }),
+  });
+
 // ---------------------------------------------------------------- warnings
 
 export type Warning =
@@ -662,6 +701,16 @@ export type Warning =
       readonly slot: Slot;
       readonly unit: string;
       readonly signal: string;
+      /** Its ExecStop= sends it. */
+      readonly command?: true;
+    }
+  /** systemd kills the pool before FPM has let its requests end. ms */
+  | {
+      readonly reason: 'unit-stop-timeout';
+      readonly slot: Slot;
+      readonly unit: string;
+      readonly timeout: number;
+      readonly control: number;
     }
   /** The folder goes when one slot's unit stops, with the other one's socket in it. */
   | { readonly reason: 'unit-runtime-folder'; readonly units: readonly string[]; readonly folder: string }
@@ -721,13 +770,15 @@ export type Observation =
       readonly reason: 'several-lives';
       readonly slot: Slot;
       readonly address: string;
-      readonly holders: readonly Suspect[];
+      readonly holders: readonly Life[];
     }
   | {
       readonly reason: 'master-of-other-config';
       readonly slot: Slot;
       readonly address: string;
       readonly master: Suspect;
+      /** The site is sent to it; null: that cannot be told. */
+      readonly serves: boolean | null;
       /** Its configuration, and the slot's. */
       readonly runs: string;
       readonly expected: string;
@@ -746,6 +797,14 @@ export type Observation =
       readonly address: string;
       readonly pid: number | null;
       readonly retired: boolean;
+    }
+  /** It runs a slot's configuration and listens where that no longer says, or nowhere. `slot`: whose live master it is. */
+  | {
+      readonly reason: 'listens-elsewhere';
+      readonly master: Suspect;
+      readonly slot: Slot | null;
+      readonly config: string;
+      readonly addresses: readonly string[];
     }
   | { readonly reason: 'no-status-listen'; readonly slot: Slot }
   | {
@@ -794,6 +853,8 @@ export type Observation =
   | { readonly reason: 'at-work'; readonly holder: LockHolder }
   | {
       readonly reason: 'little-space';
+      /** What is written there: the journal, locks and the like, nginx's files, FPM's. */
+      readonly what: 'journal' | 'proxy' | 'pool';
       readonly path: string;
       readonly available: number;
       readonly needed: number;

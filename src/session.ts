@@ -84,8 +84,8 @@ export interface Session {
   past(file: AppFile): Promise<Past>;
   /** Says what is wrong with one of several apps. */
   tell(app: string | null, failure: Failure): void;
-  /** One app as far as it can be opened, for doctor. */
-  patient(file: AppFile): Promise<Omit<Patient, 'past'>>;
+  /** Some apps as far as they can be opened, for doctor. */
+  patients(files: readonly AppFile[]): Promise<readonly Omit<Patient, 'past'>[]>;
   /** Shows a result that is not the last one. */
   show(result: CommandResult): void;
 }
@@ -231,9 +231,9 @@ export async function hold(
     tell: (about, failure) => {
       say({ type: 'failure', failure }, about);
     },
-    patient: async (one) => {
-      const { openPatient } = await import('./context.js');
-      return openPatient(one, surroundings);
+    patients: async (all) => {
+      const { openPatients } = await import('./context.js');
+      return openPatients(all, surroundings);
     },
     show: (result) => {
       say({ type: 'result', result });

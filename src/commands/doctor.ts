@@ -1,7 +1,7 @@
 /** Every finding at once, each with what to do. */
 import type { AppFile } from '../config/apps.js';
 import { standsAt } from '../deploy/state.js';
-import { ask, examine } from '../doctor/examine.js';
+import { ask, examineEach } from '../doctor/examine.js';
 import type { Past, Patient } from '../doctor/subject.js';
 import type { CommandResult, Failure, Finding, Severity } from '../event.js';
 import type { Session } from '../session.js';
@@ -58,14 +58,15 @@ async function lookAt(
 ): Promise<readonly Finding[]> {
   const found: Finding[] = [];
   if (problem !== null) found.push({ severity: 'error', app: null, fixable: false, failure: problem });
-  const patients: Patient[] = [];
-  for (const file of files) {
-    patients.push({ ...(await session.patient(file)), past: await pastOf(session, file) });
-  }
+  const pasts = await Promise.all(files.map((file) => pastOf(session, file)));
+  const opened = await session.patients(files);
+  const patients = opened.flatMap((one, at): Patient[] => {
+    const past = pasts[at];
+    return past === undefined ? [] : [{ ...one, past }];
+  });
   // nothing else is done meanwhile, or what an answer waits for would be us
   const heard = await Promise.all(patients.map(async (patient) => ({ patient, heard: await ask(patient) })));
-  for (const one of heard) found.push(...(await examine(one.patient, one.heard)));
-  return found;
+  return [...found, ...(await examineEach(heard))];
 }
 
 /** What a finding is about: its numbers may be others at the next look. */

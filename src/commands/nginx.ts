@@ -128,6 +128,7 @@ const ACTED: ReadonlySet<Failure['reason']> = new Set<Failure['reason']>([
   'nginx-busy',
   // of a test it is the product, of a reload it says enough
   'nginx-config-broken',
+  'nginx-test-timeout',
   'nginx-gone',
   'nginx-unstoppable',
   'reload-swallowed',

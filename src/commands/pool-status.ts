@@ -1,5 +1,6 @@
 /** `pool status`, with LSB's exit codes. Looks only; takes no lock. */
 import type { AppFile } from '../config/apps.js';
+import { slotForeign } from '../event.js';
 import type { CommandResult, ExitCode, Failure, PoolStatus, Slot, SlotState } from '../event.js';
 import type { Session } from '../session.js';
 import { toStatus } from './status.js';
@@ -25,13 +26,13 @@ async function look(session: Pick<Session, 'open'>, file: AppFile, slot: Slot): 
   if (!seen.ok) return { app: file.app, failure: seen.failure };
   const open = app.store.open();
   const status = toStatus(app, seen.value, (open.ok ? open.value[0] : null) ?? null);
-  const { life, address, holder } = seen.value;
+  const { life } = seen.value;
   const pids = life?.workers.map(({ pid }) => pid) ?? [];
   const failure: Failure | null =
     status.state === 'orphaned'
       ? { reason: 'pool-orphaned', slot, pids }
       : status.state === 'foreign'
-        ? { reason: 'slot-foreign', slot, address, holder }
+        ? slotForeign(seen.value).failure
         : null;
   return { app: app.name, ...status, ...(failure === null ? {} : { failure }) };
 }

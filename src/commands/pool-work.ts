@@ -2,7 +2,7 @@
 import type { App } from '../context.js';
 import { activeSlot } from '../deploy/plan.js';
 import type { OlderWorker, PoolLife, SlotView, Transition } from '../drivers.js';
-import { fail, ok } from '../event.js';
+import { fail, ok, slotForeign } from '../event.js';
 import type {
   ActName,
   CommandResult,
@@ -59,7 +59,7 @@ export async function settled({ app, slot }: Work, { waits = true } = {}): Promi
   const { view } = steady.value;
   for (const warning of view.warnings) app.emit({ type: 'warning', warning });
   if (view.state !== 'foreign') return steady;
-  return fail({ reason: 'slot-foreign', slot, address: view.address, holder: view.holder });
+  return slotForeign(view);
 }
 
 const asItIs = (view: Result<SlotView>): Result<Settled> =>

@@ -178,6 +178,7 @@ function warn(app: App, told: Told, warning: Warning, reason: FailureReason): vo
 /** Why the proxy's files say nothing of what it runs: it cannot run them itself. */
 const UNUSABLE: ReadonlySet<FailureReason> = new Set<FailureReason>([
   'nginx-config-broken',
+  'nginx-test-timeout',
   'nginx-syntax',
   'nginx-include',
 ]);

@@ -3,7 +3,7 @@
  * anything is touched is decided here or in the drivers' surveys.
  */
 import type { PoolLife, ProxyView, SlotView } from '../drivers.js';
-import { fail, ok, otherSlot, SLOTS } from '../event.js';
+import { fail, ok, otherSlot, slotForeign, SLOTS } from '../event.js';
 import type { Failed, Result, Slot, StepName } from '../event.js';
 import type { Opened } from './state.js';
 
@@ -57,7 +57,7 @@ export function decide(situation: Situation): Result<Decision> {
   const active = activeSlot(situation);
   const view = slots[active];
   const other = slots[otherSlot(active)];
-  if (view.state === 'foreign') return foreign(view);
+  if (view.state === 'foreign') return slotForeign(view);
 
   const serves = view.life !== null && !view.retired && !view.lost;
   const asks = isAsked(situation, active, serves);
@@ -104,7 +104,7 @@ function isAsked(situation: Situation, active: Slot, serves: boolean): Result<De
 function swap({ proxy, slots }: Situation, active: Slot): Result<Decision> {
   const standby = slots[otherSlot(active)];
   if (!proxy.running) return fail({ reason: 'nginx-not-running', config: proxy.config });
-  if (standby.state === 'foreign') return foreign(standby);
+  if (standby.state === 'foreign') return slotForeign(standby);
   return (
     rival(standby) ??
     ok({
@@ -147,9 +147,6 @@ const bringUp = ({ slot, lost, life }: SlotView, follow: boolean): Steps => ({
   clear: lost ? life : null,
   supersedes: null,
 });
-
-const foreign = (view: SlotView): Result<never> =>
-  fail({ reason: 'slot-foreign', slot: view.slot, address: view.address, holder: view.holder });
 
 /** A start there would overwrite the file that a living master of somebody else goes by. */
 const rival = ({ slot, life, rival: found }: SlotView): Failed | null =>

@@ -6,7 +6,7 @@
  * they hold. Every revert and every retriable apply may be called again after a crash.
  */
 import type { Drivers, OlderWorker, PoolLife } from '../drivers.js';
-import { fail, ok } from '../event.js';
+import { fail, ok, slotForeign } from '../event.js';
 import type { Failure, Result, Slot, StepName, StepNote } from '../event.js';
 import { adopt } from './adopt.js';
 import { leftSlot } from './deploy.js';
@@ -101,10 +101,10 @@ async function isItself({ drivers, arriving }: Deploy, slot: Slot): Promise<Resu
   if (arriving === null) return ok(undefined);
   const view = drivers.pool.observe(slot);
   if (!view.ok) return view;
-  const { state, lost, address, holder } = view.value;
+  const { state, lost } = view.value;
   const answer = lost ? drivers.pool.reach(slot, null) : null;
   if (answer !== null) return fail({ reason: 'probe-failed', slot, tries: 0, answer, log: '' });
-  if (lost || state === 'foreign') return fail({ reason: 'slot-foreign', slot, address, holder });
+  if (lost || state === 'foreign') return slotForeign(view.value);
   if (arriving.master === null || state === 'running') return ok(undefined);
   return fail({ reason: 'pool-died', slot, log: await drivers.pool.log(slot) });
 }

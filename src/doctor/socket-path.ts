@@ -2,6 +2,7 @@
 import { SLOTS } from '../event.js';
 import type { Failure, Slot } from '../event.js';
 import { MAX_PATH } from '../pool/address.js';
+import { boundAddresses } from '../pool/slots.js';
 import type { Check, Verdict } from './subject.js';
 
 /** From here on the next longer name of a release or a slot may be too long. */
@@ -9,8 +10,11 @@ const NEAR = 100;
 
 export const socketPath: Check = ({ slots, config }) => [
   ...SLOTS.flatMap((slot) => {
-    const address = slots?.[slot].address;
-    return address?.kind === 'unix' ? judge(slot, address.path) : [];
+    const own = slots?.[slot];
+    // the status page's socket is as much FPM's to bind
+    return own === undefined
+      ? []
+      : boundAddresses(own).flatMap((each) => (each.kind === 'unix' ? judge(slot, each.path) : []));
   }),
   ...(config.switch.by === 'symlink' ? judge(null, config.switch.link) : []),
 ];

@@ -1,9 +1,11 @@
 /** Whether a deploy could write what it has to: its journal, its locks, nginx's files or the link. */
 import { dirname, join } from 'node:path';
 import type { ProxyView } from '../drivers.js';
+import { SLOTS } from '../event.js';
 import { factsThroughLinks, realPath, roomAt, writable } from '../system/files.js';
+import type { Io } from '../system/files.js';
 import { sharedPart } from '../system/places.js';
-import type { Folders, Verdict } from './subject.js';
+import type { Folders, Subject, Verdict } from './subject.js';
 
 /** What a deploy's journal reserves, and what FPM's words need beside it; bytes. */
 const NEEDED = 256 * 1024;
@@ -18,6 +20,32 @@ export function storage({ state, run, locks }: Folders, app: string): readonly V
     }
     const room = roomAt(path);
     return room.ok ? roomy(path, room.value) : [];
+  });
+}
+
+/** Room for what a deploy writes beside its journal: the proxy's files, and a new pool's log and pidfile. */
+export function rooms(
+  proxy: ProxyView | null,
+  slots: Subject['slots'],
+  roomOf: (folder: string) => Io<number> = roomAt,
+): readonly Verdict[] {
+  const files = (proxy?.changes ?? []).map(({ file }) => {
+    const real = realPath(file);
+    return real.ok ? real.value : file;
+  });
+  const pools = SLOTS.flatMap((slot) => {
+    const own = slots?.[slot];
+    return own === undefined ? [] : [own.pidfile, own.kind === 'php-fpm' ? own.errorLog : null];
+  });
+  // a log that is a descriptor or a device takes no room
+  const written = pools.filter((path) => path !== null).filter((path) => !/^\/(?:dev|proc)\//.test(path));
+  const folders = new Map<string, 'proxy' | 'pool'>([
+    ...written.map((path) => [firstThere(dirname(path)), 'pool'] as const),
+    ...files.map((path) => [firstThere(dirname(path)), 'proxy'] as const),
+  ]);
+  return [...folders].flatMap(([path, what]) => {
+    const room = roomOf(path);
+    return room.ok ? roomy(path, room.value, what) : [];
   });
 }
 
@@ -41,9 +69,13 @@ export function replaceable(proxy: ProxyView | null, link: string | null): reado
 }
 
 /** Pure. */
-export function roomy(path: string, available: number): readonly Verdict[] {
+export function roomy(
+  path: string,
+  available: number,
+  what: 'journal' | 'proxy' | 'pool' = 'journal',
+): readonly Verdict[] {
   if (available >= NEEDED) return [];
-  const observation = { reason: 'little-space', path, available, needed: NEEDED } as const;
+  const observation = { reason: 'little-space', what, path, available, needed: NEEDED } as const;
   return [{ severity: 'error', observation }];
 }
 

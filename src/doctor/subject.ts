@@ -1,14 +1,26 @@
 /** What doctor looks at: everything that could be found out of one app, and what a check says of it. */
 import type { Config } from '../config/resolve.js';
 import type { ProbeDriver, ProxyProof, ProxySwitch, ProxyView, SlotView } from '../drivers.js';
-import type { Failure, Found, LockHolder, ProcessId, Result, Severity, Slot, StepName } from '../event.js';
+import type {
+  Failure,
+  Found,
+  Life,
+  LockHolder,
+  ProcessId,
+  Result,
+  Severity,
+  Slot,
+  StepName,
+} from '../event.js';
 import type { Resolver } from '../nginx/address.js';
+import type { Tester } from '../nginx/config-tree.js';
 import type { Nginx } from '../nginx/master.js';
 import type { Tree } from '../nginx/tree.js';
 import type { Workers } from '../nginx/workers.js';
 import type { Pools } from '../pool/driver.js';
 import type { PoolSlot } from '../pool/slots.js';
 import type { Procfs } from '../system/proc.js';
+import type { Elsewhere } from './elsewhere.js';
 
 /** One app as it could be opened: what cannot be read is a failure here, and not the end. */
 export interface Patient {
@@ -23,6 +35,7 @@ export interface Patient {
   /** null: where the pools listen is not known. */
   readonly proxy: ProxySwitch | null;
   readonly probe: ProbeDriver | null;
+  readonly tester: Tester;
   readonly folders: Folders;
   readonly lockHolder: LockHolder | null;
   readonly past: Past;
@@ -83,6 +96,10 @@ export interface Subject {
   readonly nginx: NginxFacts | null;
   /** Why a pool that runs does not answer as it should. */
   readonly silent: Readonly<Partial<Record<Slot, Failure>>>;
+  /** Of a slot whose address several pools have bound: each of them. */
+  readonly lives: Readonly<Partial<Record<Slot, readonly Life[]>>>;
+  /** Masters of its configuration that listen where it does not say. */
+  readonly elsewhere: readonly Elsewhere[];
   readonly folders: Folders;
   /** A deploy is at work or was left open: what is between two states now is no finding of its own. */
   readonly inBetween: boolean;

@@ -6,7 +6,7 @@
 import { basename, dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
-import { diskSource, outputOf, pidfileOf, testCommand } from '../nginx/config-tree.js';
+import { diskSource, outputOf, pidfileOf, testCommand, untested } from '../nginx/config-tree.js';
 import { applyEdits } from '../nginx/edit.js';
 import type { Edit } from '../nginx/edit.js';
 import type { Nginx } from '../nginx/master.js';
@@ -56,8 +56,9 @@ export async function testPlanned(
     const ran = await run(argv, { cwd: nginx.cwd, timeout });
     if (ran.status === 0) return ok(undefined);
     const asItIs = { image: nginx.image, arguments: withConfig(nginx.arguments, nginx.config) };
+    if (ran.failure === 'timeout') return fail(untested(nginx, ran, timeout));
     const before = await run(testCommand(asItIs, '-t'), { cwd: nginx.cwd, timeout });
-    if (before.status !== 0) return fail({ reason: 'nginx-config-broken', output: outputOf(before) });
+    if (before.status !== 0) return fail(untested(nginx, before, timeout));
     let output = outputOf(ran);
     for (const [original, path] of names) output = output.replaceAll(path, original.path);
     return fail({ reason: 'init-rejected', judge: 'nginx', file, output });

@@ -7,8 +7,9 @@ import { lookup } from 'node:dns/promises';
 import { cpus, networkInterfaces } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fail, ok, SLOTS } from '../event.js';
-import type { Result } from '../event.js';
+import type { Failure, Result } from '../event.js';
 import { run } from '../system/exec.js';
+import type { Ran } from '../system/exec.js';
 import { exists, facts, factsThroughLinks, readBytes, readLink, realPath } from '../system/files.js';
 import { glob } from '../system/glob.js';
 import type { Resolver } from './address.js';
@@ -133,22 +134,45 @@ export function changes(tree: Tree, how: 'changed' | 'written'): ReadonlyMap<str
 
 // ---------------------------------------------------------------- asking nginx
 
-/**
- * `nginx -t` with the words the master was started with; fails with `nginx-config-broken`. While nginx does
- * not run this must not be called: it leaves an empty pidfile behind.
- */
-export async function test(nginx: Nginx, timeout: number): Promise<Result<void>> {
-  const ran = await run(testCommand(nginx, '-t'), { cwd: nginx.cwd, timeout });
-  return ran.status === 0 ? ok(undefined) : fail({ reason: 'nginx-config-broken', output: outputOf(ran) });
+/** Lets nginx test its files. */
+export type Tester = (nginx: Nginx, how: '-t' | '-T', timeout: number) => Promise<Ran>;
+
+const runTest: Tester = (nginx, how, timeout) => run(testCommand(nginx, how), { cwd: nginx.cwd, timeout });
+
+/** Tests each nginx once, for one look at the apps behind it: a test of thousands of sites takes its time. */
+export function createTester(): Tester {
+  const known = new Map<string, Promise<Ran>>();
+  return (nginx, _, timeout) => {
+    const key = JSON.stringify([nginx.image, nginx.arguments, nginx.cwd]);
+    // -T says all that -t does
+    const ran = known.get(key) ?? runTest(nginx, '-T', timeout);
+    known.set(key, ran);
+    return ran;
+  };
 }
 
 /**
- * `nginx -T`: the test, and in the same run the list of files that nginx reads. Fails with
- * `nginx-config-broken`, and with `nginx-tree-differs` when we have read others. Only while nginx runs, as `test`.
+ * `nginx -t` with the words the master was started with; fails with `nginx-config-broken`, and with
+ * `nginx-test-timeout` where it comes to no end. While nginx does not run this must not be called: it leaves an empty
+ * pidfile behind.
  */
-export async function testAndCompare(nginx: Nginx, tree: Tree, timeout: number): Promise<Result<void>> {
-  const ran = await run(testCommand(nginx, '-T'), { cwd: nginx.cwd, timeout });
-  if (ran.status !== 0) return fail({ reason: 'nginx-config-broken', output: outputOf(ran) });
+export async function test(nginx: Nginx, timeout: number, tester = runTest): Promise<Result<void>> {
+  const ran = await tester(nginx, '-t', timeout);
+  return ran.status === 0 ? ok(undefined) : fail(untested(nginx, ran, timeout));
+}
+
+/**
+ * `nginx -T`: the test, and in the same run the list of files that nginx reads. Fails as `test` does, and
+ * with `nginx-tree-differs` when we have read others. Only while nginx runs, as `test`.
+ */
+export async function testAndCompare(
+  nginx: Nginx,
+  tree: Tree,
+  timeout: number,
+  tester = runTest,
+): Promise<Result<void>> {
+  const ran = await tester(nginx, '-T', timeout);
+  if (ran.status !== 0) return fail(untested(nginx, ran, timeout));
   const theirs = new Set(dumped(ran.stdout, tree, nginx.cwd).map(realOr));
   const ours = new Set(paths(tree).map(realOr));
   const onlyOurs = [...ours].filter((path) => !theirs.has(path));
@@ -157,6 +181,12 @@ export async function testAndCompare(nginx: Nginx, tree: Tree, timeout: number):
     ? ok(undefined)
     : fail({ reason: 'nginx-tree-differs', onlyOurs, onlyTheirs });
 }
+
+/** Why a test has not said yes. One that was ended said nothing: its files may be as they should. */
+export const untested = ({ config }: Pick<Nginx, 'config'>, ran: Ran, ms: number): Failure =>
+  ran.failure === 'timeout'
+    ? { reason: 'nginx-test-timeout', config, ms }
+    : { reason: 'nginx-config-broken', output: outputOf(ran) };
 
 /** argv of a test, with the words the master was started with. */
 export const testCommand = (

@@ -198,8 +198,12 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const tested = await running.test(named);
     if (!tested.ok) {
       const { failure } = tested;
-      const output = failure.reason === 'nginx-config-broken' ? failure.output : '';
-      return takeBack(versions.value, to, { reason: 'edit-rejected', output });
+      // nginx has not rejected what it had no time for
+      const why: Failure =
+        failure.reason === 'nginx-config-broken'
+          ? { reason: 'edit-rejected', output: failure.output }
+          : failure;
+      return takeBack(versions.value, to, why);
     }
     const began = wallClock();
     const tree = loadTree(named.nginx);

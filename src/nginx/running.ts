@@ -23,6 +23,7 @@ import {
   test,
   testAndCompare,
 } from './config-tree.js';
+import type { Tester } from './config-tree.js';
 import { createFinder, pidIn } from './master.js';
 import type { Nginx, NginxKeys } from './master.js';
 import { absent, orphansOf } from './orphans.js';
@@ -45,6 +46,8 @@ export interface RunningOptions {
   readonly root: boolean;
   /** What all apps behind the nginx of this lock key know of it; without it each knows its own journal alone. */
   readonly shared?: (key: string) => SharedProof;
+  /** Who tests its files, where others ask the same. */
+  readonly tester?: Tester;
 }
 
 /** What context.ts hands to a switch. */
@@ -161,7 +164,7 @@ export function createRunning(options: RunningOptions): Running {
   async function check(reading: Reading, master: ProcessId): Promise<Result<void>> {
     // before the test: to somebody who may not look at the master, the test would only speak of the pidfile's permissions
     const quiet = await settled(reading, master);
-    return quiet.ok ? testAndCompare(reading.nginx, reading.tree, timeout) : quiet;
+    return quiet.ok ? testAndCompare(reading.nginx, reading.tree, timeout, options.tester) : quiet;
   }
 
   /** No binary upgrade is pending, no reload under way, and it was not told to quit. */
@@ -194,7 +197,7 @@ export function createRunning(options: RunningOptions): Running {
     const theirs = known.filter((proof) => sameProcesses(proof.workers, serving) && untitled.length === 0);
     const recorded = theirs.some((proof) => proof.hash === reading.hash);
     if (!recorded || when === 'always') {
-      const tested = await testAndCompare(reading.nginx, reading.tree, timeout);
+      const tested = await testAndCompare(reading.nginx, reading.tree, timeout, options.tester);
       if (!tested.ok) return tested;
     }
     const born = oldest(serving);

@@ -52,6 +52,9 @@ export interface Enclosing {
   readonly parent: Enclosing | null;
 }
 
+/** nginx would wait for a FIFO's writer. */
+const UNREADABLE: Readonly<Record<string, string>> = { EINVAL: 'it is no file', ENXIO: 'it is no file' };
+
 /**
  * Reads a configuration and all it includes, as nginx does: relative names
  * count from the main file's folder whoever includes, variables are not
@@ -77,7 +80,7 @@ export function readTree(root: string, source: ConfigSource): Tree {
       problems.push({
         reason: 'nginx-include',
         place: from,
-        what: `"${path}" cannot be read: ${answer.code}`,
+        what: `"${path}" cannot be read: ${UNREADABLE[answer.code] ?? answer.code}`,
       });
       return null;
     }

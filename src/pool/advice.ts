@@ -61,8 +61,18 @@ export function unitAdvice(units: Readonly<Record<Slot, Unit>>, to: PoolSlot): r
   if (to.kind === 'php-fpm' && signalName(own.killSignal) !== 'SIGQUIT') {
     found.push({ reason: 'unit-kill-signal', slot, unit: own.id, signal: signalName(own.killSignal) });
   }
-  for (const folder of own.runtimeFolders) {
-    if (!units[otherSlot(slot)].runtimeFolders.includes(folder)) continue;
+  if (to.kind === 'php-fpm') {
+    const cuts = own.stopSignals.find((signal) => signal !== 'SIGQUIT');
+    if (cuts !== undefined) {
+      found.push({ reason: 'unit-kill-signal', slot, unit: own.id, signal: cuts, command: true });
+    }
+    const { stopTimeout: timeout } = own;
+    const { controlTimeout: control } = to;
+    if (timeout !== null && timeout < control) {
+      found.push({ reason: 'unit-stop-timeout', slot, unit: own.id, timeout, control });
+    }
+  }
+  for (const folder of sharedFolders(own.runtimeFolders, units[otherSlot(slot)].runtimeFolders)) {
     found.push({
       reason: 'unit-runtime-folder',
       units: [units.blue.id, units.green.id],
@@ -70,4 +80,13 @@ export function unitAdvice(units: Readonly<Record<Slot, Unit>>, to: PoolSlot): r
     });
   }
   return found;
+}
+
+/** The folders that go with one unit and hold what is the other's: the very same, or one around it. */
+function sharedFolders(own: readonly string[], others: readonly string[]): readonly string[] {
+  const around = (outer: string, inner: string): boolean => `${inner}/`.startsWith(`${outer}/`);
+  const found = own.flatMap((one) =>
+    others.flatMap((other) => (around(one, other) ? one : around(other, one) ? other : [])),
+  );
+  return [...new Set(found)];
 }

@@ -42,6 +42,7 @@ import { isNamed } from './servers.js';
 import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
 import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
+import { livesAt } from './several.js';
 import { createSettling } from './settle.js';
 import { mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
@@ -59,6 +60,8 @@ export interface PoolOptions {
   readonly startTimeout?: number;
   /** A slot whose configuration is broken is taken as it was at the last deploy. */
   readonly memory?: boolean;
+  /** How long each program that is asked may take to say what it knows, ms; unless said what a host that is busy needs. */
+  readonly patience?: number | undefined;
 }
 
 export interface Pools extends PoolDriver {
@@ -81,9 +84,9 @@ const START_TIMEOUT = 10_000;
  * nothing. Fails with what readUnits, askFpm, sayServers and findBinary fail with.
  */
 export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
-  const { fs, config, root } = options;
+  const { fs, config, root, patience } = options;
   const began = wallClock();
-  const units = await unitsOf(config, root);
+  const units = await unitsOf(config, root, patience);
   if (!units.ok) return units;
   const asked = await slotsOf(options, units.value);
   if (!asked.ok) return asked;
@@ -102,8 +105,14 @@ export async function createPool(options: PoolOptions): Promise<Result<Pools>> {
 }
 
 /** Why createPool() fails, of either slot: it ends at the first. Nothing where the slots are fine, each by itself. */
-export async function faults({ fs, config, folder, root }: PoolOptions): Promise<readonly Failure[]> {
-  const units = await unitsOf(config, root);
+export async function faults({
+  fs,
+  config,
+  folder,
+  root,
+  patience,
+}: PoolOptions): Promise<readonly Failure[]> {
+  const units = await unitsOf(config, root, patience);
   if (!units.ok) return [units.failure];
   const found = SLOTS.map(async (slot) => {
     const own = config.pool[slot];
@@ -114,21 +123,25 @@ export async function faults({ fs, config, folder, root }: PoolOptions): Promise
     }
     const pool = withBinary(fs, own, unit, root);
     if (!pool.ok) return [pool.failure];
-    return (await faultOf(slot, pool.value, folder)) ?? [];
+    return (await faultOf(slot, pool.value, folder, patience)) ?? [];
   });
   return (await Promise.all(found)).flat();
 }
 
 type Units = Readonly<Record<Slot, Unit>> | null;
 
-async function unitsOf({ pool }: AppConfig, root: boolean): Promise<Result<Units>> {
+async function unitsOf(
+  { pool }: AppConfig,
+  root: boolean,
+  timeout: number | undefined,
+): Promise<Result<Units>> {
   const { blue, green } = pool;
   if (blue.manager !== 'systemd' || green.manager !== 'systemd') return ok(null);
-  return readUnits({ blue: blue.unit, green: green.unit }, { root });
+  return readUnits({ blue: blue.unit, green: green.unit }, { root, timeout });
 }
 
 async function slotsOf(options: PoolOptions, units: Units): Promise<Result<Asked>> {
-  const { fs, config, folder, root, memory = false } = options;
+  const { fs, config, folder, root, memory = false, patience } = options;
   const { blue, green } = config.pool;
   if (blue.kind === 'fastcgi' && green.kind === 'fastcgi') {
     const said = await sayServers({ blue, green }, units);
@@ -138,7 +151,9 @@ async function slotsOf(options: PoolOptions, units: Units): Promise<Result<Asked
   const first = withBinary(fs, blue, units?.blue, root);
   if (!first.ok) return first;
   const second = withBinary(fs, green, units?.green, root);
-  return second.ok ? askFpm({ blue: first.value, green: second.value }, folder, { memory }) : second;
+  if (!second.ok) return second;
+  const how = { memory, ...(patience === undefined ? {} : { patience }) };
+  return askFpm({ blue: first.value, green: second.value }, folder, how);
 }
 
 function drive(
@@ -257,7 +272,7 @@ function drive(
     able: (slot, verb) => (fpm(slot) === null ? unable(slot, verb) : ok(undefined)),
     test: (slot) => {
       const asked = fpm(slot);
-      return asked === null ? Promise.resolve(ok(undefined)) : testFpm(asked);
+      return asked === null ? Promise.resolve(ok(undefined)) : testFpm(asked, options.patience);
     },
     reload: async (slot, life, told) => {
       const own = fpm(slot);
@@ -338,6 +353,7 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
   if (!crew.ok) return crew;
   const { workers, working, idle } = crew.value;
 
+  const several = who.kind === 'foreign' ? livesAt(fs, slot.address) : [];
   const file = slot.address.kind === 'unix' ? socketFile(slot.address.path) : null;
   const warnings: Warning[] = [];
   const { state, pid } = pidfile;
@@ -370,6 +386,7 @@ function observeSlot(fs: Procfs, slot: PoolSlot, other: PoolSlot, last: readonly
       ? {}
       : { rival: { path: slot.pidfile, suspect: pidfile.rival } }),
     holder: who.kind === 'foreign' ? who.holder : null,
+    ...(several.length > 0 ? { lives: several } : {}),
     retired: file === 'retired' && who.kind !== 'none',
     lost,
     warnings,

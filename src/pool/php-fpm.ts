@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Failure, Result, Slot } from '../event.js';
 import { run } from '../system/exec.js';
-import { createFile, exists, facts, makeLink, readLink, removeFolder } from '../system/files.js';
+import { createFile, exists, facts, makeLink, readBytes, readLink, removeFolder } from '../system/files.js';
 import { scratchFolder } from '../system/scratch.js';
 import { canonicalPath } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
@@ -39,15 +39,18 @@ export interface Remembered {
 /**
  * Both slots' pools as FPM reads them, asked at once; not asked again while the answers kept in
  * `folder` are to the very same questions. With `memory` a slot whose configuration is broken by now is
- * what it was at the last deploy: a pool that runs can still be stopped. Fails with `pool-config-invalid` (FPM's own
- * words), `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
+ * what it was at the last deploy: a pool that runs can still be stopped. `patience`: how long FPM may take, ms. Fails
+ * with `pool-config-invalid` (FPM's own words), `pool-test-timeout`, `pool-section-unclear`, `address-invalid`, `listen-is-link`, `slots-share`.
  */
 export async function askFpm(
   pools: Readonly<Record<Slot, FpmPool & { readonly binary: string }>>,
   folder: string,
-  { memory = false }: { readonly memory?: boolean } = {},
+  { memory = false, patience = ASK_TIMEOUT }: { readonly memory?: boolean; readonly patience?: number } = {},
 ): Promise<Result<Asked>> {
-  const both = [ask('blue', pools.blue, folder, memory), ask('green', pools.green, folder, memory)] as const;
+  const both = [
+    ask('blue', pools.blue, folder, memory, patience),
+    ask('green', pools.green, folder, memory, patience),
+  ] as const;
   const [blue, green] = await Promise.all(both);
   if (!blue.ok) return blue;
   if (!green.ok) return green;
@@ -70,8 +73,9 @@ export async function faultOf(
   slot: Slot,
   pool: FpmPool & { readonly binary: string },
   folder: string,
+  patience = ASK_TIMEOUT,
 ): Promise<Failure | null> {
-  const asked = await ask(slot, pool, folder, false);
+  const asked = await ask(slot, pool, folder, false, patience);
   return asked.ok ? null : asked.failure;
 }
 
@@ -115,7 +119,7 @@ export function parseDump(output: string): Map<string, Map<string, string>> {
   return sections;
 }
 
-/** How long `php-fpm -tt` may take; it needs 20 ms. */
+/** How long `php-fpm -tt` may take, unless said; it needs 20 ms. */
 const ASK_TIMEOUT = 20_000;
 
 async function ask(
@@ -123,11 +127,18 @@ async function ask(
   pool: FpmPool & { readonly binary: string },
   state: string,
   memory: boolean,
+  patience: number,
 ): Promise<Result<{ readonly found: FpmSlot; readonly keep: () => void; readonly remembered: boolean }>> {
   const env = { ...pool.env, SWAP_POOL_SLOT: slot };
   const digest = digestOf({ slot, binary: pool.binary, config: pool.config, env });
   const kept = digest === null ? null : keptAnswer(state, `fpm-${slot}`, digest);
-  const asked = kept === null ? await dump(slot, pool, env) : ok(kept);
+  const odd = kept === null ? oddFile(slot, pool, env) : null;
+  const asked =
+    kept !== null
+      ? ok(kept)
+      : odd !== null
+        ? fail(odd)
+        : await dump(slot, pool, env, { option: '-tt', patience });
   const known = asked.ok || !memory ? null : lastAnswer(state, `fpm-${slot}`);
   const answer = known === null ? asked : ok(known);
   if (!answer.ok) return answer;
@@ -140,12 +151,29 @@ async function ask(
   return ok({ found: found.value, keep, remembered: known !== null });
 }
 
+/** What is included and no file: php-fpm would wait for a FIFO's writer, at a start and at a reload, too. */
+function oddFile(
+  slot: Slot,
+  { config, binary }: { readonly config: string; readonly binary: string },
+  env: Readonly<Record<string, string>>,
+): Failure | null {
+  const odd = fpmTree(config, env, binary).files.find((file) => {
+    const read = readBytes(file);
+    return !read.ok && (read.code === 'EINVAL' || read.code === 'ENXIO');
+  });
+  if (odd === undefined) return null;
+  const output = `${odd} is no file: whoever reads it may wait for ever`;
+  return { reason: 'pool-config-invalid', slot, file: config, output };
+}
+
 /**
  * Whether FPM takes its configuration as it is now: `php-fpm -t`, and that the folders are there that it does
  * not look for (sockets, pidfile) or that the wrapper hides from it (error_log). Fails with `pool-config-invalid`.
  */
-export async function testFpm(slot: FpmSlot): Promise<Result<void>> {
-  const said = await dump(slot.slot, slot, slot.env, '-t');
+export async function testFpm(slot: FpmSlot, patience = ASK_TIMEOUT): Promise<Result<void>> {
+  const odd = oddFile(slot.slot, slot, slot.env);
+  if (odd !== null) return fail(odd);
+  const said = await dump(slot.slot, slot, slot.env, { option: '-t', patience });
   if (!said.ok) return said;
   const missing = [slot.errorLog, slot.pidfile, ...boundAddresses(slot).map(pathOf)]
     .filter((path) => path !== null && path.startsWith('/') && !exists(dirname(path)))
@@ -162,7 +190,7 @@ async function dump(
   slot: Slot,
   pool: { readonly config: string; readonly binary: string },
   env: Readonly<Record<string, string>>,
-  option: '-t' | '-tt' = '-tt',
+  { option, patience }: { readonly option: '-t' | '-tt'; readonly patience: number },
 ): Promise<Result<string>> {
   const made = scratchFolder('ask', process.geteuid?.() ?? -1);
   if (!made.ok) return made;
@@ -173,7 +201,10 @@ async function dump(
     makeLink(link, pool.config);
     const log = join(folder, 'ask.log');
     createFile(wrapper, `include = '${link}'\n[global]\nlog_level = notice\nerror_log = '${log}'\n`, 0o600);
-    const ran = await run([pool.binary, option, '-y', wrapper], { env, timeout: ASK_TIMEOUT });
+    const ran = await run([pool.binary, option, '-y', wrapper], { env, timeout: patience });
+    if (ran.failure === 'timeout') {
+      return fail({ reason: 'pool-test-timeout', slot, file: pool.config, ms: patience });
+    }
     if (ran.status !== 0) {
       const output = (ran.failure ?? `${ran.stderr}${ran.stdout}`).replaceAll(link, pool.config);
       return fail({ reason: 'pool-config-invalid', slot, file: pool.config, output });

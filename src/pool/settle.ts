@@ -2,7 +2,7 @@
  * Waiting until a slot is in the middle of nothing, and ending what comes to no end by itself: a unit that systemd
  * starts again and again runs nobody whom a signal could reach.
  */
-import { fail, ok } from '../event.js';
+import { fail, ok, slotForeign } from '../event.js';
 import type { Result, Slot } from '../event.js';
 import type { PoolDriver, SlotView, Transition } from '../drivers.js';
 import { wallClock, waitUntil } from '../system/clock.js';
@@ -54,8 +54,7 @@ export function createSettling({
     if (!dead.ok) return dead;
     const view = observe(slot);
     if (!view.ok) return view;
-    const { address, holder } = view.value;
-    if (!isEmpty(view.value)) return fail({ reason: 'slot-foreign', slot, address, holder });
+    if (!isEmpty(view.value)) return slotForeign(view.value);
     await managers[slot].abandon();
     return managers[slot].prepare();
   };

@@ -7,7 +7,7 @@ import type { Procfs } from '../system/proc.js';
 
 /**
  * False: the very process is gone. `signal-refused` where it is somebody else's. HUP is not among what can
- * be sent: FPM has no use for it, and dies of it without its workers.
+ * be sent: php-fpm 8.2 reloads on it, as on USR2; older ones, and other builds, die of it and leave their workers.
  */
 export function signalMaster(
   fs: Procfs,

@@ -3,7 +3,7 @@
  * is run program.ts's.
  */
 import { join } from 'node:path';
-import { fail, ok } from '../event.js';
+import { fail, ok, slotForeign } from '../event.js';
 import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
@@ -19,6 +19,7 @@ import { lookAtPidfile, pidfileHint } from './pidfile.js';
 import { holds, mastersOfSlot } from './processes.js';
 import type { FpmProcess } from './processes.js';
 import { endSession, launchProgram } from './program.js';
+import { livesAt } from './several.js';
 import { boundAddresses, spell } from './slots.js';
 import type { PoolSlot } from './slots.js';
 import { missingFolder, sweepFiles } from './socket-file.js';
@@ -55,7 +56,8 @@ function isFree(fs: Procfs, slot: PoolSlot): Result<readonly FpmProcess[]> {
     const who = found.value;
     if (who.kind === 'none') continue;
     const where = { slot: name, address: spell(address) };
-    if (who.kind === 'foreign') return fail({ reason: 'slot-foreign', ...where, holder: who.holder });
+    if (who.kind === 'foreign')
+      return slotForeign({ ...where, holder: who.holder, lives: livesAt(fs, address) });
     const alive = who.kind === 'pool' ? [who.master] : who.kind === 'servers' ? who.processes : who.workers;
     return fail({ reason: 'slot-alive', ...where, pids: alive.map(({ pid }) => pid) });
   }

@@ -29,9 +29,9 @@ const TIMEOUT = 20_000;
  */
 export async function readUnits(
   names: Readonly<Record<Slot, string>>,
-  { root }: { readonly root: boolean },
+  { root, timeout = TIMEOUT }: { readonly root: boolean; readonly timeout?: number | undefined },
 ): Promise<Result<Readonly<Record<Slot, Unit>>>> {
-  const both = await show([names.blue, names.green]);
+  const both = await show([names.blue, names.green], timeout);
   if (!both.ok) return both;
   const [blue, green] = both.value;
   if (blue === undefined || green === undefined) return silent('says nothing of the units');
@@ -186,9 +186,9 @@ async function journal(unit: string, since: number): Promise<string> {
   return ran.status === 0 ? ran.stdout.trim() : '';
 }
 
-async function show(names: readonly string[]): Promise<Result<readonly Unit[]>> {
+async function show(names: readonly string[], timeout = TIMEOUT): Promise<Result<readonly Unit[]>> {
   const ran = await run([systemctl(), 'show', `--property=${PROPERTIES.join(',')}`, '--', ...names], {
-    timeout: TIMEOUT,
+    timeout,
   });
   return ran.status === 0 ? ok(parseUnits(ran.stdout)) : silent(ran.failure ?? ran.stderr.trim());
 }

@@ -14,6 +14,8 @@ export const PROPERTIES: readonly string[] = [
   'NRestarts',
   'Job',
   'KillSignal',
+  'ExecStop',
+  'TimeoutStopUSec',
   'RuntimeDirectory',
   'RuntimeDirectoryPreserve',
   'Environment',
@@ -42,6 +44,10 @@ export interface Unit {
   readonly hasJob: boolean;
   /** Its number. */
   readonly killSignal: number;
+  /** The signals that its ExecStop= sends by kill(1) or one like it. */
+  readonly stopSignals: readonly string[];
+  /** How long a stop may take before systemd kills, ms; null: for ever, or it does not say. */
+  readonly stopTimeout: number | null;
   /** Names below /run that go when it stops. */
   readonly runtimeFolders: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -62,12 +68,14 @@ export function parseUnits(text: string): Unit[] {
 function parseUnit(block: string): Unit {
   const values = new Map<string, string>();
   const environmentFiles: string[] = [];
+  const stops: string[] = [];
   for (const line of block.split('\n')) {
     const at = line.indexOf('=');
     if (at < 0) continue;
     const [key, value] = [line.slice(0, at), line.slice(at + 1)];
     // one line a file: `/etc/default/shop (ignore_errors=yes)`
     if (key === 'EnvironmentFiles') environmentFiles.push(value.replace(/ \(ignore_errors=\w+\)$/, ''));
+    else if (key === 'ExecStop') stops.push(value);
     else values.set(key, value);
   }
   const of = (key: string): string => values.get(key) ?? '';
@@ -85,6 +93,8 @@ function parseUnit(block: string): Unit {
     mainPid: pid > 0 ? pid : null,
     hasJob: /[1-9]/.test(of('Job')),
     killSignal: Number(of('KillSignal') || '15'),
+    stopSignals: stops.flatMap((stop) => signalSent(stop) ?? []),
+    stopTimeout: span(of('TimeoutStopUSec')),
     runtimeFolders:
       of('RuntimeDirectoryPreserve') === 'yes' ? [] : of('RuntimeDirectory').split(' ').filter(Boolean),
     environment: Object.fromEntries(
@@ -104,6 +114,31 @@ function words(text: string): string[] {
     quoted === undefined ? (bare ?? '') : quoted.replace(/\\(.)/g, '$1'),
   );
 }
+
+/** `{ path=/bin/kill ; argv[]=/bin/kill -s TERM $MAINPID ; ignore_errors=no ; … }`: what kill(1) is told to send; null: no kill. */
+function signalSent(stop: string): string | null {
+  const argv = /argv\[\]=(.*?) ;/.exec(stop)?.[1]?.split(' ') ?? [];
+  const at = argv.findIndex((word) => /(?:^|\/)(?:kill|pkill|killall)$/.test(word));
+  if (at < 0) return null;
+  const options = argv.slice(at + 1).join(' ');
+  const named = /(?:^| )(?:-s ?|--signal[ =]|-)(?:SIG)?([A-Z]+[12]?|\d+)(?= |$)/.exec(options)?.[1] ?? 'TERM';
+  return /^\d/.test(named) ? signalName(Number(named)) : `SIG${named}`;
+}
+
+/** A span as systemd writes it, `1min 30s`, in ms; null for `infinity` and for what is none. */
+function span(text: string): number | null {
+  const parts = [...text.matchAll(/([\d.]+)(us|ms|s|min|h|d)\b/g)];
+  if (parts.length === 0) return null;
+  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0), 0);
+}
+const UNITS: Readonly<Record<string, number>> = {
+  us: 0.001,
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** signal(7), as far as units are stopped with them. */
 export const signalName = (number: number): string =>

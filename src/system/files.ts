@@ -34,21 +34,27 @@ function io<T>(act: () => T): Io<T> {
   }
 }
 
-export const readBytes = (path: string): Io<Buffer> => io(() => fse.readFileSync(path));
-export const readText = (path: string): Io<string> => io(() => fse.readFileSync(path, 'utf8'));
-/**
- * The text of a file that is swap-pool's own. Never through a link (ELOOP), and of nothing but a file (EINVAL):
- * opening a FIFO would wait for its writer.
- */
+/** What a file holds; of nothing but a file (EINVAL): opening a FIFO would wait for its writer, reading a terminal for its user. */
+export const readBytes = (path: string): Io<Buffer> => io(() => readPlain(path, 0));
+export const readText = (path: string): Io<string> => io(() => readPlain(path, 0).toString('utf8'));
+/** The text of a file that is swap-pool's own: never through a link (ELOOP). */
 export const readOwn = (path: string): Io<string> =>
-  io(() => {
-    const fd = fse.openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      return fse.readFileSync(plain(fd, path), 'utf8');
-    } finally {
-      fse.closeSync(fd);
-    }
-  });
+  io(() => readPlain(path, constants.O_NOFOLLOW).toString('utf8'));
+
+function readPlain(path: string, flags: number): Buffer {
+  const fd = fse.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
+  try {
+    const stat = fse.fstatSync(fd);
+    // a folder's own error is EISDIR
+    if (!stat.isFile() && !stat.isDirectory() && !isNull(stat)) throw systemError('EINVAL', path);
+    return fse.readFileSync(fd);
+  } finally {
+    fse.closeSync(fd);
+  }
+}
+
+/** /dev/null, which holds nothing wherever it is included (null(4)). */
+const isNull = (stat: fse.Stats): boolean => stat.isCharacterDevice() && stat.rdev === 0x103;
 
 export const realPath = (path: string): Io<string> => io(() => fse.realpathSync(path));
 export const exists = (path: string): boolean => fse.existsSync(path);

@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { backlog } from '../../src/doctor/backlog.js';
+import { elsewhere } from '../../src/doctor/elsewhere.js';
 import { idleClients, isAtLeast } from '../../src/doctor/idle-clients.js';
 import { leftovers } from '../../src/doctor/leftovers.js';
 import { deployWarnings } from '../../src/doctor/pool-advice.js';
@@ -10,11 +11,14 @@ import { longRetiring } from '../../src/doctor/retiring-workers.js';
 import { served } from '../../src/doctor/served.js';
 import { socketPath, tooLong } from '../../src/doctor/socket-path.js';
 import { statusListen } from '../../src/doctor/status-listen.js';
-import { roomy, storage } from '../../src/doctor/storage.js';
+import { roomy, rooms, storage } from '../../src/doctor/storage.js';
 import type { Check, NginxFacts, Subject, Verdict } from '../../src/doctor/subject.js';
 import type { SlotView } from '../../src/drivers.js';
 import type { PidfileState, ProcessId, Slot, Warning } from '../../src/event.js';
+import { readTree } from '../../src/nginx/tree.js';
+import { unitAdvice } from '../../src/pool/advice.js';
 import type { FpmSlot } from '../../src/pool/slots.js';
+import { parseUnits } from '../../src/pool/unit.js';
 import { procfs } from '../../src/system/proc.js';
 
 const fs = procfs();
@@ -50,19 +54,33 @@ function subject(more: Partial<Subject>): Subject {
     nginx: null,
   };
   const config = { switch: { by: 'rewrite' } };
-  return { fs, config, ...nothing, silent: {}, inBetween: false, ...more } as Subject;
+  return {
+    fs,
+    config,
+    ...nothing,
+    silent: {},
+    lives: {},
+    elsewhere: [],
+    inBetween: false,
+    ...more,
+  } as Subject;
 }
 const slots = (more: Partial<FpmSlot>): Subject['slots'] => {
   const address = { kind: 'unix', path: '/run/shop.sock' } as const;
   const one = {
     kind: 'php-fpm',
     address,
+    others: [],
+    statusListens: [],
     statusPath: '/status',
     statusAddress: address,
     backlog: -1,
+    pidfile: null,
+    errorLog: null,
     ...more,
   };
-  return { blue: one, green: { ...one, statusAddress: address, backlog: -1, address } } as Subject['slots'];
+  const green = { ...one, statusAddress: address, statusListens: [], backlog: -1, address };
+  return { blue: one, green } as Subject['slots'];
 };
 
 const said = (verdicts: readonly Verdict[]): string[] =>
@@ -183,6 +201,39 @@ describe('who serves', () => {
   });
 });
 
+describe('a master that listens where its file does not say', () => {
+  const one = {
+    master: { pid: 7, command: 'php-fpm', user: 'root' },
+    slot: null,
+    config: '/a',
+    addresses: ['unix:/b'],
+    perhapsOthers: false,
+  };
+  const alive = { blue: running('blue'), green: view('green') };
+  it.each<[string, Partial<Subject>, string[]]>([
+    ['is told', { elsewhere: [one], views: alive }, ['warning listens-elsewhere']],
+    [
+      'or nowhere, is told',
+      { elsewhere: [{ ...one, addresses: [] }], views: alive },
+      ['warning listens-elsewhere'],
+    ],
+    ['or nowhere yet, is not', { elsewhere: [{ ...one, addresses: [] }], inBetween: true }, []],
+    [
+      'with its status page alone, waits for the next deploy',
+      { elsewhere: [{ ...one, slot: 'blue' }], views: alive },
+      ['advice listens-elsewhere'],
+    ],
+    ['may be another app’s', { elsewhere: [{ ...one, perhapsOthers: true }], views: alive }, []],
+    [
+      'may be this app’s, where nothing else is',
+      { elsewhere: [{ ...one, perhapsOthers: true }], views: { blue: view('blue') } },
+      ['advice listens-elsewhere'],
+    ],
+  ])('%s', (_, more, expected) => {
+    expect(says(elsewhere, more)).toEqual(expected);
+  });
+});
+
 describe('a socket’s path', () => {
   const path = (bytes: number): string => `/${'x'.repeat(bytes - 1)}`;
   it.each([
@@ -193,6 +244,13 @@ describe('a socket’s path', () => {
     expect(says(socketPath, { slots: slots({ address: { kind: 'unix', path: path(bytes) } }) })).toEqual(
       expected,
     );
+  });
+
+  it('of a status page counts as well', () => {
+    const long = { kind: 'unix', path: path(107) } as const;
+    expect(says(socketPath, { slots: slots({ statusListens: [long], statusAddress: long }) })).toEqual([
+      'advice socket-path-long',
+    ]);
   });
 
   it('that is too long says so, where a deploy only says that it cannot be used', () => {
@@ -252,7 +310,82 @@ it.each([
   ['1.22.1', false],
 ])('whether %s knows keepalive_min_timeout: %s', (version, expected) => {
   expect(isAtLeast(version, [1, 27, 4])).toBe(expected);
-  expect(says(idleClients, {})).toEqual([]);
+});
+
+describe('clients that a reload would hit', () => {
+  const nginx = (text: string, version: string | null): Subject['nginx'] => {
+    const tree = readTree('/n.conf', {
+      read: (path) => ({ ok: true, bytes: Buffer.from(text), real: path }),
+      glob: () => [],
+      confPrefix: '/',
+    });
+    return { tree, version } as unknown as Subject['nginx'];
+  };
+  const site = (more = ''): string => `http { server { listen 80; ${more} } }`;
+  const found = (more: Partial<Subject>): unknown[] =>
+    idleClients(subject(more)).map((verdict) => 'observation' in verdict && verdict.observation);
+
+  it('are told, and whether this nginx can spare them', () => {
+    expect(found({ nginx: nginx(site(), '1.27.4') })).toMatchObject([
+      { reason: 'reload-hits-idle', mendable: true, version: '1.27.4' },
+    ]);
+    expect(found({ nginx: nginx(site(), '1.22.1') })).toMatchObject([{ mendable: false }]);
+    expect(found({ nginx: nginx(site(), null) })).toMatchObject([{ mendable: false }]);
+  });
+
+  it('are none where nothing is kept alive, or is for long enough, or where nothing is reloaded', () => {
+    expect(found({ nginx: nginx(site('keepalive_timeout 0;'), '1.27.4') })).toEqual([]);
+    expect(found({ nginx: nginx(site('keepalive_min_timeout 1s;'), '1.27.4') })).toEqual([]);
+    const config = { switch: { by: 'symlink' } } as Subject['config'];
+    expect(found({ config, nginx: nginx(site(), '1.27.4') })).toEqual([]);
+    expect(found({ nginx: null })).toEqual([]);
+  });
+});
+
+describe('a unit', () => {
+  const warned = (blue: string, green: string): string[] => {
+    const text = (name: string, more: string): string =>
+      `Id=${name}\nLoadState=loaded\nKillSignal=3\n${more}\n`;
+    const [first, second] = parseUnits(`${text('b.service', blue)}\n${text('g.service', green)}`);
+    if (first === undefined || second === undefined) throw new Error('no units');
+    const to = { kind: 'php-fpm', slot: 'green', controlTimeout: 10_000 } as FpmSlot;
+    return unitAdvice({ blue: first, green: second }, to).map((warning) =>
+      [warning.reason, 'signal' in warning ? warning.signal : '', 'folder' in warning ? warning.folder : '']
+        .filter(Boolean)
+        .join(' '),
+    );
+  };
+  const stop = (argv: string): string =>
+    `ExecStop={ path=/bin/x ; argv[]=${argv} ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] }`;
+
+  it.each<[string, string[]]>([
+    ['', []],
+    [stop('/bin/kill -TERM 12'), ['unit-kill-signal SIGTERM']],
+    [stop('/bin/kill -s SIGTERM 12'), ['unit-kill-signal SIGTERM']],
+    [stop('/bin/kill -15 12'), ['unit-kill-signal SIGTERM']],
+    [stop('/bin/kill $MAINPID'), ['unit-kill-signal SIGTERM']],
+    [stop('/usr/bin/pkill --signal INT -P 12'), ['unit-kill-signal SIGINT']],
+    [stop('/bin/kill -QUIT 12'), []],
+    [stop('/bin/kill -s QUIT 12'), []],
+    [stop('/usr/bin/swap-pool pool stop green'), []],
+    ['TimeoutStopUSec=5s', ['unit-stop-timeout']],
+    ['TimeoutStopUSec=500ms', ['unit-stop-timeout']],
+    ['TimeoutStopUSec=1min 30s', []],
+    ['TimeoutStopUSec=infinity', []],
+  ])('with %j: %j', (green, expected) => {
+    expect(warned('', green)).toEqual(expected);
+  });
+
+  it.each([
+    ['shop', 'shop', ['unit-runtime-folder /run/shop']],
+    ['shop', 'shop/green', ['unit-runtime-folder /run/shop']],
+    ['shop/blue', 'shop', ['unit-runtime-folder /run/shop']],
+    ['shop-blue', 'shop', []],
+    ['shop/blue', 'shop/green', []],
+  ])('with the folder %s beside one with %s: %j', (blue, green, expected) => {
+    const folder = (name: string): string => `RuntimeDirectory=${name}\nRuntimeDirectoryPreserve=no`;
+    expect(warned(folder(blue), folder(green))).toEqual(expected);
+  });
 });
 
 describe('where swap-pool writes', () => {
@@ -265,6 +398,30 @@ describe('where swap-pool writes', () => {
       expect(storage(at(join(folder, 'file/b')), 'shop')).toMatchObject([
         { failure: { reason: 'state-unwritable', path: join(folder, 'file'), code: 'ENOTDIR' } },
       ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('and where nginx’s files, logs and pidfiles are, there has to be room', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
+    try {
+      for (const name of ['nginx', 'log', 'run']) mkdirSync(join(folder, name));
+      const proxy = { changes: [{ file: join(folder, 'nginx/shop.conf') }] } as unknown as Subject['proxy'];
+      const own = slots({ errorLog: join(folder, 'log/fpm.log'), pidfile: join(folder, 'run/new/fpm.pid') });
+      const told = (available: number): unknown[] =>
+        rooms(proxy, own, () => ({ ok: true, value: available })).map((verdict) =>
+          'observation' in verdict && verdict.observation.reason === 'little-space'
+            ? [verdict.observation.what, verdict.observation.path]
+            : null,
+        );
+      expect(told(4096)).toEqual([
+        ['pool', join(folder, 'run')],
+        ['pool', join(folder, 'log')],
+        ['proxy', join(folder, 'nginx')],
+      ]);
+      expect(told(1e9)).toEqual([]);
+      expect(rooms(null, slots({ errorLog: '/proc/self/fd/2' }), () => ({ ok: true, value: 0 }))).toEqual([]);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
-import { children, procfs } from '../../src/system/proc.js';
+import { children, identify, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 import { editByHand, reloadByHand } from '../support/by-hand.js';
 import { PROGRAM, type Run } from '../support/command.js';
@@ -135,6 +135,7 @@ describe('who else is there', () => {
           master: { pid: other.pid },
           runs: expect.stringMatching(/other\.conf$/) as string,
           expected: rig.site().fpmConfig.green,
+          serves: false,
         });
       } finally {
         await other.end();
@@ -160,6 +161,64 @@ describe('who else is there', () => {
       rig.allow.bothSlots = true;
       rig.allow.strays.push(/demo-green/);
     }));
+
+  it.each(['blue', 'green'] as const)(
+    'of two masters of %s the one that nobody can reach is ended as doctor tells, under load, 0 cut',
+    (slot) =>
+      withRig({}, async (rig) => {
+        await rig.deployed();
+        const path = rig.site().address[slot].slice('unix:'.length);
+        if (slot === 'green') await rig.sandbox.startPool('green');
+        const first = rig.sandbox.poolMaster(slot) ?? 0;
+        const params = scriptParams({ file: rig.sandbox.path('www', 'slow.php'), uri: '/slow.php?ms=3000' });
+        const slow = request({ address: rig.site().address[slot], params, timeoutMs: 20_000 });
+        await rig.until(() => socketsAt(procfs(), { kind: 'unix', path }).connections.accepted === 1);
+        for (const file of [path, path.replace('.sock', '-status.sock'), rig.site().pidfile[slot]])
+          rmSync(file);
+        await rig.sandbox.startPool(slot);
+        const second = rig.sandbox.poolMaster(slot) ?? 0;
+        await rig.load();
+        const lives = async (): Promise<{
+          readonly hint: string;
+          readonly of: Record<string, unknown>[];
+        }> => {
+          const { hint, evidence } = only(await look(rig), 'several-lives');
+          return { hint, of: evidence['holders'] as Record<string, unknown>[] };
+        };
+        const busy = await lives();
+        expect(busy.of).toEqual(
+          expect.arrayContaining([
+            expect.objectContaining({ pid: first, reachable: false, accepted: 1, working: 1, idle: false }),
+            expect.objectContaining({ pid: second, reachable: true }),
+          ]),
+        );
+        expect(busy.hint).not.toContain('kill ');
+        // what refuses to work there names no process as one to end
+        for (const args of [
+          ['deploy', 'demo'],
+          ['pool', 'stop', 'green', 'demo', '--yes'],
+        ]) {
+          if (args[0] === 'pool' && slot === 'blue') continue;
+          const refused = await rig.run(args);
+          const failure = refused.result['failure'] as { reason: string; hint: string };
+          expect(failure).toMatchObject({ reason: 'slot-foreign' });
+          expect(failure.hint).not.toContain('End that process');
+          expect(failure.hint).toContain('`swap-pool doctor demo`');
+        }
+        expect(await slow).toMatchObject({ ok: true });
+        await rig.until(() => children(procfs(), first).length > 0);
+        const { hint } = await lives();
+        const commands = [...hint.matchAll(/`(kill [^`]*)`/g)].map(([, command = '']) => command);
+        expect(commands).toEqual([`kill -STOP ${first}; pkill -KILL -P ${first}; kill -KILL ${first}`]);
+        expect(spawnSync('/bin/sh', ['-c', commands.join('\n')]).status).toBe(0);
+        await rig.until(() => identify(procfs(), first) === null);
+        expect(rig.sandbox.poolMaster(slot)).toBe(second);
+        const after = await look(rig);
+        expect(wrong(after)).toEqual(slot === 'green' ? ['warning standby-running'] : []);
+        expect(await rig.deploy()).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+        expect(await look(rig)).toMatchObject({ exit: 0 });
+      }),
+  );
 
   it.runIf(isRoot)('a socket that nginx’s user cannot open is told with that user', () =>
     withRig({}, async (rig) => {
@@ -250,9 +309,12 @@ describe('a pool’s own file', () => {
         [
           // status_listen alone makes one of `/`
           (text) => set('pm.status_listen', null)(set('pm.status_path', null)(text)),
-          ['advice no-status', 'advice no-status'],
+          ['advice listens-elsewhere', 'advice no-status', 'advice no-status'],
         ],
-        [set('pm.status_listen', null), ['advice no-status-listen', 'advice no-status-listen']],
+        [
+          set('pm.status_listen', null),
+          ['advice listens-elsewhere', 'advice no-status-listen', 'advice no-status-listen'],
+        ],
         [set('listen.backlog', '2000000000'), ['advice backlog-cut', 'advice backlog-cut']],
         // of both, though nothing but itself can be told of a pool that cannot be known
         [
@@ -301,6 +363,57 @@ describe('a pool’s own file', () => {
     }));
 });
 
+describe('a pool whose file was edited under it', () => {
+  const edit = (rig: Rig, ...edits: readonly (readonly [from: string, to: string])[]): (() => void) => {
+    const file = rig.site().fpmConfig.blue;
+    const before = readFileSync(file, 'utf8');
+    const after = edits.reduce((text, [from, to]) => text.replace(from, to), before);
+    expect(after).not.toBe(before);
+    writeFileSync(file, after);
+    return () => {
+      writeFileSync(file, before);
+    };
+  };
+
+  it.each(['rewrite', 'symlink'] as const)(
+    'listens where its file no longer says: that is told, and not that nobody serves: %s',
+    (by) =>
+      withRig({ switch: by }, async (rig) => {
+        await rig.deployed();
+        const back = edit(
+          rig,
+          ['demo-${SWAP_POOL_SLOT}.sock', 'moved-${SWAP_POOL_SLOT}.sock'],
+          ['demo-${SWAP_POOL_SLOT}-status.sock', 'moved-${SWAP_POOL_SLOT}-status.sock'],
+        );
+        const run = await look(rig);
+        expect(await rig.answering()).toBe('blue');
+        const reasons = findings(run).map(({ reason }) => reason);
+        expect(reasons).not.toContain('not-served');
+        expect(run.exit).toBe(1);
+        const { blue } = rig.site().address;
+        expect(only(run, 'listens-elsewhere').evidence).toMatchObject({
+          master: { pid: rig.sandbox.poolMaster('blue') },
+          slot: null,
+          config: rig.site().fpmConfig.blue,
+          addresses: expect.arrayContaining([blue, blue.replace('.sock', '-status.sock')]) as string[],
+        });
+        back();
+        expect(await look(rig)).toMatchObject({ exit: 0 });
+      }),
+  );
+
+  it('may have its status page where its file no longer says, until the next deploy', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      edit(rig, ['demo-${SWAP_POOL_SLOT}-status.sock', 'moved-${SWAP_POOL_SLOT}-status.sock']);
+      const run = await look(rig);
+      expect(run.exit).toBe(0);
+      expect(only(run, 'listens-elsewhere').evidence).toMatchObject({ slot: 'blue' });
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      expect(await look(rig)).toMatchObject({ exit: 0 });
+    }));
+});
+
 describe('leftovers', () => {
   it('a stale pidfile is told, and what it names', () =>
     withRig({}, async (rig) => {
@@ -311,6 +424,34 @@ describe('leftovers', () => {
       expect(wrong(run)).toEqual(['warning pidfile']);
       expect(only(run, 'pidfile')).toMatchObject({ fixable: true, evidence: { state: 'dead', pid } });
       rmSync(rig.site().pidfile.green);
+    }));
+
+  it('a socket that a killed pool left is told, and --fix removes it', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = rig.site().address.green.slice('unix:'.length);
+      const stranger = await listener(rig.site().address.green);
+      await stranger.end();
+      expect(existsSync(path)).toBe(true);
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning socket-file-stale']);
+      expect(only(run, 'socket-file-stale')).toMatchObject({ fixable: true, evidence: { path } });
+      expect(await rig.run(['doctor', '--fix', '--yes'])).toMatchObject({ exit: 0 });
+      expect(existsSync(path)).toBe(false);
+    }));
+
+  it('fewer workers than are busy are told for the slot that is started next', () =>
+    withRig({ site: { workers: 4 } }, async (rig) => {
+      await rig.deployed();
+      const held = await rig.occupy(3);
+      const file = rig.site().fpmConfig.blue;
+      const before = readFileSync(file, 'utf8');
+      writeFileSync(file, before.replace(/^pm\.max_children = .*$/m, 'pm.max_children = 2'));
+      const run = await look(rig);
+      expect(wrong(run)).toEqual(['warning few-workers']);
+      expect(only(run, 'few-workers').evidence).toMatchObject({ start: 2, busy: 3 });
+      writeFileSync(file, before);
+      await held.release();
     }));
 
   it('a deploy that died is told with its step, and what it left is no finding of its own', () =>
@@ -463,6 +604,26 @@ describe('nginx', () => {
       rig.allow.bothSlots = true;
     }));
 
+  it.each(['hash $request_uri', 'random'])('`%s` below a backup is told', (balancer) =>
+    withRig(
+      {
+        prepare: ({ sites: [site] }) => {
+          if (site === undefined) return;
+          const text = readFileSync(site.upstream, 'utf8');
+          // below the servers nginx takes it
+          writeFileSync(site.upstream, text.replace(/\}\s*$/, `${balancer};\n}\n`));
+        },
+      },
+      async (rig) => {
+        await rig.deployed();
+        const run = await look(rig);
+        expect(wrong(run)).toEqual(['error backup-balancer']);
+        const name = balancer.split(' ')[0];
+        expect(only(run, 'backup-balancer').evidence).toMatchObject({ balancer: name });
+      },
+    ),
+  );
+
   it('a balancer beside a backup, connections that are kept, a backup without max_fails', () =>
     withRig(
       {
@@ -567,6 +728,115 @@ describe('what is broken is a finding, and not the end', () => {
   it('an app that there is not is a wrong command line', () =>
     withRig({}, async (rig) => {
       expect(await rig.run(['doctor', 'nobody'])).toMatchObject({ exit: 2 });
+    }));
+});
+
+describe('what comes to no end', () => {
+  /** A FIFO that nobody else has open. */
+  const fifo = (rig: Rig, name: string): string => {
+    const path = rig.sandbox.path('work', name);
+    expect(spawnSync('/usr/bin/mkfifo', [path]).status).toBe(0);
+    return path;
+  };
+  /** Whoever tests nginx's files now waits for somebody to read this log. */
+  const hangTests = (rig: Rig): (() => void) => {
+    const spoilt = rig.sandbox.path('sites', 'spoilt.conf');
+    const path = fifo(rig, 'log');
+    writeFileSync(spoilt, `server { listen 127.0.0.1:1; access_log ${path}; }\n`);
+    return () => {
+      rmSync(spoilt);
+      rmSync(path);
+    };
+  };
+  /** Less than any of these programs is given elsewhere, and much more than what is asked for here takes. */
+  const SOON = 20_000;
+  const soon = async (rig: Rig, args: readonly string[] = []): Promise<Run> => {
+    const began = performance.now();
+    const run = await look(rig, args);
+    expect(performance.now() - began).toBeLessThan(SOON);
+    return run;
+  };
+
+  it('a test of nginx’s files is no broken configuration, for whoever asked for it', () =>
+    withRig({ site: { yamlNginx: 'reload-timeout: 1500ms' } }, async (rig) => {
+      await rig.deployed();
+      const back = hangTests(rig);
+      const run = await soon(rig);
+      expect(wrong(run)).toEqual(['error nginx-test-timeout', 'error reload-not-taken']);
+      expect(only(run, 'nginx-test-timeout').evidence).toMatchObject({ ms: 1500 });
+      const refused = { exit: 1, result: { failure: { reason: 'nginx-test-timeout' } } };
+      for (const args of [
+        ['nginx', 'test'],
+        ['nginx', 'reload'],
+        ['deploy', 'demo'],
+      ])
+        expect(await rig.run(args)).toMatchObject(refused);
+      expect(await rig.answering()).toBe('blue');
+      back();
+    }));
+
+  it('a test of nginx’s files holds up no look at several apps, nor one at slots that share a value', () => {
+    const sites = ['one', 'two', 'three'].map((name) => ({ name, switch: 'rewrite' as const, workers: 1 }));
+    return withRig({ sites }, async (rig) => {
+      await rig.deployed();
+      const { fpmConfig } = rig.site('two');
+      const before = readFileSync(fpmConfig.blue, 'utf8');
+      writeFileSync(
+        fpmConfig.blue,
+        before.replace(/^pid = .*$/m, `pid = ${rig.sandbox.path('run')}/two.pid`),
+      );
+      const back = hangTests(rig);
+      const found = findings(await soon(rig));
+      const told = (reason: string): unknown[] =>
+        found.filter((one) => one.reason === reason).map(({ app }) => app);
+      expect(told('nginx-test-timeout')).toEqual(['one', 'three', 'two']);
+      expect(told('slots-share')).toEqual(['two']);
+      back();
+      writeFileSync(fpmConfig.blue, before);
+    });
+  });
+
+  it('a php-fpm that says nothing is no broken configuration, and what runs is looked at all the same', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const { config } = rig.site();
+      const yaml = readFileSync(config, 'utf8');
+      const fpm = /binary: "(.*fpm.*)"/.exec(yaml)?.[1] ?? '';
+      const hanging = rig.sandbox.path('work', 'php-fpm-hangs');
+      writeFileSync(hanging, `#!/bin/sh\ncase "$1" in -t*) exec sleep 600;; esac\nexec ${fpm} "$@"\n`, {
+        mode: 0o755,
+      });
+      writeFileSync(config, yaml.replace(fpm, hanging));
+      const run = await soon(rig);
+      expect(wrong(run)).toEqual(['error pool-test-timeout']);
+      expect(only(run, 'pool-test-timeout').evidence).toMatchObject({ file: rig.site().fpmConfig.blue });
+      writeFileSync(config, yaml);
+      rmSync(hanging);
+    }));
+
+  it('a FIFO among the files of a pool or of nginx is told, and neither doctor nor a deploy waits for it', () =>
+    withRig({}, async (rig) => {
+      await rig.deployed();
+      const path = fifo(rig, 'fifo.conf');
+      for (const [file, line, reason] of [
+        [rig.site().fpmConfig.blue, `include = ${path}\n`, 'pool-config-invalid'],
+        [rig.site().site, `include ${path};\n`, 'nginx-include'],
+      ] as const) {
+        const before = readFileSync(file, 'utf8');
+        writeFileSync(file, before + line);
+        const run = await soon(rig);
+        expect(wrong(run)).toContain(`error ${reason}`);
+        expect(JSON.stringify(only(run, reason).evidence)).toContain(`is no file`);
+        expect(findings(run).map((one) => one.reason)).toContain(
+          reason === 'nginx-include' ? 'nginx-include' : 'shutdown-timeout-unset',
+        );
+        const began = performance.now();
+        expect(await rig.deploy()).toMatchObject({ exit: 1, result: { failure: { reason } } });
+        expect(performance.now() - began).toBeLessThan(SOON);
+        writeFileSync(file, before);
+      }
+      rmSync(path);
+      expect(await rig.answering()).toBe('blue');
     }));
 });
 

@@ -43,6 +43,8 @@ describe('systemctl show', () => {
       mainPid: 178,
       hasJob: false,
       killSignal: 3,
+      stopSignals: [],
+      stopTimeout: null,
       runtimeFolders: ['shop', 'shop-blue'],
       environment: { SWAP_POOL_SLOT: 'blue', APP_NAME: 'my shop', QUOTE: 'it\\"s' },
       files: [

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NGINX_VERBS } from '../../src/event.js';
-import type { CommandResult, Failure, NginxVerb, Outcome, StepNote, Warning } from '../../src/event.js';
+import type {
+  CommandResult,
+  Failure,
+  Finding,
+  NginxVerb,
+  Outcome,
+  StepNote,
+  Warning,
+} from '../../src/event.js';
 import { eventLine, noteText, noticeText, planLine, resultLine } from '../../src/ui/message/event.js';
 import { failureMessage } from '../../src/ui/message/failure.js';
 import { findingMessage } from '../../src/ui/message/finding.js';
@@ -365,4 +373,33 @@ it('a question says what it would do to the site, and names the way that hurts n
     'stop blue? [y/N] ',
   ]);
   expect(questionLines({ kind: 'init-write', files: 3 })).toEqual(['Write 3 files? [y/N] ']);
+});
+
+describe('of several lives of one slot', () => {
+  const holders = (...reachable: (boolean | null)[]): Finding => ({
+    severity: 'error',
+    app: 'shop',
+    fixable: false,
+    observation: {
+      ...OBSERVATIONS['several-lives'],
+      holders: OBSERVATIONS['several-lives'].holders.map((life, at) => ({
+        ...life,
+        reachable: reachable[at] ?? null,
+      })),
+    },
+  });
+  it('the one that answers is never named to be ended', () => {
+    const { hint } = findingMessage(holders(false, true));
+    expect(hint).toContain('`kill -STOP 12; pkill -KILL -P 12; kill -KILL 12`');
+    expect(hint).not.toContain('13');
+  });
+  it('none is named where it cannot be told which answers', () => {
+    expect(findingMessage(holders(false, null)).hint).not.toContain('kill ');
+  });
+  it('where none answers, all are ended and one is started', () => {
+    const { hint } = findingMessage(holders(false, false));
+    expect(hint).toContain('kill -KILL 12`');
+    expect(hint).toContain('kill -KILL 13`');
+    expect(hint).toContain('`swap-pool start shop`');
+  });
 });

@@ -7,6 +7,7 @@ import type {
   Failure,
   FailureReason,
   Finding,
+  Life,
   Notice,
   Observation,
   ObservationReason,
@@ -20,6 +21,15 @@ import type {
 const place = { file: '/etc/nginx/conf.d/shop.conf', line: 3, column: 9 };
 const holder = { pid: 4711, user: 'root', command: 'deploy shop', since: '2026-11-21T20:43:01.000Z' };
 const suspect = { pid: 12, command: 'php-fpm: master process', user: 'www-data' };
+const life: Life = {
+  ...suspect,
+  leads: true,
+  workers: [21, 22],
+  reachable: true,
+  accepted: 0,
+  working: 0,
+  idle: true,
+};
 const question: Extract<Question, { kind: 'pool-serves' }> = {
   kind: 'pool-serves',
   verb: 'stop',
@@ -57,6 +67,12 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     slot: 'green',
     file: '/srv/shop.fpm.conf',
     output: log,
+  },
+  'pool-test-timeout': {
+    reason: 'pool-test-timeout',
+    slot: 'blue',
+    file: '/srv/shop.fpm.conf',
+    ms: 20_000,
   },
   'pool-section-unclear': {
     reason: 'pool-section-unclear',
@@ -217,6 +233,7 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
     reason: 'nginx-config-broken',
     output: 'nginx: [emerg] unknown directive "serverr"\n',
   },
+  'nginx-test-timeout': { reason: 'nginx-test-timeout', config: '/etc/nginx/nginx.conf', ms: 30_000 },
   'nginx-tree-differs': {
     reason: 'nginx-tree-differs',
     onlyOurs: ['/etc/nginx/a.conf'],
@@ -343,6 +360,7 @@ export const ALL_FAILURES: readonly Failure[] = [
   { ...FAILURES['pool-section-unclear'], asked: 'shop' },
   { ...FAILURES['pool-section-unclear'], option: true },
   { ...FAILURES['old-pool-named'], places: [], unread: ['/etc/nginx/nginx.conf'] },
+  { ...FAILURES['slot-foreign'], lives: [suspect, { ...suspect, pid: 13 }] },
   { ...FAILURES.locked, lock: 'nginx', holder: null },
   { ...FAILURES.locked, lock: 'slot' },
   ...['EPERM', 'ENOSPC', 'EROFS', 'ENOENT', 'EWHATEVER'].map((code) => ({
@@ -437,6 +455,13 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
     slot: 'green',
     unit: 'shop-fpm@green.service',
     signal: 'SIGTERM',
+  },
+  'unit-stop-timeout': {
+    reason: 'unit-stop-timeout',
+    slot: 'green',
+    unit: 'shop-fpm@green.service',
+    timeout: 5000,
+    control: 10_000,
   },
   'unit-runtime-folder': {
     reason: 'unit-runtime-folder',
@@ -729,13 +754,14 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
     reason: 'several-lives',
     slot: 'green',
     address: 'unix:/run/shop-green.sock',
-    holders: [suspect, { ...suspect, pid: 13 }],
+    holders: [life, { ...life, pid: 13, reachable: false }],
   },
   'master-of-other-config': {
     reason: 'master-of-other-config',
     slot: 'green',
     address: 'unix:/run/shop-green.sock',
     master: suspect,
+    serves: false,
     runs: '/etc/php/8.2/fpm/php-fpm.conf',
     expected: '/etc/swap-pool/shop.fpm.conf',
   },
@@ -746,6 +772,13 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
     address: 'unix:/run/shop-blue.sock',
     pid: 12,
     retired: false,
+  },
+  'listens-elsewhere': {
+    reason: 'listens-elsewhere',
+    master: suspect,
+    slot: null,
+    config: '/etc/swap-pool/shop.fpm.conf',
+    addresses: ['unix:/run/shop-blue.sock'],
   },
   'no-status-listen': { reason: 'no-status-listen', slot: 'blue' },
   'backlog-cut': { reason: 'backlog-cut', slot: 'blue', backlog: 65_535, somaxconn: 4096 },
@@ -766,7 +799,13 @@ export const OBSERVATIONS: { readonly [R in ObservationReason]: Extract<Observat
   'reload-hits-idle': { reason: 'reload-hits-idle', version: '1.22.1', mendable: false, places: [place] },
   'deploy-left-open': { reason: 'deploy-left-open', deploy: '000042-20261121T204301Z', step: 'drain' },
   'at-work': { reason: 'at-work', holder },
-  'little-space': { reason: 'little-space', path: '/var/lib', available: 12_288, needed: 262_144 },
+  'little-space': {
+    reason: 'little-space',
+    what: 'journal',
+    path: '/var/lib',
+    available: 12_288,
+    needed: 262_144,
+  },
 };
 
 /** Each observation as a finding, and one of either other kind. */
@@ -780,6 +819,49 @@ export const ALL_FINDINGS: readonly Finding[] = [
     fixable: false,
     observation: { reason: 'reload-not-taken', files: [place.file], surely: false, log: '' },
   },
+  ...[
+    [
+      { ...life, reachable: false },
+      { ...life, leads: false, reachable: false },
+    ],
+    [life, { ...life, reachable: false, working: 1, idle: false }],
+    [life, { ...life, reachable: null }],
+  ].map(
+    (holders) =>
+      ({
+        severity: 'error',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['several-lives'], holders },
+      }) as const,
+  ),
+  ...[true, null].map(
+    (serves) =>
+      ({
+        severity: 'error',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['master-of-other-config'], serves },
+      }) as const,
+  ),
+  ...(['proxy', 'pool'] as const).map(
+    (what) =>
+      ({
+        severity: 'error',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['little-space'], what },
+      }) as const,
+  ),
+  ...[{ addresses: [] }, { slot: 'blue' as const }].map(
+    (more) =>
+      ({
+        severity: 'warning',
+        app: 'shop',
+        fixable: false,
+        observation: { ...OBSERVATIONS['listens-elsewhere'], ...more },
+      }) as const,
+  ),
   { severity: 'error', app: 'shop', fixable: false, failure: FAILURES['slot-foreign'] },
   { severity: 'warning', app: 'shop', fixable: true, warning: WARNINGS['socket-file-stale'] },
   { severity: 'advice', app: null, fixable: false, observation: OBSERVATIONS['shutdown-timeout-unset'] },

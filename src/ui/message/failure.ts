@@ -23,6 +23,7 @@ import {
   writeHint,
 } from './phrase.js';
 import type { Message } from './phrase.js';
+import { NEITHER, overlapping } from './lives.js';
 import { questionText, stakesOf } from './question.js';
 /** Failure -> sentence and hint. `app` completes the commands that the hint names. */
 export function failureMessage(failure: Failure, app: string | null = null): Message {
@@ -91,6 +92,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`php-fpm does not accept ${failure.file} for the ${failure.slot} pool.`,
         hint: say`Check it by hand: \`SWAP_POOL_SLOT=${failure.slot} php-fpm -t -y ${argv([failure.file])}\`, with your own php-fpm's name.`,
         ...log(failure.output),
+      };
+    case 'pool-test-timeout':
+      return {
+        message: say`php-fpm has not said within ${duration(failure.ms)} what it makes of ${failure.file} for the ${failure.slot} pool.`,
+        hint: say`See by hand what it waits for: \`SWAP_POOL_SLOT=${failure.slot} php-fpm -t -y ${argv([failure.file])}\`, with your own php-fpm's name.`,
       };
     case 'pool-section-unclear':
       return failure.sections.length === 0
@@ -176,6 +182,13 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
 
     // pools
     case 'slot-foreign':
+      if (failure.lives !== undefined) {
+        return {
+          message: overlapping(failure.slot, failure.address),
+          hint: `${NEITHER} ${run('doctor', app)} says which of them answers, and how the other one is ended without a cut.`,
+          details: failure.lives.map(suspectText),
+        };
+      }
       return {
         message: say`The ${failure.slot} slot's address ${failure.address} is held by ${
           failure.holder === null ? 'a process that cannot be seen' : suspectText(failure.holder)
@@ -372,6 +385,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: sentence(`nginx -t rejects nginx's configuration as it is now${complaint(failure.output)}`),
         hint: 'Mend it first, until `nginx -t` accepts it. The nginx that runs goes on with what it has.',
         ...log(failure.output),
+      };
+    case 'nginx-test-timeout':
+      return {
+        message: say`\`nginx -t\` has not said within ${duration(failure.ms)} whether it accepts ${failure.config}.`,
+        hint: 'See how long it takes by hand, `time nginx -t`, and what it waits for: mostly a host name that is looked up. A deploy gives it `nginx.reload-timeout`.',
       };
     case 'nginx-tree-differs':
       return {

@@ -2,6 +2,7 @@
 import type { Finding, Observation } from '../../event.js';
 import { argv, count, duration, inline, list, say, thousands, when } from '../text.js';
 import { failureMessage } from './failure.js';
+import { lifeText, livesHint, overlapping } from './lives.js';
 import { at, holderText, log, pidsText, run, suspectText, unworded, withoutReload } from './phrase.js';
 import type { Message } from './phrase.js';
 import { warningMessage } from './warning.js';
@@ -30,14 +31,14 @@ function observationMessage(seen: Observation, app: string | null): Message {
     }
     case 'several-lives':
       return {
-        message: say`Several pools have bound the ${seen.slot} slot's address ${seen.address}; only the last can be reached, and the first that ends takes its socket and pidfile away.`,
-        hint: 'Stop none of them by its pidfile. Find the one that answers, let the others finish, and end those by their pids (QUIT).',
-        details: seen.holders.map(suspectText),
+        message: overlapping(seen.slot, seen.address),
+        hint: livesHint(seen.holders, app),
+        details: seen.holders.map(lifeText),
       };
     case 'master-of-other-config':
       return {
         message: say`A php-fpm with another configuration holds the ${seen.slot} slot's address ${seen.address}: ${suspectText(seen.master)} runs ${seen.runs}, the slot is ${seen.expected}.`,
-        hint: say`Give that pool another \`listen\`, or stop it; or name ${seen.runs} in \`pool.config\`, if that is what should run.`,
+        hint: otherConfigHint(seen, app),
       };
     case 'not-served':
       return {
@@ -59,6 +60,8 @@ function observationMessage(seen: Observation, app: string | null): Message {
             hint: `See that no other master used the path. ${run('start', app)} brings the other slot up, and ends this pool by the drain proof.`,
           };
     }
+    case 'listens-elsewhere':
+      return elsewhere(seen, app);
     case 'no-status-listen':
       return {
         message: say`The ${seen.slot} pool's status page is answered by its own workers: it waits when all are busy, and counts itself.`,
@@ -139,13 +142,60 @@ function observationMessage(seen: Observation, app: string | null): Message {
       };
     case 'little-space':
       return {
-        message: say`${seen.path} has room for ${kibibytes(seen.available)} KiB more; a deploy's journal takes ${kibibytes(seen.needed)} KiB.`,
-        hint: 'Make room there (`df -h`, `df -i`): a deploy that cannot write its journal does not begin.',
+        message: say`${seen.path} has room for ${kibibytes(seen.available)} KiB more; ${SPACE[seen.what]} ${kibibytes(seen.needed)} KiB.`,
+        hint: `Make room there (\`df -h\`, \`df -i\`): ${WITHOUT[seen.what]}.`,
       };
     default:
       return { message: unworded(seen), hint: `${run('status', app)} shows which slot serves.` };
   }
 }
+
+function elsewhere(
+  { master, slot, config, addresses }: Extract<Observation, { reason: 'listens-elsewhere' }>,
+  app: string | null,
+): Message {
+  const where = list(addresses);
+  if (addresses.length === 0) {
+    return {
+      message: say`${suspectText(master)} runs ${config} and listens nowhere: it is on its way in or out, or stuck there.`,
+      hint: say`Look at it: \`ps -o pid,stat,wchan:20,args -p ${master.pid}\`. No pool of that file is started while it lives.`,
+    };
+  }
+  return slot === null
+    ? {
+        message: say`${suspectText(master)} runs ${config} and listens at ${where}, which that file does not name now.`,
+        hint: `It serves whoever nginx sends there, and swap-pool finds pools by what their file says: put \`listen\` and \`pm.status_listen\` back, and leave it running until ${run('status', app)} shows it.`,
+      }
+    : {
+        message: say`The ${slot} pool (pid ${master.pid}) listens at ${where}, too, which ${config} does not name now.`,
+        hint: `Put \`pm.status_listen\` back, or let ${run('deploy', app)} start a pool that has what the file says now.`,
+      };
+}
+
+function otherConfigHint(
+  { serves, slot, runs }: Extract<Observation, { reason: 'master-of-other-config' }>,
+  app: string | null,
+): string {
+  const meant = say`Name ${runs} in \`pool.config\`, if that is what should run`;
+  if (serves === false) return `${meant}; else give that pool another \`listen\`, or stop it.`;
+  const why =
+    serves === true
+      ? 'The site is sent to it: whoever stops it takes the site down.'
+      : 'It may serve the site: let it run until that can be told.';
+  const other = slot === 'blue' ? 'green' : 'blue';
+  return `${why} ${meant}; else ${run(`pool start ${other}`, app)}, lead nginx there by hand, and only then stop it.`;
+}
+
+const SPACE = {
+  journal: "a deploy's journal takes",
+  proxy: "a deploy's new copy of nginx's files takes up to",
+  pool: "a new pool's log and pidfile take up to",
+} as const;
+const WITHOUT = {
+  journal: 'a deploy that cannot write its journal does not begin',
+  proxy: 'a deploy that cannot write them is undone',
+  pool: 'a pool that cannot write them does not start',
+} as const;
 
 const kibibytes = (bytes: number): string => thousands(Math.floor(bytes / 2 ** 10));
 

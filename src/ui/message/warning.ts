@@ -1,6 +1,6 @@
 /** What goes on but deserves a look: the sentence of each warning, and what to do. PURE. */
 import type { StepName, Warning } from '../../event.js';
-import { argv, count, list, say, thousands } from '../text.js';
+import { argv, count, duration, list, say, thousands } from '../text.js';
 import { failureMessage } from './failure.js';
 import {
   SHARED,
@@ -173,7 +173,15 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
     case 'unit-kill-signal':
       return {
         message: say`The ${warning.slot} slot's unit ${warning.unit} stops its pool with ${warning.signal}: whatever else stops it cuts its requests.`,
-        hint: 'Write `KillSignal=SIGQUIT` into its [Service] section.',
+        hint:
+          warning.command === true
+            ? 'Remove its `ExecStop=`, and write `KillSignal=SIGQUIT` into its [Service] section.'
+            : 'Write `KillSignal=SIGQUIT` into its [Service] section.',
+      };
+    case 'unit-stop-timeout':
+      return {
+        message: say`systemd kills the ${warning.slot} slot's unit ${warning.unit} ${duration(warning.timeout)} after a stop, and FPM lets its requests run for ${duration(warning.control)} (\`process_control_timeout\`).`,
+        hint: 'Write a longer `TimeoutStopSec=` into its [Service] section, some seconds above it.',
       };
     case 'unit-runtime-folder':
       return {
