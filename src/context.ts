@@ -11,7 +11,7 @@ import { JournalStore } from './deploy/journal.js';
 import type { Patient } from './doctor/subject.js';
 import type { Drivers, ProxyControl, UpgradeEnd, VerifyDriver } from './drivers.js';
 import { fail, ok, SLOTS } from './event.js';
-import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result } from './event.js';
+import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result, Slot } from './event.js';
 import { createRewrite } from './nginx/rewrite.js';
 import { createSharedProof } from './nginx/shared-proof.js';
 import type { SharedProof } from './nginx/shared-proof.js';
@@ -101,7 +101,8 @@ export async function openApp(
   };
 
   // php-fpm is asked by processes of its own: what else takes a while is done meanwhile
-  const asked = createPool({ fs, config, folder, root, memory });
+  const store = new JournalStore(folder);
+  const asked = createPool({ fs, config, folder, root, memory, recorded: recordedIn(store) });
   const verify = await verifyOf(config);
   const pool = await asked;
   if (!pool.ok) return pool;
@@ -133,7 +134,7 @@ export async function openApp(
   return ok({
     name: config.app,
     config,
-    store: new JournalStore(folder),
+    store,
     drivers,
     emit: stamped,
     interruption: surroundings.interruption,
@@ -270,7 +271,8 @@ export async function openPatient(
   const folder = join(where.state, app);
   const safe = safeState(folder, uid);
   // what runs is looked at all the same, as it was when it was last deployed
-  const pool = { fs, config: config.value, folder, root, memory: true };
+  const recorded = recordedIn(new JournalStore(folder));
+  const pool = { fs, config: config.value, folder, root, memory: true, recorded };
   const pools = safe.ok ? await createPool(pool) : safe;
   if (!pools.ok) return { ...none, pools, faults: safe.ok ? await faults(pool) : [] };
   const { addresses, others } = pools.value;
@@ -294,6 +296,16 @@ export async function openPatient(
   };
 }
 const DOCTOR_PATIENCE = 2000;
+
+/** Read when it is first asked for: most looks find the pool at its address. */
+function recordedIn(store: JournalStore): (slot: Slot) => readonly ProcessId[] {
+  const known = new Map<Slot, readonly ProcessId[]>();
+  return (slot) => {
+    const lives = known.get(slot) ?? store.lastOf(slot);
+    known.set(slot, lives);
+    return lives;
+  };
+}
 
 /** node's http and https take a while to load, and not every app has a URL. */
 async function verifyOf({ verify, probe }: Config): Promise<VerifyDriver | null> {

@@ -292,6 +292,8 @@ export type Failure =
       readonly slot: Slot;
       readonly address: string;
       readonly pids: readonly number[];
+      /** They are the slot's own, and listen somewhere else: its configuration was changed while they ran. */
+      readonly elsewhere?: true;
     }
   | {
       readonly reason: 'pidfile-refused';

@@ -345,6 +345,7 @@ export const ALL_FAILURES: readonly Failure[] = [
   })),
   { ...FAILURES['slot-foreign'], address: '127.0.0.1:9001', holder: null },
   { ...FAILURES['slot-alive'], pids: [] },
+  { ...FAILURES['slot-alive'], elsewhere: true },
   { ...FAILURES['start-failed'], status: null, log: '' },
   { ...FAILURES['pool-in-transition'], doing: 'starting' },
   { ...FAILURES['deploy-open'], step: null },

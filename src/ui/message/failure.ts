@@ -183,6 +183,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
             : say`End that process, or give the slot another address. To look: \`ss -lpn | grep -F ${socketWord(failure.address)}\`.`,
       };
     case 'slot-alive':
+      if (failure.elsewhere === true) {
+        return {
+          message: say`The ${failure.slot} slot's own pool lives, ${pidsText(failure.pids)}, and does not listen at ${failure.address}, where its configuration has it now.`,
+          hint: `\`listen\` was changed while it ran. Put the old address back, and ${run('deploy', app)}; to give the slot another one, stop its pool before that: ${run(`pool stop ${failure.slot}`, app)}.`,
+        };
+      }
       return {
         message: say`The ${failure.slot} slot is still in use: ${pidsText(failure.pids)} ${verb(failure.pids, 'holds', 'hold')} ${failure.address}.`,
         hint: `A second pool on one address would delete the first one's socket. ${run('recover', app)} ends what a deploy left; ${run(`pool stop ${failure.slot}`, app)} stops the pool.`,
