@@ -540,6 +540,7 @@ export type Failure =
     }
   // init
   | { readonly reason: 'file-exists'; readonly files: readonly string[] }
+  | { readonly reason: 'file-of-another-app'; readonly file: string; readonly owner: string }
   | { readonly reason: 'file-unreadable'; readonly path: string; readonly code: string }
   | { readonly reason: 'pool-file-unclear'; readonly place: Place; readonly what: string }
   | {
@@ -666,6 +667,10 @@ export type Warning =
   /** Standard output did not take all that was told; what was done is done. */
   | { readonly reason: 'output-lost'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }
+  /** Only shown: who calls may not write beside nginx's configuration, where the copy for its test has to stand. */
+  | { readonly reason: 'nginx-not-asked'; readonly config: string; readonly code: string }
+  /** A pool without a status page was watched for `ms`: it had work for so many workers at once. */
+  | { readonly reason: 'workers-guessed'; readonly workers: number; readonly ms: number }
   /** Places that will go on naming it, or may, when the site has been edited. */
   | { readonly reason: 'old-pool-named'; readonly address: string; readonly places: readonly Place[] }
   | { readonly reason: 'site-names-others'; readonly places: readonly Place[] };
@@ -816,7 +821,7 @@ export interface Plan {
 // ---------------------------------------------------------------- init
 
 /** Who looks at a file before it is put in place: its own program, or our reader of the app's YAML. */
-export type InitJudge = 'nginx' | 'php-fpm' | 'systemd-analyze' | 'sh' | 'config';
+export type InitJudge = 'nginx' | 'php-fpm' | 'systemd-analyze' | 'logrotate' | 'sh' | 'config';
 
 /** One file of `init`. `keep`: it is ours and was changed since, so it stays as it is. */
 export interface InitFile {

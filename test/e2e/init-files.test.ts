@@ -242,6 +242,30 @@ describe('init', () => {
     expect(readdirSync(at('tmp'))).toEqual([]);
   });
 
+  it.runIf(process.geteuid?.() === 0)(
+    '--print shows the files to a user who may not write beside nginx’s, and says that nginx was not asked',
+    async () => {
+      chmodSync(at('tmp'), 0o1777);
+      const before = everything();
+      const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+      const program = [...nobody, process.execPath, PROGRAM, 'init'];
+      const shown = await init(['--print'], { program });
+      expect(shown, shown.stderr).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+      const told = shown.events.filter(({ type }) => type === 'warning').map((line) => line['warning']);
+      expect(told).toContainEqual(
+        expect.objectContaining({
+          reason: 'nginx-not-asked',
+          config: at('nginx/nginx.conf'),
+          code: 'EACCES',
+        }),
+      );
+      expect(shown.events.find(({ type }) => type === 'files')?.['files']).not.toEqual([]);
+      // who is to write them is told what is wrong
+      expect(reason(await init(['--yes'], { program }))).toBe('config-unwritable');
+      expect(everything()).toEqual(before);
+    },
+  );
+
   it.each(['n', '', 'yess'])('at a terminal writes nothing after %j', async (answer) => {
     const before = everything();
     const refused = await run([], { program: atTerminal(['init', ...STOCK()], answer), json: false });
@@ -303,6 +327,13 @@ describe('init shows each file to its own judge, and writes nothing where one sa
     ['app.yaml', /^pool/m, 'no_such: 1\npool', 'direct', () => ({ reason: 'config-invalid' })],
     ['boot.init', /^esac/m, 'fi', 'init', () => rejected('sh', 'etc/init.d/swap-pool-shop')],
     ['fpm.init', /^esac/m, 'fi', 'init', () => rejected('sh', 'etc/init.d/shop-fpm-blue')],
+    [
+      'logrotate',
+      /^ *rotate .*/m,
+      'rotate never',
+      'direct',
+      () => rejected('logrotate', 'etc/logrotate.d/swap-pool-shop'),
+    ],
     ['fpm@.service', /^Type=.*/m, 'Type=none', 'systemd', () => unit('shop-fpm@.service')],
     ['swap-pool@.service', /^ExecStart=/m, 'ExecStart=bin/', 'systemd', () => unit('swap-pool@.service')],
     [
@@ -314,7 +345,11 @@ describe('init shows each file to its own judge, and writes nothing where one sa
     ],
   ];
 
-  it.each(cases.filter(([, , , manager]) => manager !== 'systemd' || existsSync('/usr/bin/systemd-analyze')))(
+  const there: Readonly<Record<string, boolean>> = {
+    systemd: existsSync('/usr/bin/systemd-analyze'),
+    logrotate: existsSync('/usr/sbin/logrotate'),
+  };
+  it.each(cases.filter(([template, , , manager]) => (there[manager] ?? true) && (there[template] ?? true)))(
     '%s',
     async (template, from, to, manager, failure) => {
       // a package whose own template is broken
@@ -433,6 +468,19 @@ describe('init refuses, and has then written nothing:', () => {
       () => {
         put('apps/shop.yaml', 'pool: {}\n');
       },
+    ],
+    [
+      'the file that cron or logrotate reads for another app',
+      'file-of-another-app',
+      1,
+      () => {
+        const [, , ...rest] = readFileSync('templates/logrotate', 'utf8').split('\n');
+        put(
+          'etc/logrotate.d/swap-pool-shop',
+          ['# managed by swap-pool: the logs of both slots of sh.op.', '/x.log {', ...rest].join('\n'),
+        );
+      },
+      () => ['--force', '--yes'],
     ],
     [
       'no pool file',

@@ -124,6 +124,27 @@ describe('the move of a live site', () => {
     });
   });
 
+  it('makes a pool that starts with as many workers as one without a status page was seen to need, and says that it watched', async () => {
+    const lines = [
+      'pm = dynamic',
+      'pm.max_children = 6',
+      'pm.start_servers = 1',
+      'pm.min_spare_servers = 1',
+      'pm.max_spare_servers = 1',
+    ];
+    await withStock({ pool: lines.join('\n') }, async ({ rig, init }) => {
+      // it has few workers at this moment, and grows by one a second
+      const held = await rig.occupy(5, 1);
+      const done = await init(['--yes', '--manager', 'direct']);
+      await held.release();
+      expect(done, done.stderr).toMatchObject({ exit: 0 });
+      const warned = done.events.filter(({ type }) => type === 'warning').map((line) => line['warning']);
+      expect(warned).toMatchObject([{ reason: 'workers-guessed', workers: expect.any(Number) as number }]);
+      const [, starts] = /^pm.start_servers = (\d+)$/m.exec(rig.read('config', 'demo.fpm.conf')) ?? [];
+      expect(Number(starts)).toBeGreaterThanOrEqual(5);
+    });
+  });
+
   it('rotates logs without a word while one slot is stopped, and starts at boot, for callers without its environment', async () => {
     await withStock({}, async ({ rig, init, follow }) => {
       const done = await init(['--yes', '--manager', 'direct']);

@@ -645,6 +645,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         message: say`${list(failure.files)} ${failure.files.length === 1 ? 'exists and is' : 'exist and are'} not swap-pool's.`,
         hint: '`--force` replaces what is there and keeps a backup.',
       };
+    case 'file-of-another-app':
+      return {
+        message: say`${failure.file} is ${failure.owner}'s: a dot and an underscore in an app's name make one name for cron and logrotate.`,
+        hint: 'Nothing was written. Choose another name for one of the two apps.',
+      };
     case 'file-unreadable':
       return {
         message: say`${failure.path} cannot be read: ${errno(failure.code)}.`,
