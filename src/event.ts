@@ -832,11 +832,14 @@ export interface InitFile {
 }
 
 /** What is left to do after `init`; in this order nothing is cut. */
-export interface NextStep {
-  readonly why: 'units' | 'boot' | 'include' | 'start' | 'flip' | 'old-pool' | 'stop-old' | 'drop-old';
-  /** As a shell takes it. */
-  readonly command: string;
-}
+export type NextStep =
+  | {
+      readonly why: 'units' | 'boot' | 'start' | 'flip' | 'old-pool' | 'stop-old' | 'drop-old';
+      /** As a shell takes it. */
+      readonly command: string;
+    }
+  /** What a person writes into the site's file. */
+  | { readonly why: 'include'; readonly directives: string };
 
 export interface InitReport {
   readonly files: readonly Omit<InitFile, 'diff'>[];

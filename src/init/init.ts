@@ -291,6 +291,8 @@ function nextSteps(
   const { app } = options;
   const units = hasUnits(host, manager);
   const words = (...all: readonly string[]): string => all.map(shellWord).join(' ');
+  // a link has no second server to go to
+  const more = options.switch === 'rewrite' ? ' fastcgi_next_upstream error;' : '';
   return [
     ...(units ? [{ why: 'units', command: 'systemctl daemon-reload' } as const] : []),
     {
@@ -300,7 +302,7 @@ function nextSteps(
         : words('update-rc.d', `swap-pool-${app}`, 'defaults'),
     },
     ...(options.site === undefined
-      ? [{ why: 'include', command: `fastcgi_pass ${app}; fastcgi_next_upstream error;` } as const]
+      ? [{ why: 'include', directives: `fastcgi_pass ${app};${more}` } as const]
       : []),
     { why: 'start', command: words(...moved, 'swap-pool', 'start', app) },
     ...(units
