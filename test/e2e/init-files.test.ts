@@ -21,6 +21,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InitReport } from '../../src/event.js';
 import { Command, PROGRAM, type CommandOptions, type Run } from '../support/command.js';
+import { failureMessage } from '../../src/ui/message/failure.js';
 import { atTerminal } from '../support/terminal.js';
 
 let home: string;
@@ -94,6 +95,7 @@ function everything(): Map<string, string> {
 }
 
 const reportOf = ({ result }: Run): InitReport => result['init'] as InitReport;
+const filesAsked = ({ stdout }: Run): number => Number(/(\d+) files\? /.exec(stdout)?.[1]);
 const commands = ({ next }: InitReport) => next.filter((step) => step.why !== 'include');
 const actions = (of: Run): string[] => [...new Set(reportOf(of).files.map(({ action }) => action))].sort();
 const reason = ({ result }: Run): unknown => (result['failure'] as { reason?: string } | undefined)?.reason;
@@ -278,6 +280,8 @@ describe('init', () => {
     const refused = await run([], { program: atTerminal(['init', ...STOCK()], answer), json: false });
     expect(refused.stdout).toMatch(/^[^]*\+\+\+ [^]*\d files\? \[y\/N\] /);
     expect(refused.exit, refused.stdout).toBe(1);
+    const question = { kind: 'init-write', files: filesAsked(refused) } as const;
+    expect(refused.stdout).toContain(failureMessage({ reason: 'declined', question }, 'shop').message);
     expect(everything()).toEqual(before);
   });
 
@@ -457,6 +461,20 @@ describe('init takes', () => {
       expect(await init(['--yes', ...args])).toMatchObject({ result: { outcome: 'unchanged' } });
     },
   );
+});
+
+it('init warns of other pools that the site asks, and of an old pool that does not run', async () => {
+  put(
+    'nginx/sites-available/shop',
+    SITE().replace('server {', 'server {\n location /a { fastcgi_pass 127.0.0.1:1; }'),
+  );
+  const done = await init();
+  expect(done, done.stderr).toMatchObject({ exit: 0 });
+  const warned = done.events.filter(({ type }) => type === 'warning').map((line) => line['warning']);
+  expect(warned).toMatchObject([
+    { reason: 'old-pool-not-running', address: `unix:${at('run/old.sock')}` },
+    { reason: 'site-names-others', places: [{ line: 2 }] },
+  ]);
 });
 
 describe('init refuses, and has then written nothing:', () => {
