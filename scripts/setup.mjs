@@ -1,9 +1,10 @@
 /**
- * Makes a fresh clone ready and is silent when it is: node scripts/setup.mjs demo | test | packages
+ * Makes a fresh clone ready and is silent when it is: node scripts/setup.mjs demo | test | packages | test-packages
  *
  * Node's own modules only, and nothing newer than Node 14 in its syntax: it is the first
  * thing that runs, and has to be able to say that Node is too old. `packages` stops after
- * nginx and php-fpm: it is what somebody without root is asked to run as root.
+ * nginx and php-fpm: it is what somebody without root is asked to run as root. `test-packages` adds what only
+ * tests run.
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, openSync, readFileSync, readdirSync } from 'node:fs';
@@ -12,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { installQuietly, takeBackPolicy } from './install.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const MODES = ['demo', 'test', 'packages'];
+const MODES = ['demo', 'test', 'packages', 'test-packages'];
 
 /** What is needed beside Node: how its program is called, and Debian's package that has it. */
 const SERVERS = [
@@ -32,9 +33,14 @@ async function main(mode) {
   const unfit = unfitPlatform();
   if (unfit !== null) return stop(unfit, 1);
   lock();
-  const failed = (await missingServers()) || (mode === 'packages' ? null : await missingModules());
+  const packages = mode === 'packages' || mode === 'test-packages';
+  const failed = (await missingServers()) || (packages ? null : await missingModules());
   if (failed !== null) return stop(failed.what, failed.exit);
-  if (mode === 'packages') return;
+  if (mode === 'test-packages') {
+    const left = await missingOthers();
+    if (left !== null) return stop(left, 1);
+  }
+  if (packages) return;
   const { buildIfStale } = await import('./build.mjs');
   try {
     await buildIfStale();

@@ -11,7 +11,7 @@ import { JournalStore } from './deploy/journal.js';
 import type { Patient } from './doctor/subject.js';
 import type { Drivers, ProxyControl, ProxySwitch, UpgradeEnd, VerifyDriver } from './drivers.js';
 import { fail, ok, SLOTS } from './event.js';
-import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result } from './event.js';
+import type { Emit, Event, EventBody, Failure, LockHolder, ProcessId, Result, Slot } from './event.js';
 import { createTester } from './nginx/config-tree.js';
 import type { Tester } from './nginx/config-tree.js';
 import { createRewrite } from './nginx/rewrite.js';
@@ -106,7 +106,8 @@ export async function openApp(
   };
 
   // php-fpm is asked by processes of its own: what else takes a while is done meanwhile
-  const asked = createPool({ fs, config, folder, root, memory });
+  const store = new JournalStore(folder);
+  const asked = createPool({ fs, config, folder, root, memory, recorded: recordedIn(store) });
   const verify = await verifyOf(config);
   const pool = await asked;
   if (!pool.ok) return pool;
@@ -137,7 +138,7 @@ export async function openApp(
   return ok({
     name: config.app,
     config,
-    store: new JournalStore(folder),
+    store,
     drivers,
     emit: stamped,
     interruption: surroundings.interruption,
@@ -289,7 +290,9 @@ async function openPatient(
   const folder = join(where.state, app);
   const safe = safeState(folder, uid);
   // what runs is looked at all the same, as it was when it was last deployed
-  const pool = { fs, config: config.value, folder, root, memory: true, patience: DOCTOR_PATIENCE };
+  const recorded = recordedIn(new JournalStore(folder));
+  const patience = DOCTOR_PATIENCE;
+  const pool = { fs, config: config.value, folder, root, memory: true, patience, recorded };
   const pools = safe.ok ? await createPool(pool) : safe;
   // who has just said nothing is not asked again
   const asks = safe.ok && !pools.ok && pools.failure.reason !== 'pool-test-timeout';
@@ -334,6 +337,16 @@ function createProxy({ switch: by }: Config, options: ProxyOptions): Result<Prox
     if (address.kind === 'tcp') return fail({ reason: 'symlink-needs-unix', slot, address: spell(address) });
   }
   return ok(createSymlink({ ...options, link: by.link }));
+}
+
+/** Read when it is first asked for: most looks find the pool at its address. */
+function recordedIn(store: JournalStore): (slot: Slot) => readonly ProcessId[] {
+  const known = new Map<Slot, readonly ProcessId[]>();
+  return (slot) => {
+    const lives = known.get(slot) ?? store.lastOf(slot);
+    known.set(slot, lives);
+    return lives;
+  };
 }
 
 /** node's http and https take a while to load, and not every app has a URL. */

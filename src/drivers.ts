@@ -106,7 +106,10 @@ export interface PoolDriver {
   /** As a proxy names it, per slot. */
   address(slot: Slot): string;
 
-  /** Looks; changes nothing. Fails with `unobservable` when the kernel does not let us look. */
+  /**
+   * Looks; changes nothing. Fails with `unobservable` when the kernel does not let us look, with `slot-alive` where
+   * the slot's master lives and listens elsewhere: whatever is done about it by its configuration misses it.
+   */
   observe(slot: Slot): Result<SlotView>;
 
   /**

@@ -331,6 +331,8 @@ export type Failure =
       readonly slot: Slot;
       readonly address: string;
       readonly pids: readonly number[];
+      /** They are the slot's own, and listen somewhere else: its configuration was changed while they ran. */
+      readonly elsewhere?: true;
     }
   | {
       readonly reason: 'pidfile-refused';
@@ -581,6 +583,7 @@ export type Failure =
     }
   // init
   | { readonly reason: 'file-exists'; readonly files: readonly string[] }
+  | { readonly reason: 'file-of-another-app'; readonly file: string; readonly owner: string }
   | { readonly reason: 'file-unreadable'; readonly path: string; readonly code: string }
   | { readonly reason: 'pool-file-unclear'; readonly place: Place; readonly what: string }
   | {
@@ -740,6 +743,10 @@ export type Warning =
   /** Standard output did not take all that was told; what was done is done. */
   | { readonly reason: 'output-lost'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }
+  /** Only shown: who calls may not write beside nginx's configuration, where the copy for its test has to stand. */
+  | { readonly reason: 'nginx-not-asked'; readonly config: string; readonly code: string }
+  /** A pool without a status page was watched for `ms`: it had work for so many workers at once. */
+  | { readonly reason: 'workers-guessed'; readonly workers: number; readonly ms: number }
   /** Places that will go on naming it, or may, when the site has been edited. */
   | { readonly reason: 'old-pool-named'; readonly address: string; readonly places: readonly Place[] }
   | { readonly reason: 'site-names-others'; readonly places: readonly Place[] };
@@ -902,7 +909,7 @@ export interface Plan {
 // ---------------------------------------------------------------- init
 
 /** Who looks at a file before it is put in place: its own program, or our reader of the app's YAML. */
-export type InitJudge = 'nginx' | 'php-fpm' | 'systemd-analyze' | 'sh' | 'config';
+export type InitJudge = 'nginx' | 'php-fpm' | 'systemd-analyze' | 'logrotate' | 'sh' | 'config';
 
 /** One file of `init`. `keep`: it is ours and was changed since, so it stays as it is. */
 export interface InitFile {
@@ -913,11 +920,14 @@ export interface InitFile {
 }
 
 /** What is left to do after `init`; in this order nothing is cut. */
-export interface NextStep {
-  readonly why: 'units' | 'boot' | 'include' | 'start' | 'flip' | 'old-pool' | 'stop-old' | 'drop-old';
-  /** As a shell takes it. */
-  readonly command: string;
-}
+export type NextStep =
+  | {
+      readonly why: 'units' | 'boot' | 'start' | 'flip' | 'old-pool' | 'stop-old' | 'drop-old';
+      /** As a shell takes it. */
+      readonly command: string;
+    }
+  /** What a person writes into the site's file. */
+  | { readonly why: 'include'; readonly directives: string };
 
 export interface InitReport {
   readonly files: readonly Omit<InitFile, 'diff'>[];

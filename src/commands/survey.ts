@@ -113,10 +113,12 @@ function situationOf(
   proxy: Result<ProxyView>,
   { command, draining, print }: { command: Command; draining: DeployState | null; print: string | null },
 ): Result<Situation> {
-  if (!proxy.ok) return proxy;
   const blue = app.drivers.pool.observe('blue');
-  if (!blue.ok) return blue;
   const green = app.drivers.pool.observe('green');
+  // a pool that is not at its address any more is why the proxy's files do not name it
+  for (const view of [blue, green]) if (!view.ok && view.failure.reason === 'slot-alive') return view;
+  if (!proxy.ok) return proxy;
+  if (!blue.ok) return blue;
   if (!green.ok) return green;
   const last = lastDone(app, () => true);
   return ok({

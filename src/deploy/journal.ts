@@ -7,7 +7,8 @@
  */
 import { join } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { Failure, ProcessId, Result } from '../event.js';
+import type { PoolLife } from '../drivers.js';
+import type { Failure, ProcessId, Result, Slot } from '../event.js';
 import { timestamp } from '../system/clock.js';
 import {
   createFile,
@@ -213,6 +214,16 @@ export class JournalStore {
     return null;
   }
 
+  /** Who lived in a slot when a deploy last wrote that down: its master, or all of a pool that has none. */
+  lastOf(slot: Slot): readonly ProcessId[] {
+    for (const id of this.ids().reverse()) {
+      const entries = this.read(id);
+      const lives = entries.ok ? livesOf(slot, entries.value) : [];
+      if (lives.length > 0) return lives.flatMap(({ master, workers }) => master ?? workers);
+    }
+    return [];
+  }
+
   /** The next deploy's id: a running number, then when, for people. */
   nextId(): string {
     const last = Number.parseInt(this.ids().at(-1) ?? '0', 10);
@@ -256,6 +267,19 @@ function mayBeOpen(path: string): boolean {
 function readEntries(path: string): Result<readonly Entry[]> {
   const records = readRecords(path);
   return records.ok ? ok(records.value.entries) : records;
+}
+
+/** The lives of a slot that a deploy's records name. */
+function livesOf(slot: Slot, entries: readonly Entry[]): PoolLife[] {
+  const [opened] = entries;
+  if (opened?.type !== 'opened') return [];
+  const { from, to, leaving, arriving } = opened;
+  if (from === slot) return leaving === null ? [] : [leaving];
+  if (to !== slot) return [];
+  const found = entries.flatMap((entry) =>
+    entry.type === 'adopted' || entry.type === 'evidence' ? (entry.life ?? []) : [],
+  );
+  return arriving === null ? found : [arriving, ...found];
 }
 
 /** The whole records of a file, and the byte behind the last of them. */

@@ -21,7 +21,7 @@ import { adopt, poolsOf } from './adopt.js';
 import type { Adopted } from './adopt.js';
 import { lastOf, parseFpmFile } from './fpm-file.js';
 import { namersOf, placesNaming } from './namings.js';
-import { findOldPool } from './old-pool.js';
+import { findOldPool, watchOldPool } from './old-pool.js';
 import type { OldPool } from './old-pool.js';
 import { passesOf } from './site.js';
 import type { Pass } from './site.js';
@@ -84,10 +84,10 @@ export async function lookAtHost(app: string, sources: Sources, root: boolean): 
   if (!tree.ok) return tree;
   const proxyUser = mainValue(nginx.value, tree.value, 'user')?.[0] ?? 'www-data';
   const { file, master, address, old } = pool.value;
+  const needed = file === null ? null : await neededBy(fs, pool.value);
+  const workers = needed?.workers ?? null;
   const adopted =
-    file === null
-      ? null
-      : adopt(file, master, { section: sources.section, workers: await neededBy(pool.value), proxyUser });
+    file === null ? null : adopt(file, master, { section: sources.section, workers, proxyUser });
   const site = sources.site === undefined ? ok(null) : await readSite(app, sources, tree.value, address);
   if (!site.ok) return site;
   return ok({
@@ -107,6 +107,9 @@ export async function lookAtHost(app: string, sources: Sources, root: boolean): 
       ...(address !== null && old === null
         ? [{ reason: 'old-pool-not-running', address: spell(address) } as const]
         : []),
+      ...(needed?.watched === undefined
+        ? []
+        : [{ reason: 'workers-guessed', workers: needed.workers, ms: needed.watched } as const]),
       ...(site.value?.warnings ?? []),
     ],
   });
@@ -126,12 +129,22 @@ interface Pool {
   /** Its status page; null: it has none. */
   readonly status: { readonly path: string; readonly address: Address | null } | null;
   readonly old: OldPool | null;
+  /** It has as many workers as it needs, `pm = dynamic`. */
+  readonly grows: boolean;
 }
 
 /** The old pool's file and what runs of it. Fails with `file-unreadable`, `pool-section-unclear`, `pool-file-unclear`. */
 export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
   if (from === undefined)
-    return ok({ file: null, master: null, readers: null, address: null, status: null, old: null });
+    return ok({
+      file: null,
+      master: null,
+      readers: null,
+      address: null,
+      status: null,
+      old: null,
+      grows: false,
+    });
   const path = resolve(from);
   const bytes = readBytes(path);
   const there = factsThroughLinks(path);
@@ -173,19 +186,34 @@ export function readPool(fs: Procfs, { from, section }: Sources): Result<Pool> {
     statusPath === null
       ? null
       : { path: statusPath, address: statusListen === null ? null : toAddress(statusListen, prefix) };
-  return ok({ file, master, readers: there.ok ? there.value : null, address, status, old });
+  const grows = own.settings.some((line) => /^pm\s*=\s*"?dynamic\b/.test(line));
+  return ok({ file, master, readers: there.ok ? there.value : null, address, status, old, grows });
+}
+
+interface Needed {
+  readonly workers: number;
+  /** How long it was watched, ms, where nothing told what it needed before. */
+  readonly watched?: number;
 }
 
 /**
  * How many workers the old pool needed at once: those that it has, and where it has a status page the most that were at
- * work. On the pool's own socket that is asked only while a worker is free. Null: it does not run.
+ * work. On the pool's own socket that is asked only while a worker is free. Without an answer a dynamic pool, which has
+ * as many as the moment wants, is watched for a while. Null: it does not run.
  */
-async function neededBy({ address, status, old }: Pool): Promise<number | null> {
+async function neededBy(fs: Procfs, { address, status, old, grows }: Pool): Promise<Needed | null> {
   if (old === null || address === null) return null;
   const own = status?.address ?? null;
-  if (status === null || (own === null && old.idle === 0)) return old.workers;
-  return Math.max(old.workers, (await mostAtWork(own ?? address, status.path)) ?? 0);
+  const asks = status !== null && (own !== null || old.idle > 0);
+  const most = asks ? await mostAtWork(own ?? address, status.path) : null;
+  if (most !== null) return { workers: Math.max(old.workers, most) };
+  if (!grows) return { workers: old.workers };
+  const workers = Math.max(old.workers, await watchOldPool(fs, address, WATCH));
+  return { workers, watched: WATCH };
 }
+
+/** Longer than most requests take; who waits for init is at a terminal. */
+const WATCH = 2000;
 
 function logFolderOf(master: Pool['master']): string {
   const log = lastOf(master?.sections[0]?.entries ?? [], 'error_log');

@@ -4,7 +4,7 @@
  */
 import { dirname, join, resolve } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { Emit, InitFile, InitReport, NextStep, Result } from '../event.js';
+import type { Emit, Failure, InitFile, InitReport, NextStep, Result, Warning } from '../event.js';
 import { test } from '../nginx/config-tree.js';
 import { applyEdits, diff } from '../nginx/edit.js';
 import { binary } from '../nginx/spelling.js';
@@ -84,7 +84,11 @@ export async function init(
       folder,
       root,
     });
-    if (!judged.ok) return judged;
+    if (!judged.ok) {
+      const unasked = options.print ? unaskedNginx(judged.failure, host) : null;
+      if (unasked === null) return judged;
+      emit({ type: 'warning', warning: unasked });
+    }
   } finally {
     removeFolder(folder);
   }
@@ -142,6 +146,9 @@ async function look(
       const ours = [...binary(bytes).matchAll(MOVED)].map(([word]) => word);
       if (theirs.join(' ') !== ours.join(' ')) return otherPlaces(path, theirs);
     }
+    const owner = before === null ? null : ownerOf(binary(before));
+    if (owner !== null && owner !== options.app)
+      return fail({ reason: 'file-of-another-app', file: path, owner });
     const action = actionFor(before, bytes, options.force && !(by === 'nginx' && isSameForm(before, bytes)));
     if (action === null) {
       strangers.push(path);
@@ -192,11 +199,27 @@ const MOVED = /SWAP_POOL_\w+_DIR=[^"'\n]*?(?=["' \n])/g;
 /** A unit that serves every app, and so can look in one place only. */
 const isShared = (path: string): boolean => /\/swap-pool(?:-flip)?@\.service$/.test(path);
 
+/** The app that a file of cron's or logrotate's is for: their names know no dot, so two apps may mean one file. */
+function ownerOf(text: string): string | null {
+  const [, logs, deploys] =
+    /^# managed by swap-pool: (?:the logs of both slots of (\S+)\.$|deploys (\S+) when )/m.exec(text) ?? [];
+  return logs ?? deploys ?? null;
+}
+
 const otherPlaces = (path: string, theirs: readonly string[]): Result<never> =>
   fail({
     reason: 'usage',
     detail: `${path} serves every app, and ${theirs.length === 0 ? 'looks in the usual folders' : `has ${theirs.join(' ')}`}: call init with the same environment`,
   });
+
+/** What is only shown needs no leave to write. nginx is the last to be asked: all others have agreed. */
+function unaskedNginx(failure: Failure, { nginx: { config } }: Host): Warning | null {
+  if (failure.reason !== 'config-unwritable' || dirname(failure.file) !== dirname(config)) return null;
+  const { code } = failure;
+  return code === 'EACCES' || code === 'EROFS' || code === 'EPERM'
+    ? { reason: 'nginx-not-asked', config, code }
+    : null;
+}
 
 /** Null: somebody else's file stands there. */
 function actionFor(before: Buffer | null, bytes: Uint8Array, force: boolean): InitFile['action'] | null {
@@ -268,6 +291,8 @@ function nextSteps(
   const { app } = options;
   const units = hasUnits(host, manager);
   const words = (...all: readonly string[]): string => all.map(shellWord).join(' ');
+  // a link has no second server to go to
+  const more = options.switch === 'rewrite' ? ' fastcgi_next_upstream error;' : '';
   return [
     ...(units ? [{ why: 'units', command: 'systemctl daemon-reload' } as const] : []),
     {
@@ -277,7 +302,7 @@ function nextSteps(
         : words('update-rc.d', `swap-pool-${app}`, 'defaults'),
     },
     ...(options.site === undefined
-      ? [{ why: 'include', command: `fastcgi_pass ${app}; fastcgi_next_upstream error;` } as const]
+      ? [{ why: 'include', directives: `fastcgi_pass ${app};${more}` } as const]
       : []),
     { why: 'start', command: words(...moved, 'swap-pool', 'start', app) },
     ...(units

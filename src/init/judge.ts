@@ -31,6 +31,7 @@ export interface Bench {
 
 const TIMEOUT = 30_000;
 const ANALYZE = '/usr/bin/systemd-analyze';
+const LOGROTATE = '/usr/sbin/logrotate';
 
 /** `nginx`: the files that nginx would read, by real path. Fails with `init-rejected`, or what FPM's answers are refused for. */
 export async function judge(
@@ -41,7 +42,8 @@ export async function judge(
   const staged = new Map<string, string>();
   for (const { path, bytes, judge: by } of planned) {
     if (by === null || by === 'nginx') continue;
-    const copy = join(bench.folder, basename(path));
+    // an init script and logrotate's file have one name
+    const copy = join(bench.folder, `${by === 'logrotate' ? 'logrotate-' : ''}${basename(path)}`);
     // init scripts are named by their full path, and have to be there
     const named =
       by === 'config' ? binary(bytes).replaceAll(`${bench.etc}/init.d/`, `${bench.folder}/`) : null;
@@ -64,6 +66,16 @@ export async function judge(
   for (const file of of('sh')) {
     const ran = await run(['/bin/sh', '-n', copyOf(file)], { timeout: TIMEOUT });
     if (ran.status !== 0) return rejected('sh', file.path, ran.stderr.replaceAll(copyOf(file), file.path));
+  }
+  for (const file of exists(LOGROTATE) ? of('logrotate') : []) {
+    const state = join(bench.folder, 'logrotate.state');
+    const ran = await run([LOGROTATE, '--debug', '--state', state, copyOf(file)], { timeout: TIMEOUT });
+    // what it minds about the logs that are there now is not the file's fault
+    const minded = ran.stderr
+      .split('\n')
+      .filter((line) => /^(?:error|warning):/.test(line) && line.includes(copyOf(file)));
+    if (minded.length > 0)
+      return rejected('logrotate', file.path, minded.join('\n').replaceAll(copyOf(file), file.path));
   }
   const units = of('systemd-analyze');
   if (units.length > 0 && exists(ANALYZE)) {

@@ -53,6 +53,23 @@ export function findOldPool(fs: Procfs, address: Address): OldPool | null {
   };
 }
 
+/** The most requests that the pool held, or workers that it had, at once within `ms`: looked at again and again. */
+export async function watchOldPool(fs: Procfs, address: Address, ms: number): Promise<number> {
+  let most = 0;
+  await waitUntil(
+    () => {
+      const seen = look(fs, address);
+      if (!seen.ok) return undefined;
+      const { accepted, queued } = seen.value.connections;
+      // what is queued or held wants a worker each, whether or not the pool has come to have it
+      most = Math.max(most, accepted + queued, findOldPool(fs, address)?.workers ?? 0);
+      return undefined;
+    },
+    { deadline: ms, pace: () => PACE },
+  );
+  return most;
+}
+
 export interface OldPoolWait {
   readonly fs: Procfs;
   readonly address: Address;

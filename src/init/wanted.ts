@@ -1,6 +1,6 @@
 /** The files that `init` renders for an app: what, where, and who has to agree with it. */
 import { basename, dirname, join } from 'node:path';
-import { ok, fail } from '../event.js';
+import { ok, fail, SLOTS } from '../event.js';
 import type { InitJudge, Result } from '../event.js';
 import { bytesOf, fromUtf8, toUtf8 } from '../nginx/spelling.js';
 import { readText } from '../system/files.js';
@@ -75,11 +75,15 @@ export function wantedFiles(wishes: Wishes, host: Host, rooms: Rooms, self: Self
   const { mode, gid } = host.readers ?? { mode: 0o644, gid: undefined };
   put('fpm.conf', config, fpmValues(wishes, host, run), 'php-fpm', mode & 0o644, (text) => text, gid);
   put('tmpfiles.conf', join(etc, 'tmpfiles.d', `swap-pool-${app}.conf`), { run });
-  const logs = [join(host.logFolder, `${app}-*.fpm.log`), ...logsOf(host)];
-  put('logrotate', join(etc, 'logrotate.d', `swap-pool-${name}`), {
-    logs: logs.map((path) => `"${path.replaceAll('${SWAP_POOL_SLOT}', '*')}"`).join(' '),
-    swap_pool: command(shellWord),
-  });
+  // by name: a pattern would take in the logs of an app whose name begins with this one's, and logrotate passes over
+  // a file that names a log twice
+  const logs = [join(host.logFolder, `${app}-\${SWAP_POOL_SLOT}.fpm.log`), ...logsOf(host)].flatMap((path) =>
+    path.includes('${SWAP_POOL_SLOT}')
+      ? SLOTS.map((slot) => path.replaceAll('${SWAP_POOL_SLOT}', slot))
+      : [path],
+  );
+  const values = { logs: logs.map((path) => `"${path}"`).join(' '), swap_pool: command(shellWord) };
+  put('logrotate', join(etc, 'logrotate.d', `swap-pool-${name}`), values, 'logrotate');
   if (manager === 'systemd') {
     const values = {
       binary: unitWord(host.binary),

@@ -13,6 +13,8 @@ import type { Address } from '../system/sockets.js';
 import { ActivityMeter } from './activity.js';
 import { advice, unitAdvice } from './advice.js';
 import { findBinary } from './binary.js';
+import { listensElsewhere, livesOf } from './elsewhere.js';
+import type { Recorded } from './elsewhere.js';
 import { fingerprint } from './fingerprint.js';
 import { graceOf, keepGrace } from './grace.js';
 import {
@@ -44,7 +46,7 @@ import { spell } from './slots.js';
 import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
 import { livesAt } from './several.js';
 import { createSettling } from './settle.js';
-import { mayStart, startPool } from './start.js';
+import { aliveElsewhere, mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
 import { readUnits } from './systemd.js';
 import type { Unit } from './unit.js';
@@ -58,6 +60,8 @@ export interface PoolOptions {
   readonly root: boolean;
   /** How long a start may take, ms. */
   readonly startTimeout?: number;
+  /** Whom the journal knows to have lived in a slot last. */
+  readonly recorded?: Recorded;
   /** A slot whose configuration is broken is taken as it was at the last deploy. */
   readonly memory?: boolean;
   /** How long each program that is asked may take to say what it knows, ms; unless said what a host that is busy needs. */
@@ -162,7 +166,7 @@ function drive(
   managers: Readonly<Record<Slot, Manager>>,
   units: Units,
 ): Pools {
-  const { fs, config, folder, began, startTimeout = START_TIMEOUT } = options;
+  const { fs, config, folder, began, recorded = nobody, startTimeout = START_TIMEOUT } = options;
   const meters = {
     blue: new ActivityMeter(fs, slots.blue),
     green: new ActivityMeter(fs, slots.green),
@@ -184,10 +188,18 @@ function drive(
     return files.get(life) !== file;
   };
 
+  const livesNow = (slot: Slot): readonly ProcessId[] =>
+    livesOf(fs, slots[slot], slots[otherSlot(slot)], recorded);
+
   const observe = (slot: Slot): Result<SlotView> => {
-    const view = observeSlot(fs, slots[slot], slots[otherSlot(slot)], seen.get(slot) ?? []);
-    const life = view.ok ? view.value.life : null;
-    if (life === null || !view.ok) return view;
+    const [own, other] = [slots[slot], slots[otherSlot(slot)]];
+    const view = observeSlot(fs, own, other, seen.get(slot) ?? []);
+    if (!view.ok) return view;
+    const { life } = view.value;
+    if (life === null) {
+      const away = livesNow(slot).filter((id) => listensElsewhere(fs, id, own, other));
+      return away.length > 0 ? fail(aliveElsewhere(own, away)) : view;
+    }
     seen.set(slot, (life.master === null ? life.workers : [life.master]).map(toPid));
     return replaced(slot, life.sockets) ? ok(withoutName(slots[slot], view.value)) : view;
   };
@@ -223,7 +235,7 @@ function drive(
     others: { blue: slots.blue.others, green: slots.green.others },
     address: (slot) => spell(slots[slot].address),
     observe,
-    mayStart: (slot) => mayStart(fs, slots[slot]),
+    mayStart: (slot) => mayStart(fs, slots[slot], livesNow(slot)),
     reach: (slot, user) => reachable(slots[slot], user),
     load: (slot, life) => loadOf(fs, slots[slot], life),
     start: async (slot) => {
@@ -231,6 +243,7 @@ function drive(
         manager: managers[slot],
         folder,
         timeout: startTimeout,
+        lives: () => livesNow(slot),
         onLog: (log) => logs.set(slot, log),
       });
       if (!started.ok) return started;
@@ -450,5 +463,8 @@ function staffOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Staff | null {
   const crew = staff(fs, slot, present(fs, slot, life, masterNow(fs, slot, life), inodes), inodes);
   return crew.ok ? crew.value : null;
 }
+
+/** For who has no journal to ask. */
+const nobody: Recorded = () => [];
 
 const toPid = ({ pid }: ProcessId): number => pid;

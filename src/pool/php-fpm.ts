@@ -144,11 +144,24 @@ async function ask(
   if (!answer.ok) return answer;
   const found = await read(slot, pool, env, parseDump(answer.value));
   if (!found.ok) return found;
+  const before = kept === null && known === null ? lastAnswer(state, `fpm-${slot}`) : null;
+  const former = before === null ? [] : await formerOf(found.value, parseDump(before));
   const keep = (): void => {
     if (kept === null && known === null && digest !== null)
       keepAnswer(state, `fpm-${slot}`, digest, answer.value);
   };
-  return ok({ found: found.value, keep, remembered: known !== null });
+  return ok({ found: { ...found.value, former }, keep, remembered: known !== null });
+}
+
+/** The addresses of an earlier answer that are the slot's no more. */
+async function formerOf(slot: FpmSlot, dump: Map<string, Map<string, string>>): Promise<readonly Address[]> {
+  const named = [...dump.values()].flatMap((section) => [
+    section.get('listen') ?? [],
+    section.get('pm.status_listen') ?? [],
+  ]);
+  const before = await Promise.all(named.flat().map(toAddress));
+  const now = new Set(boundAddresses(slot).map(spell));
+  return before.filter((address) => address !== null).filter((address) => !now.has(spell(address)));
 }
 
 /** What is included and no file: php-fpm would wait for a FIFO's writer, at a start and at a reload, too. */
@@ -278,6 +291,7 @@ async function read(
     pidfile: pidfile === null ? null : canonicalPath(pidfile),
     errorLog: fpmTree(pool.config, env, pool.binary).errorLog,
     accessLog: own.get('access.log') ?? null,
+    former: [],
     otherLogs: sections.flatMap((name) =>
       name === section ? [] : (dump.get(name)?.get('access.log') ?? []),
     ),

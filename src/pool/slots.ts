@@ -93,6 +93,8 @@ export interface FpmSlot extends CommonSlot {
   readonly errorLog: string | null;
   /** access.log of the slot's own pool; FPM's workers write it themselves. */
   readonly accessLog: string | null;
+  /** Where its master listened when it was deployed last, where that is not what its configuration says now. */
+  readonly former: readonly Address[];
   /** access.log of the other pools of the same master. */
   readonly otherLogs: readonly string[];
   /** process_control_timeout, ms. */

@@ -31,6 +31,8 @@ export interface StartOptions {
   readonly folder: string;
   /** How long a start may take, ms. */
   readonly timeout: number;
+  /** Who of the slot lives, wherever he listens. */
+  readonly lives: () => readonly ProcessId[];
   /** Told where this start's log is, as soon as it is known. */
   readonly onLog: (log: StartLog) => void;
 }
@@ -38,15 +40,16 @@ export interface StartOptions {
 /**
  * Refuses a start that could meet another life of the slot: FPM's last act is to unlink its
  * sockets and its pidfile, whoever owns what stands there by then. So nobody may hold a
- * listener bound to an address of the slot (file or no file), and no master of it may be on its way out.
+ * listener bound to an address of the slot (file or no file), no master of it may be on its way out, and none may
+ * live on where the slot's configuration had it once.
  */
-export function mayStart(fs: Procfs, slot: PoolSlot): Result<void> {
-  const free = isFree(fs, slot);
+export function mayStart(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result<void> {
+  const free = isFree(fs, slot, lives);
   return free.ok ? ok(undefined) : free;
 }
 
 /** mayStart(); gives back the FPMs that run the same configuration and are none of this slot's business. */
-function isFree(fs: Procfs, slot: PoolSlot): Result<readonly FpmProcess[]> {
+function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result<readonly FpmProcess[]> {
   const { slot: name } = slot;
   for (const address of boundAddresses(slot)) {
     const seen = look(fs, address);
@@ -70,6 +73,7 @@ function isFree(fs: Procfs, slot: PoolSlot): Result<readonly FpmProcess[]> {
     const alive = half.map(({ id }) => id.pid);
     return fail({ reason: 'slot-alive', slot: name, address: spell(slot.address), pids: alive });
   }
+  if (lives.length > 0) return fail(aliveElsewhere(slot, lives));
   const pidfile = lookAtPidfile(fs, slot, null);
   if (pidfile.rival !== null && slot.pidfile !== null) {
     const where = { slot: name, path: slot.pidfile, state: 'other-master' as const };
@@ -77,6 +81,15 @@ function isFree(fs: Procfs, slot: PoolSlot): Result<readonly FpmProcess[]> {
   }
   return ok(others);
 }
+
+/** The slot's own pool lives on, and not at its address. */
+export const aliveElsewhere = (slot: PoolSlot, lives: readonly ProcessId[]): Failure => ({
+  reason: 'slot-alive',
+  slot: slot.slot,
+  address: spell(slot.address),
+  pids: lives.map(({ pid }) => pid),
+  elsewhere: true,
+});
 
 /**
  * Starts the pool and waits until its master is identified (of a server that is no FPM: until all of
@@ -86,10 +99,10 @@ function isFree(fs: Procfs, slot: PoolSlot): Result<readonly FpmProcess[]> {
 export async function startPool(
   fs: Procfs,
   slot: PoolSlot,
-  { manager, folder, timeout, onLog }: StartOptions,
+  { manager, folder, timeout, lives, onLog }: StartOptions,
 ): Promise<Result<PoolLife>> {
   const began = now();
-  const free = isFree(fs, slot);
+  const free = isFree(fs, slot, lives());
   if (!free.ok) return free;
   const before = free.value;
   const command = manager.startCommand;

@@ -11,6 +11,7 @@ import type {
   HistoryEntry,
   InitFile,
   InitReport,
+  NextStep,
   NginxStatus,
   Plan,
   PoolStatus,
@@ -191,12 +192,14 @@ export function fileLines(files: readonly InitFile[], style: Style): readonly st
 }
 
 /** What to do after `init`. */
+const toWrite = (step: NextStep): string => (step.why === 'include' ? step.directives : step.command);
+
 function nextLines({ backup, next }: InitReport, style: Style): readonly string[] {
-  const width = Math.max(0, ...next.map(({ command }) => Array.from(clean(command)).length));
+  const width = Math.max(0, ...next.map((step) => Array.from(clean(toWrite(step))).length));
   return [
     ...(backup === null ? [] : [`What was replaced is kept in ${inline(backup)}.`]),
     ...(next.length === 0 ? [] : ['Next, in this order:']),
-    ...next.map((step) => `  ${clean(step.command).padEnd(width)}  ${style.dim(`# ${nextText(step)}`)}`),
+    ...next.map((step) => `  ${clean(toWrite(step)).padEnd(width)}  ${style.dim(`# ${nextText(step)}`)}`),
   ];
 }
 

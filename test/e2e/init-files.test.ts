@@ -21,6 +21,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InitReport } from '../../src/event.js';
 import { Command, PROGRAM, type CommandOptions, type Run } from '../support/command.js';
+import { failureMessage } from '../../src/ui/message/failure.js';
 import { atTerminal } from '../support/terminal.js';
 
 let home: string;
@@ -94,6 +95,8 @@ function everything(): Map<string, string> {
 }
 
 const reportOf = ({ result }: Run): InitReport => result['init'] as InitReport;
+const filesAsked = ({ stdout }: Run): number => Number(/(\d+) files\? /.exec(stdout)?.[1]);
+const commands = ({ next }: InitReport) => next.filter((step) => step.why !== 'include');
 const actions = (of: Run): string[] => [...new Set(reportOf(of).files.map(({ action }) => action))].sort();
 const reason = ({ result }: Run): unknown => (result['failure'] as { reason?: string } | undefined)?.reason;
 
@@ -165,7 +168,7 @@ describe('init', () => {
     const callers = written.filter((path) => /\.(?:cjs|js) /.test(readFileSync(path, 'utf8')));
     expect(callers.length).toBeGreaterThan(2);
     for (const path of callers) expect(readFileSync(path, 'utf8'), path).toContain(env);
-    for (const { why, command } of reportOf(done).next.filter(({ why }) =>
+    for (const { why, command } of commands(reportOf(done)).filter(({ why }) =>
       ['start', 'old-pool'].includes(why),
     ))
       expect(command, why).toMatch(new RegExp(`^${words.join(' ')} swap-pool `));
@@ -223,7 +226,13 @@ describe('init', () => {
       '--yes',
     ]);
     expect(fresh, fresh.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
-    expect(reportOf(fresh).next.map(({ why }) => why)).toContain('include');
+    expect(reportOf(fresh).next).toContainEqual({
+      why: 'include',
+      directives: 'fastcgi_pass shop; fastcgi_next_upstream error;',
+    });
+    const words = ['shop', '--nginx-config', at('nginx/nginx.conf'), '--switch', 'symlink', '--print'];
+    const link = await run([...words, '--force', '--manager', 'direct']);
+    expect(reportOf(link).next).toContainEqual({ why: 'include', directives: 'fastcgi_pass shop;' });
     expect(readFileSync(at('nginx/sites-available/shop'), 'utf8')).toBe(SITE());
   });
 
@@ -242,11 +251,37 @@ describe('init', () => {
     expect(readdirSync(at('tmp'))).toEqual([]);
   });
 
+  it.runIf(process.geteuid?.() === 0)(
+    '--print shows the files to a user who may not write beside nginx’s, and says that nginx was not asked',
+    async () => {
+      chmodSync(at('tmp'), 0o1777);
+      const before = everything();
+      const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+      const program = [...nobody, process.execPath, PROGRAM, 'init'];
+      const shown = await init(['--print'], { program });
+      expect(shown, shown.stderr).toMatchObject({ exit: 0, result: { outcome: 'unchanged' } });
+      const told = shown.events.filter(({ type }) => type === 'warning').map((line) => line['warning']);
+      expect(told).toContainEqual(
+        expect.objectContaining({
+          reason: 'nginx-not-asked',
+          config: at('nginx/nginx.conf'),
+          code: 'EACCES',
+        }),
+      );
+      expect(shown.events.find(({ type }) => type === 'files')?.['files']).not.toEqual([]);
+      // who is to write them is told what is wrong
+      expect(reason(await init(['--yes'], { program }))).toBe('config-unwritable');
+      expect(everything()).toEqual(before);
+    },
+  );
+
   it.each(['n', '', 'yess'])('at a terminal writes nothing after %j', async (answer) => {
     const before = everything();
     const refused = await run([], { program: atTerminal(['init', ...STOCK()], answer), json: false });
     expect(refused.stdout).toMatch(/^[^]*\+\+\+ [^]*\d files\? \[y\/N\] /);
     expect(refused.exit, refused.stdout).toBe(1);
+    const question = { kind: 'init-write', files: filesAsked(refused) } as const;
+    expect(refused.stdout).toContain(failureMessage({ reason: 'declined', question }, 'shop').message);
     expect(everything()).toEqual(before);
   });
 
@@ -259,7 +294,7 @@ describe('init', () => {
     const [shown = '', told = ''] = done.stdout.split('files? [y/N] ');
     for (const { file } of again.files) expect(shown).toContain(`+++ ${file}`);
     expect(again.next.length).toBeGreaterThan(2);
-    for (const { command } of again.next) expect(told).toContain(`  ${command}  `);
+    for (const { command } of commands(again)) expect(told).toContain(`  ${command}  `);
   });
 
   it('killed at any change, again and again, it leaves an nginx that starts, and is finished by the next one', async () => {
@@ -303,6 +338,13 @@ describe('init shows each file to its own judge, and writes nothing where one sa
     ['app.yaml', /^pool/m, 'no_such: 1\npool', 'direct', () => ({ reason: 'config-invalid' })],
     ['boot.init', /^esac/m, 'fi', 'init', () => rejected('sh', 'etc/init.d/swap-pool-shop')],
     ['fpm.init', /^esac/m, 'fi', 'init', () => rejected('sh', 'etc/init.d/shop-fpm-blue')],
+    [
+      'logrotate',
+      /^ *rotate .*/m,
+      'rotate never',
+      'direct',
+      () => rejected('logrotate', 'etc/logrotate.d/swap-pool-shop'),
+    ],
     ['fpm@.service', /^Type=.*/m, 'Type=none', 'systemd', () => unit('shop-fpm@.service')],
     ['swap-pool@.service', /^ExecStart=/m, 'ExecStart=bin/', 'systemd', () => unit('swap-pool@.service')],
     [
@@ -314,7 +356,11 @@ describe('init shows each file to its own judge, and writes nothing where one sa
     ],
   ];
 
-  it.each(cases.filter(([, , , manager]) => manager !== 'systemd' || existsSync('/usr/bin/systemd-analyze')))(
+  const there: Readonly<Record<string, boolean>> = {
+    systemd: existsSync('/usr/bin/systemd-analyze'),
+    logrotate: existsSync('/usr/sbin/logrotate'),
+  };
+  it.each(cases.filter(([template, , , manager]) => (there[manager] ?? true) && (there[template] ?? true)))(
     '%s',
     async (template, from, to, manager, failure) => {
       // a package whose own template is broken
@@ -417,6 +463,20 @@ describe('init takes', () => {
   );
 });
 
+it('init warns of other pools that the site asks, and of an old pool that does not run', async () => {
+  put(
+    'nginx/sites-available/shop',
+    SITE().replace('server {', 'server {\n location /a { fastcgi_pass 127.0.0.1:1; }'),
+  );
+  const done = await init();
+  expect(done, done.stderr).toMatchObject({ exit: 0 });
+  const warned = done.events.filter(({ type }) => type === 'warning').map((line) => line['warning']);
+  expect(warned).toMatchObject([
+    { reason: 'old-pool-not-running', address: `unix:${at('run/old.sock')}` },
+    { reason: 'site-names-others', places: [{ line: 2 }] },
+  ]);
+});
+
 describe('init refuses, and has then written nothing:', () => {
   const long = 'l'.repeat(95);
   const cases: readonly (readonly [
@@ -433,6 +493,19 @@ describe('init refuses, and has then written nothing:', () => {
       () => {
         put('apps/shop.yaml', 'pool: {}\n');
       },
+    ],
+    [
+      'the file that cron or logrotate reads for another app',
+      'file-of-another-app',
+      1,
+      () => {
+        const [, , ...rest] = readFileSync('templates/logrotate', 'utf8').split('\n');
+        put(
+          'etc/logrotate.d/swap-pool-shop',
+          ['# managed by swap-pool: the logs of both slots of sh.op.', '/x.log {', ...rest].join('\n'),
+        );
+      },
+      () => ['--force', '--yes'],
     ],
     [
       'no pool file',

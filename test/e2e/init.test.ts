@@ -7,10 +7,10 @@ import type { Run } from '../support/command.js';
 import { withStock } from '../support/stock-site.js';
 
 /** The commands that a person types on any host; those of its service manager are the host tests'. */
-const nextOf = (run: Run): NextStep[] =>
-  ((run.result['init'] as { next?: NextStep[] } | undefined)?.next ?? []).filter(
-    ({ why }) => !['units', 'boot', 'flip'].includes(why),
-  );
+const nextOf = (run: Run): Exclude<NextStep, { why: 'include' }>[] =>
+  ((run.result['init'] as { next?: NextStep[] } | undefined)?.next ?? [])
+    .filter((step) => step.why !== 'include')
+    .filter(({ why }) => !['units', 'boot', 'flip'].includes(why));
 
 describe('the move of a live site', () => {
   it.each<SwitchKind>(['rewrite', 'symlink'])(
@@ -124,6 +124,27 @@ describe('the move of a live site', () => {
     });
   });
 
+  it('makes a pool that starts with as many workers as one without a status page was seen to need, and says that it watched', async () => {
+    const lines = [
+      'pm = dynamic',
+      'pm.max_children = 6',
+      'pm.start_servers = 1',
+      'pm.min_spare_servers = 1',
+      'pm.max_spare_servers = 1',
+    ];
+    await withStock({ pool: lines.join('\n') }, async ({ rig, init }) => {
+      // it has few workers at this moment, and grows by one a second
+      const held = await rig.occupy(5, 1);
+      const done = await init(['--yes', '--manager', 'direct']);
+      await held.release();
+      expect(done, done.stderr).toMatchObject({ exit: 0 });
+      const warned = done.events.filter(({ type }) => type === 'warning').map((line) => line['warning']);
+      expect(warned).toMatchObject([{ reason: 'workers-guessed', workers: expect.any(Number) as number }]);
+      const [, starts] = /^pm.start_servers = (\d+)$/m.exec(rig.read('config', 'demo.fpm.conf')) ?? [];
+      expect(Number(starts)).toBeGreaterThanOrEqual(5);
+    });
+  });
+
   it('rotates logs without a word while one slot is stopped, and starts at boot, for callers without its environment', async () => {
     await withStock({}, async ({ rig, init, follow }) => {
       const done = await init(['--yes', '--manager', 'direct']);
@@ -144,9 +165,17 @@ describe('the move of a live site', () => {
       const { stderr } = spawnSync('/bin/sh', ['-c', script], { env, encoding: 'utf8' });
       writeFileSync(config, text);
       expect(stderr).toContain('no_such_key');
+      // where systemd runs a unit brings it up: what it does is the host tests' to see
+      const manager = ['--manager', 'init', '--force', '--yes'];
+      const scripts = await init(manager);
+      expect(scripts, scripts.stderr).toMatchObject({ exit: 0 });
       const boot = rig.sandbox.path('etc', 'init.d', 'swap-pool-demo');
-      if (existsSync(boot))
-        expect(spawnSync(boot, ['status'], { env, encoding: 'utf8' })).toMatchObject({ status: 0 });
+      expect(spawnSync(boot, ['status'], { env, encoding: 'utf8' })).toMatchObject({ status: 0 });
+      expect(readFileSync(boot, 'utf8')).toMatch(/^# X-Start-Before: +nginx$/m);
+      await rig.signalPool('blue', 'SIGQUIT');
+      expect(spawnSync(boot, ['status'], { env, encoding: 'utf8' })).toMatchObject({ status: 1 });
+      expect(spawnSync(boot, ['start'], { env, encoding: 'utf8' })).toMatchObject({ status: 0 });
+      expect(await rig.answering()).toBe('blue');
     });
   });
 

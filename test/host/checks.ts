@@ -1,6 +1,7 @@
 /** What has to be true at the end of every host test. Each check gives sentences, none when all is well. */
 import type { LoadRecord } from '../../src/demo/load.js';
 import { accountOf, cuts } from '../../src/demo/summary.js';
+import type { SwitchKind } from '../../src/event.js';
 import { now, waitUntil, wallClock } from '../../src/system/clock.js';
 import { RETIRED, alarms, loadProblems } from '../support/checks.js';
 import { NOTICES, type Host } from './host.js';
@@ -13,6 +14,8 @@ export interface HostAllowance {
   log: RegExp[];
   /** Requests that were to be cut. */
   cut: (record: LoadRecord) => boolean;
+  /** A site that switches by symlink whose nginx is reloaded under load all the same: by the test, or by the move. */
+  reloads: boolean;
   failedUnits: RegExp[];
   /** A deploy that is not finished: it drains, or a person has to look. */
   openJournal: boolean;
@@ -27,6 +30,7 @@ export interface HostAllowance {
 export const nothingAllowed = (): HostAllowance => ({
   log: [RETIRED],
   cut: () => false,
+  reloads: false,
   failedUnits: [],
   openJournal: false,
   processes: [],
@@ -34,12 +38,17 @@ export const nothingAllowed = (): HostAllowance => ({
   patience: 10_000,
 });
 
-/** Ends a load. 0 requests cut (what nginx's own reloads hit is nginx's), all work after fastcgi_finish_request done. */
+/** Ends a load. 0 requests cut (what nginx's reload hits is nginx's, where a switch needs one), all work after fastcgi_finish_request done. */
 export async function endLoad(host: Host, load: HostLoad): Promise<string[]> {
   const records = await load.stop();
   const account = accountOf(host.read(NOTICES), host.read('/var/log/nginx/access.log'), wallClock() - now());
   const finished = (): string[] => host.trySh(`cat ${APPLICATION}/work/finished`).stdout.split('\n');
-  return loadProblems(records, cuts(records, 'rewrite', account), finished, host.allow);
+  return loadProblems(records, cuts(records, switchOf(host), account), finished, host.allow);
+}
+
+function switchOf(host: Host): SwitchKind {
+  const symlink = host.trySh('grep -qs "by: symlink" /etc/swap-pool/*.yaml').status === 0;
+  return symlink && !host.allow.reloads ? 'symlink' : 'rewrite';
 }
 
 /** The checks that need no end of the load. What is on its way out is waited for. */

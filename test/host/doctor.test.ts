@@ -116,6 +116,7 @@ onHost(
   {},
   async (host) => {
     await startSite(host, 'symlink');
+    host.allow.reloads = true;
     const load = await host.load({ fast: { rate: 20 }, slow: { every: 500, takes: 6000 } });
     await host.until(() => load.underWay('slow') > 2);
     await host.reloadNginx();

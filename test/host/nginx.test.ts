@@ -29,6 +29,7 @@ describe('nginx.service', () => {
 
   onHost('is tested, reloaded, has its logs reopened, and is stopped', {}, async (host) => {
     await startSite(host, 'symlink');
+    host.allow.reloads = true;
     const load = await host.load({ fast: { rate: 40, connections: 1 } });
     for (const verb of ['test', 'reload']) {
       expect(await host.swapPool(['nginx', verb])).toMatchObject({ exit: 0 });
@@ -49,6 +50,12 @@ describe('nginx.service', () => {
 
     await load.stop();
     expect(await host.swapPool(['nginx', 'stop', '--yes'])).toMatchObject({ exit: 0 });
+    await host.until(() => host.trySh('systemctl is-active nginx').stdout.trim() === 'inactive');
+    expect(await host.swapPool(['nginx', 'status'])).toMatchObject({ exit: 3 });
+    host.sh('systemctl start nginx');
+    expect(host.answering()).toBe('blue');
+    // at once, and systemd is not told either
+    expect(await host.swapPool(['nginx', 'force-stop', '--yes'])).toMatchObject({ exit: 0 });
     await host.until(() => host.trySh('systemctl is-active nginx').stdout.trim() === 'inactive');
     expect(await host.swapPool(['nginx', 'status'])).toMatchObject({ exit: 3 });
     host.sh('systemctl start nginx');

@@ -1,7 +1,7 @@
 /** The per-pool init script on a booted host: what is started by hand is nobody's child there, either. */
 import { expect } from 'vitest';
 import { onHost } from './host.js';
-import { startSite } from './site.js';
+import { poolPid, startSite } from './site.js';
 
 onHost("pool's verbs under load cut nothing, and what they start outlives their caller", {}, async (host) => {
   await startSite(host, 'rewrite');
@@ -19,9 +19,15 @@ onHost("pool's verbs under load cut nothing, and what they start outlives their 
   await pool('start', 'blue');
   await pool('status', 'blue');
   await pool('restart', 'blue');
+  const before = poolPid(host, 'blue');
+  await pool('try-restart', 'blue');
+  expect(poolPid(host, 'blue')).not.toBe(before);
   await pool('reload', 'green');
   await pool('reopen-logs', 'green');
   await pool('stop', 'blue');
+  expect(await host.swapPool(['pool', 'status', 'blue', 'shop'])).toMatchObject({ exit: 3 });
+  // only what runs is restarted
+  await pool('try-restart', 'blue');
   expect(await host.swapPool(['pool', 'status', 'blue', 'shop'])).toMatchObject({ exit: 3 });
   expect(await host.swapPool(['pool', 'stop', 'green', 'shop'])).toMatchObject({ exit: 2 });
   expect(host.answering()).toBe('green');

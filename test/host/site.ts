@@ -86,6 +86,8 @@ export async function startSite(host: Host, by: SwitchKind): Promise<void> {
   putSite(host, by);
   const run = await host.swapPool(['start', 'shop']);
   if (run.exit !== 0) throw new Error(`start failed:\n${run.stdout}${run.stderr}`);
+  // workers much younger than their files have surely read them: else the first deploy reloads, whatever the switch
+  if (by === 'symlink') await host.until(() => host.sh("find /etc/nginx/ -newermt '3 seconds ago'") === '');
   await host.reloadNginx();
 }
 

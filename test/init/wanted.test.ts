@@ -12,6 +12,7 @@ interface Given {
   readonly readers?: Readers | null;
   readonly global?: string;
   readonly command?: readonly string[];
+  readonly app?: string;
 }
 
 function wanted({
@@ -19,6 +20,7 @@ function wanted({
   readers = null,
   global = '',
   command = ['/x'],
+  app = 'shop',
 }: Given): readonly Wanted[] {
   const file = parseFpmFile(Buffer.from(POOL));
   const master = parseFpmFile(Buffer.from(`[global]\n${global}\n`));
@@ -33,7 +35,7 @@ function wanted({
   } as Host;
   const places = { etc: '/etc', run: '/run/swap-pool', state: '/state', config: '/config', locks: '/run' };
   const files = wantedFiles(
-    { app: 'shop', file: '/config/shop.yaml', manager, switch: 'rewrite' },
+    { app, file: `/config/${app}.yaml`, manager, switch: 'rewrite' },
     host,
     { places, upstream: '/etc/nginx/conf.d/shop-upstream.conf' },
     { templates: 'templates', command },
@@ -90,4 +92,27 @@ it.each([
   ['5ms', null],
 ])("FPM's %j is %j seconds", (time, expected) => {
   expect(seconds(time)).toBe(expected);
+});
+
+/** What logrotate takes a file to be about. */
+const rotated = (app: string): string[] => {
+  const [, logs = ''] = /^(.*) \{$/m.exec(textOf(wanted({ app }), `/etc/logrotate.d/swap-pool-${app}`)) ?? [];
+  return [...logs.matchAll(/"([^"]+)"/g)].map(([, path = '']) => path);
+};
+
+it('logrotate meets no log twice, whatever begins an app’s name', () => {
+  expect(rotated('site')).toEqual(['/var/log/site-blue.fpm.log', '/var/log/site-green.fpm.log']);
+  expect(rotated('site-admin').join(' ')).not.toMatch(/[*?[]/);
+  expect(rotated('site').filter((path) => rotated('site-admin').includes(path))).toEqual([]);
+});
+
+it('cron runs what it is to run: no dot in the name, five times and a user before the command, a whole last line', () => {
+  const files = wanted({ app: 'my.shop', manager: 'direct', command: ['/opt/50% off/node'] });
+  const [file] = files.filter(({ path }) => path.startsWith('/etc/cron.d/'));
+  expect(file?.path).toMatch(/^\/etc\/cron\.d\/[\w-]+$/);
+  const text = Buffer.from(file?.bytes ?? []).toString();
+  const lines = text.split('\n');
+  expect(lines.pop()).toBe('');
+  for (const line of lines.filter((each) => !each.startsWith('#')))
+    expect(line).toMatch(/^(?:(?:\*(?:\/\d+)?|\d+)\s+){5}root\s+(?:[^%]|\\%)+$/);
 });

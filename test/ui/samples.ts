@@ -92,6 +92,11 @@ export const FAILURES: { readonly [R in FailureReason]: Extract<Failure, { reaso
   locked: { reason: 'locked', lock: 'app', path: '/run/swap-pool/shop.lock', holder },
   'answer-needed': { reason: 'answer-needed', question },
   declined: { reason: 'declined', question },
+  'file-of-another-app': {
+    reason: 'file-of-another-app',
+    file: '/etc/logrotate.d/swap-pool-x_y',
+    owner: 'x.y',
+  },
   'file-exists': { reason: 'file-exists', files: ['/etc/swap-pool/shop.fpm.conf'] },
   'file-unreadable': { reason: 'file-unreadable', path: '/etc/php/8.2/fpm/pool.d/www.conf', code: 'ENOENT' },
   'pool-file-unclear': { reason: 'pool-file-unclear', place, what: 'neither a section nor a setting' },
@@ -369,6 +374,7 @@ export const ALL_FAILURES: readonly Failure[] = [
   })),
   { ...FAILURES['slot-foreign'], address: '127.0.0.1:9001', holder: null },
   { ...FAILURES['slot-alive'], pids: [] },
+  { ...FAILURES['slot-alive'], elsewhere: true },
   { ...FAILURES['start-failed'], status: null, log: '' },
   { ...FAILURES['pool-in-transition'], doing: 'starting' },
   { ...FAILURES['deploy-open'], step: null },
@@ -485,6 +491,8 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   'brought-back': { reason: 'brought-back', slot: 'green' },
   'name-given-back': { reason: 'name-given-back', slot: 'blue' },
   'revert-unfinished': { reason: 'revert-unfinished', slot: 'green', cause: FAILURES['drain-timeout'] },
+  'nginx-not-asked': { reason: 'nginx-not-asked', config: '/etc/nginx/nginx.conf', code: 'EACCES' },
+  'workers-guessed': { reason: 'workers-guessed', workers: 5, ms: 2000 },
   'old-pool-not-running': { reason: 'old-pool-not-running', address: 'unix:/run/php/php8.2-fpm.sock' },
   'old-pool-named': {
     reason: 'old-pool-named',

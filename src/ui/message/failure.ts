@@ -199,6 +199,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
             : say`End that process, or give the slot another address. To look: \`ss -lpn | grep -F ${socketWord(failure.address)}\`.`,
       };
     case 'slot-alive':
+      if (failure.elsewhere === true) {
+        return {
+          message: say`The ${failure.slot} slot's own pool lives, ${pidsText(failure.pids)}, and does not listen at ${failure.address}, where its configuration has it now.`,
+          hint: `\`listen\` was changed while it ran. Put the old address back, and ${run('deploy', app)}; to give the slot another one, stop its pool before that: ${run(`pool stop ${failure.slot}`, app)}.`,
+        };
+      }
       return {
         message: say`The ${failure.slot} slot is still in use: ${pidsText(failure.pids)} ${verb(failure.pids, 'holds', 'hold')} ${failure.address}.`,
         hint: `A second pool on one address would delete the first one's socket. ${run('recover', app)} ends what a deploy left; ${run(`pool stop ${failure.slot}`, app)} stops the pool.`,
@@ -665,6 +671,11 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
       return {
         message: say`${list(failure.files)} ${failure.files.length === 1 ? 'exists and is' : 'exist and are'} not swap-pool's.`,
         hint: '`--force` replaces what is there and keeps a backup.',
+      };
+    case 'file-of-another-app':
+      return {
+        message: say`${failure.file} is ${failure.owner}'s: a dot and an underscore in an app's name make one name for cron and logrotate.`,
+        hint: 'Nothing was written. Choose another name for one of the two apps.',
       };
     case 'file-unreadable':
       return {

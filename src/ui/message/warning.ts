@@ -263,6 +263,16 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`Nobody listens at ${warning.address}, so how many workers the old pool needs is not known.`,
         hint: 'See that `pm.start_servers` of the new one is near its peak.',
       };
+    case 'nginx-not-asked':
+      return {
+        message: say`nginx was not asked what it thinks of the new files: a copy beside ${warning.config} could not be written: ${errno(warning.code)}.`,
+        hint: 'They are shown all the same; whoever writes them has nginx test them first.',
+      };
+    case 'workers-guessed':
+      return {
+        message: say`The old pool has no status page to ask: ${duration(warning.ms)} of watching it have shown work for ${count(warning.workers, 'worker')}, and its peak is not known.`,
+        hint: 'See that `pm.start_servers` of the new one is near what its busiest hour needs.',
+      };
     case 'old-pool-named':
       return {
         message: say`The old pool at ${warning.address} stays named, or may be: ${list(warning.places.map(at))}.`,
