@@ -92,11 +92,12 @@ const WEIGHT: Readonly<Record<Severity, number>> = { error: 2, warning: 1, advic
 
 async function pastOf(session: Session, file: AppFile): Promise<Past> {
   const { store, safe } = await session.past(file);
-  if (!safe.ok) return { owned: safe, open: null, last: null, proof: null };
+  if (!safe.ok) return { owned: safe, open: null, damaged: [], last: null, proof: null };
   const all = [...store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
   const open = all.find((state) => state.phase !== 'closed');
   return {
     owned: store.inspect(file.file),
+    damaged: store.damaged(),
     open: open === undefined ? null : { deploy: open.opened.deploy, step: standsAt(open) },
     last: lastDone({ store }, () => true)?.to ?? null,
     proof: lastProof({ store }),

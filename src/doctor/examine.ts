@@ -90,7 +90,7 @@ async function examine(patient: Patient, heard: Heard): Promise<readonly Finding
 
 /** What needs no configuration. */
 function ofState({ folders, app, root, past, lockHolder }: Patient): readonly Verdict[] {
-  const { owned, open } = past;
+  const { owned, open, damaged } = past;
   const found: Verdict[] = [];
   if (lockHolder !== null) {
     found.push({ severity: 'advice', observation: { reason: 'at-work', holder: lockHolder } });
@@ -98,6 +98,7 @@ function ofState({ folders, app, root, past, lockHolder }: Patient): readonly Ve
     found.push({ severity: 'error', observation: { reason: 'deploy-left-open', ...open } });
   }
   if (!owned.ok) found.push(failed(owned.failure));
+  found.push(...damaged.map(failed));
   return [...found, ...storage(folders, app), ...(root ? shared(folders) : [])];
 }
 

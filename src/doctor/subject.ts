@@ -53,6 +53,8 @@ export interface Past {
   /** Whose they are: `state-of-another-config` when somebody else's. */
   readonly owned: Result<void>;
   readonly open: { readonly deploy: string; readonly step: StepName | null } | null;
+  /** Journals that may be of unfinished deploys, and can be read no more. */
+  readonly damaged: readonly Failure[];
   /** The slot that the last done deploy left serving. */
   readonly last: Slot | null;
   /** What was last proven of the proxy. */

@@ -32,6 +32,10 @@ describe.each(['rewrite', 'symlink'] as const)('a deploy that died: %s', (by) =>
         const status = await rig.run(['status']);
         expect(status).toMatchObject({ exit: 0, result: { apps: [{ active: serving }] } });
         expect(told(status)).toEqual([null]);
+        const { result } = await rig.run(['doctor']);
+        expect(JSON.stringify(result['findings'])).toContain(
+          '"severity":"error","reason":"journal-unreadable"',
+        );
         const recovered = await rig.run(['recover']);
         expect(recovered, recovered.stderr).toMatchObject({ exit: 0, result: { outcome: 'done' } });
         expect(told(recovered)).toEqual([expect.stringMatching(/\.ndjson\.damaged$/)]);
