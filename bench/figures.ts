@@ -4,6 +4,7 @@
 import type { LoadClass, LoadRecord } from '../src/demo/load.js';
 import { isReloadHit, percentile, type Account } from '../src/demo/summary.js';
 import type { Slot } from '../src/event.js';
+import { MIX } from './mix.js';
 import type { Seen } from './row.js';
 
 /** Milliseconds. */
@@ -33,6 +34,8 @@ export interface RowFigures {
   /** Work after fastcgi_finish_request that was answered and never came to its end. */
   readonly workLost: number;
   readonly classes: Readonly<Record<string, ClassFigures>>;
+  /** Of the class of the mix that was sent least, by its plan: what is missing, percent. */
+  readonly unsent: number;
   /** p99.9 of the fast class around a deploy, by that right before it: the median of all deploys. */
   readonly p999Ratio: number;
   readonly deployMs: { readonly median: number; readonly min: number; readonly max: number };
@@ -104,6 +107,7 @@ export function figuresOf(seen: Seen, tail: number): RowFigures {
       ({ class: kind, cut, id }) => kind === 'finish' && cut === null && !seen.finished.has(id),
     ).length,
     classes,
+    unsent: round(100 * (1 - Math.min(...shares(seen)))),
     p999Ratio: round(percentile(ratios, 50), 100),
     deployMs: {
       median: round(percentile(times, 50)),
@@ -115,6 +119,24 @@ export function figuresOf(seen: Seen, tail: number): RowFigures {
     sender: seen.sender,
     chart: chartOf(seen, { isCut, hit }),
   };
+}
+
+/** How much of its plan each class of the mix has sent between the two moments. */
+function shares({ records, from, to }: Seen): number[] {
+  const { fast, post, slow, upload, finish, idle } = MIX;
+  const seconds = (to - from) / 1000;
+  const plan: readonly (readonly [LoadClass, number])[] = [
+    ['fast', fast?.rate ?? 0],
+    ['post', post !== undefined && 'rate' in post ? post.rate : 0],
+    ['slow', 1000 / (slow?.every ?? Infinity)],
+    ['upload', 1000 / (upload?.every ?? Infinity)],
+    ['finish', 1000 / (finish?.every ?? Infinity)],
+    // these ask again some time after their answer, which a round trip and more is away
+    ['idle-keep-alive', idle === undefined ? 0 : (1000 * idle.clients) / (idle.every + 3 * idle.delay)],
+  ];
+  const sent = (kind: LoadClass): number =>
+    records.filter(({ class: one, start }) => one === kind && start >= from && start < to).length;
+  return plan.map(([kind, rate]) => (rate === 0 ? 1 : sent(kind) / (rate * seconds)));
 }
 
 /** A sender whose loop was late has heard of the end of a connection as much later. */

@@ -7,7 +7,9 @@ import type { Document, Row } from './document.js';
 import {
   COLUMNS,
   LEGEND,
+  CLASS_COLUMNS,
   cells,
+  classRows,
   cutBy,
   machineOf,
   partsOf,
@@ -71,6 +73,7 @@ function picture(row: Row): string {
 <div class="wide">${chart(figures.chart, escape(title))}</div>
 <p class="parts">${escape(partsOf(figures))} ms</p>
 <details><summary>${figures.cut === 0 ? 'Nothing cut' : `Cut: ${escape(cutBy(figures))}`}</summary>
+${table(CLASS_COLUMNS, classRows(figures))}
 ${list([...notes, `The sender was ${senderOf(figures)}.`])}</details>
 ${targetsIn(targetsOf(row))}</section>`;
 }

@@ -59,7 +59,13 @@ export const quit: SmallBench = {
         `${ROUNDS} deploys each, with requests of a second under way; the deploy’s clock tells whole milliseconds.`,
       ],
       targets: [
-        { what: 'median of the slower switch', value: tenths(Math.max(...medians)), limit: 30, unit: 'ms' },
+        {
+          what: 'median of the slower switch',
+          value: tenths(Math.max(...medians)),
+          limit: 30,
+          unit: 'ms',
+          noisy: true,
+        },
       ],
     };
   },

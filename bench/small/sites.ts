@@ -54,6 +54,7 @@ export const sites: SmallBench = {
             from = to;
           }
           medians[by] = median(deploys.map(({ ms }) => ms));
+          medians[`rss ${by}`] = Math.max(...deploys.map(({ rss }) => rss)) / 1e6;
           medians[`cpu ${by}`] = median(deploys.map(({ cpuMs }) => cpuMs));
           medians[`floor ${by}`] = median(floors);
         } finally {
@@ -71,6 +72,7 @@ export const sites: SmallBench = {
         of('rewrite'),
         of('cpu rewrite'),
         hundredths(of('rewrite') / of('floor rewrite')),
+        Math.max(of('rss symlink'), of('rss rewrite')),
       ]);
     }
     return {
@@ -85,6 +87,7 @@ export const sites: SmallBench = {
         'deploy, rewrite ms',
         'its own CPU',
         'by its shell swap',
+        'peak RSS MB',
       ],
       rows,
       notes: [

@@ -188,11 +188,29 @@ it('a chart has a mark for every step of every deploy, and no coordinate that is
   expect(svg).not.toMatch(/NaN|Infinity|undefined/);
 });
 
+it('a class that was sent less than planned is told, so that no zero is one of nothing', () => {
+  const every = (ms: number, kind: LoadRecord['class']): LoadRecord[] =>
+    Array.from({ length: 20_000 / ms }, (_, n) => record({ class: kind, start: n * ms }));
+  const all = [
+    ...every(4, 'fast'),
+    ...every(50, 'post'),
+    ...every(500, 'slow'),
+    ...every(1000, 'upload'),
+    ...every(1000, 'finish'),
+    ...every(3.75, 'idle-keep-alive'),
+  ];
+  const finished = new Set(all.map(({ id }) => id));
+  expect(figuresOf(seen(all, { finished }), 2_000).unsent).toBe(0);
+  const fewer = all.filter(({ class: kind, start }) => kind !== 'upload' || start >= 5_000);
+  expect(figuresOf(seen(fewer, { finished }), 2_000).unsent).toBe(25);
+});
+
 it('of our own rows the zeros and the latency around a deploy are targets, of others’ nothing is', () => {
   expect(rows.flatMap(targetsOf).map(({ what, value, limit }) => [what, value, limit])).toEqual([
     ['requests cut', 0, 0],
     ['requests on kept connections closed', 0, 0],
     ['work lost', 0, 0],
+    ['of the plan of one class not sent', 100, 10],
     ['p99.9 of the fast class around a deploy by that before it', 3, 1.5],
   ]);
 });
