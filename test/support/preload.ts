@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import { PROGRAM, type CommandOptions } from './command.js';
 
-type Preload = 'fail-disk' | 'fail-files' | 'hide-syscall' | 'shift-clock' | 'signal-at' | 'stop-nginx';
+type Preload =
+  'fail-disk' | 'fail-files' | 'hide-syscall' | 'plant-link' | 'shift-clock' | 'signal-at' | 'stop-nginx';
 
 export const preloaded = (
   name: Preload,
