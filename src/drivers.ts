@@ -354,9 +354,10 @@ export interface ProxySwitch {
    * Points the proxy at `to` and proves that it follows; idempotent. On a failure that
    * it could undo by itself nothing has changed for any request. `stranded` when it cannot tell.
    * Also the revert: the same call towards the other slot. `behind`: it may run other files than those on the disk, so
-   * that it does not follow them before it has read them, whatever the switch would do without.
+   * that it does not follow them before it has read them, whatever the switch would do without. What a disk made
+   * visible and not durable is told: the switch goes on, as all see it by then.
    */
-  point(to: Slot, behind?: boolean): Promise<Result<SwitchEvidence>>;
+  point(to: Slot, behind?: boolean, told?: (warning: Warning) => void): Promise<Result<SwitchEvidence>>;
 
   /** For recovery: which slot do new requests reach? `intent` is what was journalled before the switch. */
   serving(intent: SwitchIntent | null): Promise<Result<Serving>>;

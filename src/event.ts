@@ -740,6 +740,8 @@ export type Warning =
   | { readonly reason: 'brought-back'; readonly slot: Slot }
   | { readonly reason: 'revert-unfinished'; readonly slot: Slot; readonly cause: Failure }
   | { readonly reason: 'journal-write-failed'; readonly code: string }
+  /** It is in place, for all to see; a power cut may bring back what was there before. */
+  | { readonly reason: 'not-durable'; readonly path: string; readonly code: string }
   /** Standard output did not take all that was told; what was done is done. */
   | { readonly reason: 'output-lost'; readonly code: string }
   | { readonly reason: 'old-pool-not-running'; readonly address: string }

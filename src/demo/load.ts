@@ -108,6 +108,10 @@ export class Load {
     return [...this.sent.values()].filter((sent) => kind === undefined || sent === kind).length;
   }
 
+  get plan(): LoadPlan {
+    return this.options.plan;
+  }
+
   get cut(): number {
     return this.records.filter((record) => record.cut !== null).length;
   }

@@ -58,13 +58,16 @@ export class Journal {
     return ok(new Journal(log.value, path, [...records.value.entries]));
   }
 
-  /** Appends one record; it is on the disk when this returns. */
+  /** Appends one record; it is on the disk when this returns, else `state-unwritable`. */
   write(entry: Entry): Result<void> {
+    const unwritable = (code: string): Result<never> =>
+      fail({ reason: 'state-unwritable', path: this.path, code });
     const written = this.log.append(JSON.stringify(entry));
-    if (!written.ok) return fail({ reason: 'state-unwritable', path: this.path, code: written.code });
+    if (!written.ok) return unwritable(written.code);
+    // durable or not, it stands in the file, and is what the next one who reads it goes by
     this.entries.push(entry);
     if (entry.type === 'closed') this.log.close();
-    return ok(undefined);
+    return written.value.unsynced === null ? ok(undefined) : unwritable(written.value.unsynced);
   }
 
   /** The state after the last record. */

@@ -7,7 +7,7 @@
  */
 import type { Drivers, OlderWorker, PoolLife } from '../drivers.js';
 import { fail, ok, slotForeign } from '../event.js';
-import type { Failure, Result, Slot, StepName, StepNote } from '../event.js';
+import type { Failure, Result, Slot, StepName, StepNote, Warning } from '../event.js';
 import { adopt } from './adopt.js';
 import { leftSlot } from './deploy.js';
 import type { Deploy } from './deploy.js';
@@ -114,7 +114,7 @@ async function switchOver(deploy: Deploy): Promise<Result<Applied>> {
   // the proxy's lock may have been waited for since the last answer
   const same = await isItself(deploy, to);
   if (!same.ok) return same;
-  const switched = await deploy.drivers.proxy.point(to, behind);
+  const switched = await deploy.drivers.proxy.point(to, behind, telling(deploy));
   if (!switched.ok) return switched;
   deploy.switched = switched.value;
   return ok({ note: { kind: 'files', files: switched.value.files }, record: { switched: switched.value } });
@@ -213,7 +213,7 @@ async function stopOldPool(deploy: Deploy): Promise<Result<Applied>> {
 /** The same exchange towards the slot that served; an edit that somebody else made since stays. */
 async function switchBack(deploy: Deploy): Promise<Result<Applied>> {
   const slot = deploy.opened.from ?? deploy.opened.to;
-  const switched = await deploy.drivers.proxy.point(slot);
+  const switched = await deploy.drivers.proxy.point(slot, false, telling(deploy));
   if (!switched.ok) return switched;
   deploy.switched = null;
   deploy.unswitched = switched.value;
@@ -320,14 +320,18 @@ async function stopAndSweep(
   life: PoolLife,
 ): Promise<Result<StepNote | null>> {
   const { pool } = deploy.drivers;
-  const stopped = await pool.stop(slot, life, (warning) => {
-    deploy.emit({ type: 'warning', warning });
-  });
+  const stopped = await pool.stop(slot, life, telling(deploy));
   if (!stopped.ok) return stopped;
   const swept = await pool.sweep(slot);
   if (!swept.ok) return swept;
   return ok(stopped.value.signal === null ? null : { kind: 'signal', signal: stopped.value.signal });
 }
+
+const telling =
+  ({ emit }: Pick<Deploy, 'emit'>) =>
+  (warning: Warning): void => {
+    emit({ type: 'warning', warning });
+  };
 
 /** A wait that only its deadline ends: what it undoes must not be left half undone. */
 const NEVER = new AbortController().signal;

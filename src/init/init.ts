@@ -96,7 +96,7 @@ export async function init(
   if (options.print) return ok({ report: { ...report, backup: null }, written: false });
   const answer = writes.length === 0 ? ok(undefined) : await agreed(writes.length);
   if (!answer.ok) return answer;
-  const written = await write(plan.value, options, where, caller);
+  const written = await write(plan.value, options, where, caller, emit);
   return written.ok ? ok({ report, written: writes.length > 0 }) : written;
 }
 
@@ -258,6 +258,7 @@ async function write(
   { file }: InitOptions,
   where: Places,
   caller: Caller,
+  emit: Emit,
 ): Promise<Result<void>> {
   const lock = await createLocks(where, caller).takeProxy(realOf(host.nginx.config), LOCK_WAIT);
   if (!lock.ok) return lock;
@@ -266,6 +267,8 @@ async function write(
     for (const path of [host.nginx.config, ...shown.map((each) => each.file)]) removeTemporaries(path);
     const placed = place(ordered(writes, file), report.backup);
     if (!placed.ok) return placed;
+    for (const each of placed.value.unsynced)
+      emit({ type: 'warning', warning: { reason: 'not-durable', ...each } });
     if (host.nginx.master === null || nginxFiles.size === 0) return ok(undefined);
     const tested = await test(host.nginx, TEST_TIMEOUT);
     if (!tested.ok) placed.value.undo();

@@ -27,6 +27,8 @@ export interface Write {
 }
 
 export interface Placed {
+  /** In place and not durable: the disk did not let the folders settle. */
+  readonly unsynced: readonly { readonly path: string; readonly code: string }[];
   /** Everything as it was before; what somebody else has changed since stays. */
   undo(): void;
 }
@@ -35,6 +37,7 @@ export interface Placed {
 export function place(writes: readonly Write[], backup: string | null): Result<Placed> {
   const prepared: { readonly write: Write; readonly file: Prepared }[] = [];
   const done: Write[] = [];
+  const unsynced: { readonly path: string; readonly code: string }[] = [];
   const undo = (): void => {
     for (const write of [...done].reverse()) {
       if (!holds(write.path, write.after)) continue;
@@ -71,8 +74,10 @@ export function place(writes: readonly Write[], backup: string | null): Result<P
     const committed = file.commit();
     if (!committed.ok) return giveUp(write, committed.code === 'EEXIST' ? CHANGED : committed.code);
     done.push(write);
+    const { unsynced: code } = committed.value;
+    if (code !== null) unsynced.push({ path: write.path, code });
   }
-  return ok({ undo });
+  return ok({ unsynced, undo });
 }
 
 const CHANGED = 'changed';

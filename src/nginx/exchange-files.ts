@@ -4,11 +4,14 @@
  */
 import { dirname } from 'node:path';
 import { fail, ok } from '../event.js';
-import type { Failure, Result } from '../event.js';
+import type { Failure, Result, Warning } from '../event.js';
 import { prepareReplace, readBytes, realPath, writable } from '../system/files.js';
 import type { Prepared } from '../system/files.js';
 import { applyEdits } from './edit.js';
 import type { FileEdits } from './exchange.js';
+
+/** Where it is said that a file is in place and not durable. */
+export type Told = (warning: Warning) => void;
 
 /** One file before and after. `path`: with all links resolved. */
 export interface FileVersion {
@@ -34,14 +37,15 @@ export const reversed = (versions: readonly FileVersion[]): readonly FileVersion
 interface Staged {
   /**
    * Compares every file once more with what was read (`config-changed`, nothing done), and puts all in place; when
-   * one cannot be, those before it are put back (`config-unwritable`, or `stranded` when that fails too).
+   * one cannot be, those before it are put back (`config-unwritable`, or `stranded` when that fails too). One that is
+   * in place and not durable is told: to put it back would ask the same disk for more.
    */
   commit(): Result<void>;
   discard(): void;
 }
 
 /** Writes every new version beside its file; fails with `config-unwritable`, and then leaves nothing behind. */
-export function stage(versions: readonly FileVersion[]): Result<Staged> {
+export function stage(versions: readonly FileVersion[], told?: Told): Result<Staged> {
   const staged: { readonly version: FileVersion; readonly prepared: Prepared }[] = [];
   const discard = (): void => {
     for (const { prepared } of staged) prepared.discard();
@@ -56,10 +60,9 @@ export function stage(versions: readonly FileVersion[]): Result<Staged> {
   }
   const commit = (): Result<void> => {
     const undo = (failure: Failure): Result<void> => {
-      // the last one may be in place all the same: the folder's fsync comes after the rename
       const inPlace = versions.filter(({ path, after }) => holds(path, after));
       discard();
-      const back = inPlace.length === 0 ? ok(undefined) : replaceAll(reversed(inPlace));
+      const back = inPlace.length === 0 ? ok(undefined) : replaceAll(reversed(inPlace), told);
       const detail = inPlace.map(({ path }) => path).join(', ');
       return fail(back.ok ? failure : { reason: 'stranded', detail, cause: failure });
     };
@@ -73,6 +76,8 @@ export function stage(versions: readonly FileVersion[]): Result<Staged> {
       if (!holds(version.path, version.before)) return undo({ reason: 'config-changed', file: version.path });
       const done = prepared.commit();
       if (!done.ok) return undo({ reason: 'config-unwritable', file: version.path, code: done.code });
+      const { unsynced } = done.value;
+      if (unsynced !== null) told?.({ reason: 'not-durable', path: version.path, code: unsynced });
     }
     return ok(undefined);
   };
@@ -90,8 +95,8 @@ export function mayReplace(files: readonly string[]): Result<void> {
 }
 
 /** Stages and commits in one go. */
-export function replaceAll(versions: readonly FileVersion[]): Result<void> {
-  const staged = stage(versions);
+export function replaceAll(versions: readonly FileVersion[], told?: Told): Result<void> {
+  const staged = stage(versions, told);
   return staged.ok ? staged.value.commit() : staged;
 }
 

@@ -22,7 +22,7 @@ import { changes, hashOf, loadTree, resolverFor, testCommand } from './config-tr
 import { diff } from './edit.js';
 import { exchangeEdits } from './exchange.js';
 import { holds, mayReplace, replaceAll, reversed, stage, versionsOf } from './exchange-files.js';
-import type { FileVersion } from './exchange-files.js';
+import type { FileVersion, Told } from './exchange-files.js';
 import { activeSlot, findReferences } from './references.js';
 import type { Found } from './references.js';
 import type { Generation } from './reload.js';
@@ -149,7 +149,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return ok({ workers, hash, named: active });
   }
 
-  async function point(to: Slot): Promise<Result<SwitchEvidence>> {
+  async function point(to: Slot, _behind?: boolean, told?: Told): Promise<Result<SwitchEvidence>> {
     const named = await read();
     if (!named.ok) return named;
     const { nginx, found, active } = named.value;
@@ -161,7 +161,7 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     const upgrade = await running.refuseUpgrade(named.value);
     if (!upgrade.ok) return upgrade;
     for (const real of new Set(found.references.map(({ file }) => file.real))) removeTemporaries(real);
-    return active === to ? confirm(named.value, master) : exchange(named.value, master, to);
+    return active === to ? confirm(named.value, master) : exchange(named.value, master, to, told);
   }
 
   /** The files name the slot already: what runs must follow them, whatever it followed before. */
@@ -181,10 +181,15 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     return ok(evidence(named, [], named, generation.value, []));
   }
 
-  async function exchange(named: Named, master: ProcessId, to: Slot): Promise<Result<SwitchEvidence>> {
+  async function exchange(
+    named: Named,
+    master: ProcessId,
+    to: Slot,
+    told?: Told,
+  ): Promise<Result<SwitchEvidence>> {
     const versions = versionsOf(exchangeEdits(named.found.references, addresses));
     if (!versions.ok) return versions;
-    const staged = stage(versions.value);
+    const staged = stage(versions.value, told);
     if (!staged.ok) return staged;
     const idle = await running.waitIdle(named, master);
     if (!idle.ok) {
@@ -203,11 +208,11 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
         failure.reason === 'nginx-config-broken'
           ? { reason: 'edit-rejected', output: failure.output }
           : failure;
-      return takeBack(versions.value, to, why);
+      return takeBack(versions.value, to, why, told);
     }
     const began = wallClock();
     const tree = loadTree(named.nginx);
-    if (!tree.ok) return takeBack(versions.value, to, tree.failure);
+    if (!tree.ok) return takeBack(versions.value, to, tree.failure, told);
     const generation = await running.reload({ ...named, tree: tree.value }, master);
     if (generation.ok) {
       const forgiving = isForgiving(named, before) ? before : [];
@@ -222,16 +227,16 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
       case 'reload-swallowed':
         // somebody else's reload between our rename and our HUP has read our file: it runs, though ours was refused
         if (!sameProcesses(running.workers(master).serving, before)) break;
-        return takeBack(versions.value, to, failure);
+        return takeBack(versions.value, to, failure, told);
       case 'nginx-stopping': {
         // it hears no HUP any more, but may have heard somebody else's right before
         const now = running.workers(master);
         const left = [...now.serving, ...now.untitled, ...now.retiring];
         if (!left.every((id) => contains([...before, ...retiring], id))) break;
-        return takeBack(versions.value, to, failure);
+        return takeBack(versions.value, to, failure, told);
       }
       case 'nginx-gone': {
-        const back = await takeBack(versions.value, to, failure);
+        const back = await takeBack(versions.value, to, failure, told);
         const again = await running.shared.status();
         // killed, its workers go on, and some may have been born of our file
         const left = (await running.orphans(named)).filter((id) => !contains(before, id));
@@ -285,17 +290,20 @@ export function createRewrite(options: ProxyOptions): ProxySwitch {
     versions: readonly FileVersion[],
     to: Slot,
     failure: Failure,
+    told?: Told,
   ): Promise<Result<never>> {
-    const stranded = (detail: string): Result<never> => fail({ reason: 'stranded', detail, cause: failure });
-    if (versions.every(({ path, after }) => holds(path, after))) {
-      const back = replaceAll(reversed(versions));
-      return back.ok ? fail(failure) : stranded(versions.map(({ path }) => path).join(', '));
-    }
+    const stranded = (cause = failure): Result<never> => {
+      const detail = versions.map(({ path }) => path).join(', ');
+      return fail({ reason: 'stranded', detail, cause });
+    };
+    // a disk that does not take it back is why a person has to look
+    const ended = (back: Result<void>): Result<never> => (back.ok ? fail(failure) : stranded(back.failure));
+    if (versions.every(({ path, after }) => holds(path, after)))
+      return ended(replaceAll(reversed(versions), told));
     const now = await read();
-    if (!now.ok || now.value.active !== to) return stranded(versions.map(({ path }) => path).join(', '));
+    if (!now.ok || now.value.active !== to) return stranded();
     const again = versionsOf(exchangeEdits(now.value.found.references, addresses));
-    const back = again.ok ? replaceAll(again.value) : again;
-    return back.ok ? fail(failure) : stranded(versions.map(({ path }) => path).join(', '));
+    return again.ok ? ended(replaceAll(again.value, told)) : stranded();
   }
 
   async function serving(

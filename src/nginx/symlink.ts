@@ -19,6 +19,7 @@ import { canonicalPath } from '../system/sockets.js';
 import { otherPoolsNamed } from './bystanders.js';
 import { resolverFor, testCommand } from './config-tree.js';
 import { diff } from './edit.js';
+import type { Told } from './exchange-files.js';
 import { findLink } from './references.js';
 import { createRunning } from './running.js';
 import type { ProxyOptions, Reading } from './running.js';
@@ -138,7 +139,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return seenUnused.unused ? { ...proof, unused: true } : proof;
   }
 
-  async function point(to: Slot, behind = false): Promise<Result<SwitchEvidence>> {
+  async function point(to: Slot, behind = false, told?: Told): Promise<Result<SwitchEvidence>> {
     const before = linked();
     if (!before.ok) return before;
     const read = await running.read();
@@ -150,7 +151,7 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
       const checked = await ready(read.value);
       if (!checked.ok) return checked;
     }
-    const undo = move(to);
+    const undo = move(to, told);
     if (!undo.ok) return undo;
     const after = linked();
     if (!after.ok || after.value !== to) {
@@ -170,25 +171,34 @@ export function createSymlink(options: ProxyOptions & { readonly link: string })
     return upgrade.ok ? running.test(reading) : upgrade;
   }
 
-  /** Renames a link to `to` over what is there; gives back how to undo it. */
-  function move(to: Slot): Result<() => void> {
+  /** Renames a link to `to` over what is there; gives back how to undo it. Fails only where it leads where it led. */
+  function move(to: Slot, told?: Told): Result<() => Result<void>> {
     removeTemporaries(link);
     const old = readLink(link);
     const path = socketOf(to);
     if (path === null) return fail({ reason: 'bug', detail: `${to} has no socket's file` });
-    const done = replaceLink(link, targetOf(path, old.ok ? old.value : null));
-    if (!done.ok) return fail({ reason: 'config-unwritable', file: link, code: done.code });
+    const lead = (target: string): Result<void> => {
+      const done = replaceLink(link, target);
+      if (!done.ok) return fail({ reason: 'config-unwritable', file: link, code: done.code });
+      const { unsynced } = done.value;
+      // requests go there since: to lead it back would be one more switch, on a disk that fails
+      if (unsynced !== null) told?.({ reason: 'not-durable', path: link, code: unsynced });
+      return ok(undefined);
+    };
+    const led = lead(targetOf(path, old.ok ? old.value : null));
+    if (!led.ok) return led;
     return ok(() => {
-      if (old.ok) replaceLink(link, old.value);
-      else removeFile(link);
+      if (old.ok) return lead(old.value);
+      const removed = removeFile(link);
+      return removed.ok ? removed : fail({ reason: 'config-unwritable', file: link, code: removed.code });
     });
   }
 
-  function takeBack(undo: () => void, failure: Failure): Result<never> {
+  function takeBack(undo: () => Result<void>, failure: Failure): Result<never> {
     const { reason } = failure;
     if (reason === 'reload-swallowed' || reason === 'nginx-stopping' || reason === 'nginx-gone') {
-      undo();
-      return fail(failure);
+      const undone = undo();
+      return fail(undone.ok ? failure : { reason: 'stranded', detail: link, cause: undone.failure });
     }
     return fail({ reason: 'stranded', detail: 'what nginx runs is unknown', cause: failure });
   }

@@ -6,7 +6,15 @@ import { basename, dirname, join } from 'node:path';
 import { fail, ok } from '../event.js';
 import type { Result, WrongAnswer } from '../event.js';
 import { removeDeadSocket } from '../system/dead-socket.js';
-import { errorCode, facts, openSocketFile, removeFile, rename, renameToFree } from '../system/files.js';
+import {
+  errorCode,
+  facts,
+  isSameFile,
+  openSocketFile,
+  removeFile,
+  rename,
+  renameToFree,
+} from '../system/files.js';
 import { identify } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { asUser, currentUser } from '../system/user.js';
@@ -44,7 +52,9 @@ export function retireSocket(fs: Procfs, slot: PoolSlot): Result<void> {
   if (!seen.ok) return seen;
   if (seen.value.listeners.length === 0) return ok(undefined);
   if (seen.value.listeners.length > 1) return unclear(slot, 'several listeners are bound to it');
-  const moved = rename(address.path, retiredName(address.path));
+  const kept = retiredName(address.path);
+  // rename(2) of one name of a socket to another of its names takes none away: a restore that broke off left both
+  const moved = isSameFile(address.path, kept) ? removeFile(address.path) : rename(address.path, kept);
   return moved.ok
     ? ok(undefined)
     : fail({ reason: 'state-unwritable', path: address.path, code: moved.code });

@@ -141,18 +141,17 @@ export const removeFolder = (path: string): Io<void> =>
   io(() => {
     fse.removeSync(path);
   });
+/** Not durable: for a socket, which no power cut outlives, and for what whoever reads it can do without. */
 export const rename = (from: string, to: string): Io<void> =>
   io(() => {
     fse.renameSync(from, to);
-    syncFolder(dirname(to));
   });
 
-/** Gives a file another name in the same file system, never over one that exists (EEXIST). */
+/** Gives a file another name in the same file system, never over one that exists (EEXIST). Not durable. */
 export const renameToFree = (from: string, to: string): Io<void> =>
   io(() => {
     fse.linkSync(from, to);
     fse.unlinkSync(from);
-    syncFolder(dirname(to));
   });
 
 /** Whether two paths lead to one file; false when one of them leads nowhere. */
@@ -223,10 +222,19 @@ export const privateFolder = (base: string, prefix: string): string => fse.mkdte
 
 // ---------------------------------------------------------------- atomic replace
 
+/**
+ * In place: everybody who opens the name meets what is new. `unsynced`: the folder did not become durable, and why;
+ * a power cut may bring back what was there before. That is no failure to put it in place: what acts on the world as
+ * if it were would act on another world than the one it is in.
+ */
+export interface InPlace {
+  readonly unsynced: string | null;
+}
+
 /** A replacement that is written and on the disk, but not yet in place. */
 export interface Prepared {
-  /** Puts it in place, durably. */
-  commit(): Io<void>;
+  /** Puts it in place, durably if the disk lets it. Fails only where it is not in place. */
+  commit(): Io<InPlace>;
   discard(): void;
 }
 
@@ -247,7 +255,7 @@ export function prepareReplace(path: string, content: Uint8Array, most = 0o7777)
       commit: () =>
         io(() => {
           fse.renameSync(temporary, target);
-          syncFolder(dirname(target));
+          return settled(target);
         }),
       discard: () => {
         removeFile(temporary);
@@ -285,7 +293,10 @@ export function prepareCreate(path: string, content: Uint8Array, mode: number, g
       fse.fchmodSync(fd, mode);
     });
     return {
-      commit: () => renameToFree(temporary, path),
+      commit: () => {
+        const moved = renameToFree(temporary, path);
+        return moved.ok ? { ok: true, value: settled(path) } : moved;
+      },
       discard: () => {
         removeFile(temporary);
       },
@@ -293,8 +304,11 @@ export function prepareCreate(path: string, content: Uint8Array, mode: number, g
   });
 }
 
-/** Points a link at another target with one rename(2): nobody ever sees it missing. Makes it where there is none. */
-export const replaceLink = (link: string, target: string): Io<void> =>
+/**
+ * Points a link at another target with one rename(2): nobody ever sees it missing. Makes it where there is none.
+ * Fails only where it leads where it led.
+ */
+export const replaceLink = (link: string, target: string): Io<InPlace> =>
   io(() => {
     const temporary = temporaryName(link);
     fse.symlinkSync(target, temporary);
@@ -304,8 +318,16 @@ export const replaceLink = (link: string, target: string): Io<void> =>
       fse.unlinkSync(temporary);
       throw error;
     }
-    syncFolder(dirname(link));
+    return settled(link);
   });
+
+/** After a name was given to something else: makes that durable, or says why it is not. */
+function settled(path: string): InPlace {
+  const synced = io(() => {
+    syncFolder(dirname(path));
+  });
+  return { unsynced: synced.ok ? null : synced.code };
+}
 
 /** Leftovers of a process that died between writing and renaming: to be removed by the next one that holds the lock. */
 export function removeTemporaries(path: string): void {
@@ -367,8 +389,8 @@ export class DurableLog {
     });
   }
 
-  /** Appends one line; on the disk when this returns. */
-  append(line: string): Io<void> {
+  /** Appends one line; on the disk when this returns, unless it says otherwise. Fails only where it is not in the file. */
+  append(line: string): Io<InPlace> {
     return io(() => {
       const bytes = Buffer.from(`${line}\n`);
       try {
@@ -381,7 +403,10 @@ export class DurableLog {
         throw error;
       }
       this.offset += bytes.length;
-      fse.fdatasyncSync(this.fd);
+      const synced = io(() => {
+        fse.fdatasyncSync(this.fd);
+      });
+      return { unsynced: synced.ok ? null : synced.code };
     });
   }
 

@@ -140,6 +140,7 @@ const URGENT: ReadonlySet<WarningReason> = new Set<WarningReason>([
   'journal-write-failed',
   'name-given-back',
   'nginx-config-unusable',
+  'not-durable',
   // nobody is served, though the pool is up
   'proxy-stopped',
   'recovering',

@@ -113,9 +113,6 @@ describe('the new pool holds nothing of its caller', () => {
         '_',
       ];
       expect(Object.keys(seen).filter((name) => !known.includes(name))).toEqual([]);
-      for (const pid of poolProcesses(rig)) {
-        expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toMatch(/of-the-caller|BUILD_ID/);
-      }
     });
   });
 });

@@ -21,6 +21,7 @@ import { places, proxyLock } from '../../src/system/places.js';
 import type { Run } from '../support/command.js';
 import { reasonOf } from '../support/deaths.js';
 import { listener, sleeper } from '../support/strangers.js';
+import { preloaded } from '../support/preload.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 const isRoot = process.geteuid?.() === 0;
@@ -180,6 +181,26 @@ describe('a link that was planted', () => {
     });
   });
 
+  it.each([
+    ['rewrite', 'a new file of nginx'],
+    ['symlink', 'the new link'],
+  ] as const)('where %s is about to make %s is not written through', async (by, _) => {
+    await withRig(on(by), async (rig) => {
+      await rig.deployed();
+      const target = victim(rig);
+      const file = by === 'rewrite' ? rig.site().upstream : rig.site().link;
+      const run = await rig.deploy([], preloaded('plant-link', { RIG_VICTIM: target }));
+      expect(run.stderr).toMatch(/^planted: /m);
+      expect(run, run.stdout).toMatchObject({ exit: 1, result: { outcome: 'reverted' } });
+      expect(failureOf(run)).toMatchObject({ reason: 'config-unwritable', file, code: 'EEXIST' });
+      untouched(target);
+      expect(await rig.answering()).toBe('blue');
+      // whoever planted it gains nothing: the next one sweeps it away
+      expect(await rig.deploy()).toMatchObject({ exit: 0 });
+      untouched(target);
+    });
+  });
+
   it('where a temporary file could be is removed, not written through', async () => {
     await withRig(on('rewrite'), async (rig) => {
       await rig.deployed();
@@ -259,6 +280,7 @@ describe('a socket that is replaced between the probe and the switch', () => {
         renameSync(`${path}.other`, path);
         return stranger;
       },
+      'slot-foreign',
     ],
     [
       'by one that binds the same path',
@@ -266,8 +288,19 @@ describe('a socket that is replaced between the probe and the switch', () => {
         rmSync(path);
         return listener(`unix:${path}`);
       },
+      'slot-foreign',
     ],
-  ])('%s: nobody is sent to it', async (_, replace) => {
+    [
+      'by a link to another one',
+      async (path: string) => {
+        const stranger = await listener(`unix:${path}.other`);
+        rmSync(path);
+        symlinkSync(`${path}.other`, path);
+        return stranger;
+      },
+      'probe-failed',
+    ],
+  ])('%s: nobody is sent to it', async (_, replace, reason) => {
     await withRig(on('rewrite'), async (rig) => {
       await rig.deployed();
       await rig.load({ fast: { rate: 20 } });
@@ -280,7 +313,7 @@ describe('a socket that is replaced between the probe and the switch', () => {
         await letGo();
         const run = await deploy.end;
         expect(run, run.stdout).toMatchObject({ exit: 1, result: { outcome: 'reverted' } });
-        expect(failureOf(run)).toMatchObject({ reason: 'slot-foreign', slot: 'green' });
+        expect(failureOf(run)).toMatchObject({ reason, slot: 'green' });
         expect(rig.read('upstreams', 'demo.conf')).toBe(before);
         expect(await rig.answering()).toBe('blue');
         expect(stranger.lives()).toBe(true);
@@ -371,7 +404,9 @@ describe('the caller’s environment', () => {
     );
 
   it.each(BOTH)('is nobody’s but swap-pool’s own, and its PATH is not searched: %s', async (by) => {
-    await withRig(on(by), async (rig) => {
+    // what the master gave them the workers would show
+    const site = { workers: 2, fpmPool: 'clear_env = no' };
+    await withRig({ switch: by, site }, async (rig) => {
       const [folder, mark] = [rig.sandbox.path('work', 'bin'), rig.sandbox.path('work', 'mark')];
       mkdirSync(folder);
       const node = process.execPath;
@@ -408,13 +443,17 @@ describe('the caller’s environment', () => {
       expect((await run(['doctor'])).stdout).not.toContain('"bug"');
       expect(existsSync(mark)).toBe(false);
       expect(node).toContain('/');
-      for (const { id, command } of rig.sandbox.residents()) {
-        // nginx was started by the rig, not by swap-pool
-        if (command.startsWith('nginx')) continue;
-        const environment = readFileSync(`/proc/${id.pid}/environ`, 'utf8');
-        expect(environment).not.toContain('SECRET');
-        expect(environment).not.toContain(folder);
-      }
+      // php-fpm writes its title over what /proc/PID/environ would show: only a script knows
+      rig.allow.strays.push(/^www\/env\.php$/);
+      writeFileSync(rig.sandbox.path('www', 'env.php'), '<?php echo json_encode(getenv());');
+      const answer = await fetch(`http://127.0.0.1:${rig.site().port}/env.php`);
+      const environment = (await answer.json()) as Record<string, string>;
+      expect(environment['SWAP_POOL_SLOT']).toMatch(/^(blue|green)$/);
+      // names are no proof: FPM gives FPM_SOCKETS to itself when it reloads
+      const given = Object.entries(hostile).filter(([name, value]) => environment[name] === value);
+      expect(given).toEqual([]);
+      expect(environment).not.toHaveProperty('SECRET');
+      expect(Object.values(environment).join('\n')).not.toContain(folder);
     });
   });
 });
@@ -428,6 +467,8 @@ describe('a name that no app may have', () => {
     ['10 kB', 'x'.repeat(10_000)],
     ['an option', '--config=/etc/passwd'],
   ])('%s leads nowhere and shows nothing but text', async (_, name) => {
+    // what begins with a dash is an option, and its file is no app's
+    const reasons = name.startsWith('-') ? ['usage', 'config-invalid'] : ['usage', 'app-unknown'];
     await withRig(on('symlink'), async (rig) => {
       const before = everything(rig.sandbox.folder);
       for (const args of [
@@ -440,6 +481,7 @@ describe('a name that no app may have', () => {
         for (const json of [true, false]) {
           const run = await rig.run(args, { json });
           expect(run.exit, `${args.join(' ')}: ${run.stdout}`).toBe(2);
+          if (json) expect(reasonOf(run.result['failure']), run.stdout).toBeOneOf(reasons);
           // eslint-disable-next-line no-control-regex
           expect(run.stdout + run.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
           expect(run.stderr).not.toMatch(/^::error/m);

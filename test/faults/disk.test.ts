@@ -1,31 +1,18 @@
 /** A disk that says no: at every single write of a deploy, for good; and what becomes of the state folder. */
 import { readdirSync, renameSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { otherSlot, type Slot, type SwitchKind } from '../../src/event.js';
+import type { SwitchKind } from '../../src/event.js';
 import { expectClean, expectNoCut, TRAFFIC } from '../support/deaths.js';
+import { expectTold, expectTrue, LEFT } from '../support/disk.js';
 import { preloaded } from '../support/preload.js';
-import { withRig, type Rig } from '../support/rig.js';
-import type { Run } from '../support/command.js';
+import { withRig } from '../support/rig.js';
 
-/** What a deploy makes beside a file, and a retired socket: dead, and in nobody's way. */
-const LEFT = /\/\.[^/]*\.swap-pool-(retired|[0-9a-f]{12})$/;
 const BOTH: readonly SwitchKind[] = ['rewrite', 'symlink'];
 
-/** What an exit code says of the site is so: INTERFACE's table. */
-async function expectTrue(rig: Rig, run: Run, from: Slot, what: string): Promise<void> {
-  const said = `${what}:\n${run.stdout}${run.stderr}`;
-  expect(run.exit, said).toBeOneOf([0, 1, 4, 5]);
-  const served = await rig.answering();
-  if (run.exit === 1) expect(served, said).toBe(from);
-  else if (run.exit !== 4) expect(served, said).toBe(otherSlot(from));
-  else expect(served, said).toMatch(/^(blue|green)$/);
-  if (run.exit !== 0) expect(run.stderr, said).toMatch(/cannot be (written|replaced)|could not be/);
-}
-
 describe.each(BOTH)('from any write on, by %s,', (by) => {
-  // between the two switches a full disk meets every write, each other fault every sixth
+  // between the two switches each fault meets every sixth call; disk-switch.test.ts has every call of the switch itself
   it.each([
-    ['ENOSPC', 2],
+    ['ENOSPC', 12],
     ['EROFS', 12],
     ['EIO', 12],
     ['EACCES', 12],
@@ -42,8 +29,10 @@ describe.each(BOTH)('from any write on, by %s,', (by) => {
           const words = /^failed: (.*)$/m.exec(run.stderr)?.[1];
           met = words !== undefined;
           const what = `${code} from call ${call} on: ${words ?? 'none'}`;
-          if (met) await expectTrue(rig, run, from, what);
-          else expect(run.exit, what).toBe(0);
+          if (met) {
+            await expectTrue(rig, run, from, what);
+            if (run.exit !== 0) expectTold(run, what);
+          } else expect(run.exit, what).toBe(0);
           // the disk is well again
           const mended = await rig.run(['recover', 'demo']);
           expect(mended.exit, `${what}\n${mended.stdout}`).toBeOneOf([0, 1]);

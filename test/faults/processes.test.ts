@@ -1,6 +1,15 @@
 /** What a process table may hide, forget, or be full of. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -25,27 +34,32 @@ describe.each(BOTH)('deploys by %s cut nothing', (by) => {
     });
   });
 
-  it('while processes come and go by the hundred', async () => {
+  it('while processes come and go by the hundred each second', async () => {
     await withRig({ switch: by, site: { workers: 8 } }, async (rig) => {
       await rig.deployed();
       await rig.load(TRAFFIC);
-      // as fast as one shell can: a thousand a second on an idle core
-      const storm: ChildProcess = spawn('/bin/sh', ['-c', 'while :; do /bin/true; done'], {
-        stdio: 'ignore',
-        cwd: '/',
-      });
+      // as fast as two shells can: a thousand a second and more on an idle core
+      const storms: readonly ChildProcess[] = [1, 2].map(() =>
+        spawn('/bin/sh', ['-c', 'while :; do /bin/true; done'], { stdio: 'ignore', cwd: '/' }),
+      );
       try {
+        const [begun, forks] = [performance.now(), forked()];
         for (const to of ['green', 'blue']) {
           const run = await rig.deploy();
           expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, to, drain: { cut: 0 } });
         }
+        const rate = (forked() - forks) / ((performance.now() - begun) / 1000);
+        expect(rate, 'processes a second').toBeGreaterThan(200);
       } finally {
-        storm.kill('SIGKILL');
+        for (const storm of storms) storm.kill('SIGKILL');
       }
       await expectClean(rig, 'blue');
     });
   });
 });
+
+/** How many processes were begun since the machine was. */
+const forked = (): number => Number(/^processes (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]);
 
 /** In no /etc/passwd, and no other test's. */
 const NOBODY = '54322';

@@ -15,7 +15,8 @@ import { cuts } from '../../src/demo/summary.js';
 import { COMING_BACK } from '../support/checks.js';
 import { expectClean, openJournals, TRAFFIC } from '../support/deaths.js';
 import { preloaded } from '../support/preload.js';
-import type { Command } from '../support/command.js';
+import type { Command, Line, Run } from '../support/command.js';
+import { clockOf } from '../support/moments.js';
 import { withRig, type Rig } from '../support/rig.js';
 
 const RUNS = Number(process.env['WALK_RUNS'] ?? '16');
@@ -40,7 +41,7 @@ const tool = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('signalled' as const),
       record: fc.integer({ min: 1, max: 16 }),
-      names: fc.constantFrom('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE', 'SIGINT,SIGTERM'),
+      names: fc.constantFrom('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGINT,SIGTERM'),
     }),
   },
   {
@@ -62,7 +63,9 @@ const tool = fc.oneof(
 );
 
 /** To the world around it, when a step begins. */
-const STEPS: readonly StepName[] = ['start', 'probe', 'switch', 'verify', 'drain'];
+const STEPS: readonly StepName[] = ['start', 'probe', 'switch', 'verify', 'drain', 'retire', 'stop'];
+/** Those in which the old pool serves nobody who comes. */
+const AFTER: readonly StepName[] = ['drain', 'retire', 'stop'];
 const world = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ kind: 'none' } as const) },
   {
@@ -76,7 +79,10 @@ const world = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ kind: fc.constant('new-dies' as const), step: fc.constantFrom(...STEPS) }),
   },
-  { weight: 2, arbitrary: fc.constant({ kind: 'old-dies' } as const) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('old-dies' as const), step: fc.constantFrom(...AFTER) }),
+  },
   { weight: 2, arbitrary: fc.constant({ kind: 'held' } as const) },
   {
     weight: 2,
@@ -143,14 +149,13 @@ async function take(rig: Rig, load: Load, round: Round): Promise<void> {
   const from = await expectClean(rig);
   const to = otherSlot(from);
   const { kind } = round.world;
-  const began = performance.now();
   if (round.world.kind === 'broken') {
     if (round.world.how === 'verify') rig.breakVerify(to);
     else rig.breakSlot(to, round.world.how);
   }
   const held = kind === 'held' || kind === 'new-dies' || kind === 'old-dies' ? await rig.occupy() : null;
   const command = rig.spawn([round.command, 'demo'], options(round));
-  await meddle(rig, command, round, from);
+  const killed = await meddle(rig, command, round, from);
   const run = await command.end;
   const text = `${run.stdout}${run.stderr}`;
   note(`to swap-pool: ${round.tool.kind}`);
@@ -158,13 +163,20 @@ async function take(rig: Rig, load: Load, round: Round): Promise<void> {
   note(`exit ${String(run.exit ?? run.signal)}`);
 
   // what the exit code says of the site is so, before anybody has mended anything
-  const excused = kind === 'new-dies' || kind === 'old-dies';
   const serving = await rig.answering().catch(String);
   if (run.exit !== null) expect(run.exit, text).not.toBe(70);
-  if (!excused && run.exit !== null && run.exit !== 4 && round.tool.kind !== 'signalled') {
-    const swapped = run.result['outcome'] === 'done' || run.result['outcome'] === 'draining';
+  const { outcome } = run.result;
+  const swapped = outcome === 'done' || outcome === 'draining';
+  // once the new pool was sent requests, its death is an outage until somebody goes back, or starts it again
+  const back = run.events.find(isSwitchedBack);
+  const unswitched = outcome === 'reverted' && back === undefined;
+  const outage =
+    kind === 'new-dies' && killed !== null && killed >= began(round, run, 'switch') && !unswitched;
+  if (!outage || back !== undefined) expect(serving, text).toMatch(/^(blue|green)$/);
+  if (run.exit !== null && run.exit !== 4 && !leftAtOnce(round) && (!outage || !swapped))
     expect(serving, text).toBe(swapped ? to : from);
-  }
+  // the last look at the new pool is right before the old one is told to go
+  if (outage && outcome === 'done') expect(killed, text).toBeGreaterThanOrEqual(began(round, run, 'stop'));
 
   rig.breakSlot(to, null);
   rig.breakVerify(to, false);
@@ -172,19 +184,42 @@ async function take(rig: Rig, load: Load, round: Round): Promise<void> {
   const mended = await rig.run(['recover', 'demo']);
   expect(mended.exit, `${text}\n--- recover\n${mended.stdout}${mended.stderr}`).toBeOneOf([0, 1]);
   expect(openJournals(rig), text).toBe(0);
-  if (excused) {
-    const over = performance.now();
-    const { cut } = rig.allow;
-    rig.allow.log.push(COMING_BACK);
-    // a pool that is killed takes the work with it, too, whose answer was given before
-    const ends = ({ class: kind, start, ms }: LoadRecord): number =>
-      start + ms + (kind === 'finish' ? (TRAFFIC.finish?.takes ?? 0) : 0);
-    rig.allow.cut = (one) => cut(one) || (one.start <= over && ends(one) >= began);
+  if (outage && outcome === 'done') expect((await rig.run(['start', 'demo'])).exit, text).toBe(0);
+  const struck = kind === 'old-dies' || outage;
+  if (killed !== null && struck) {
+    if (outage) rig.allow.log.push(COMING_BACK);
+    const gone = back === undefined || isShifted(round) ? performance.now() : clockOf(back) + 1;
+    excuse(rig, killed, outage ? gone : killed);
   }
   await expectClean(rig);
   const lost = cuts(load.records, 'rewrite', rig.sandbox.account()).filter((one) => !rig.allow.cut(one));
   expect(lost, text).toEqual([]);
 }
+
+/** Cuts by a death are of what the pool held then; and of what came to it until nobody was sent there any more. */
+function excuse(rig: Rig, killed: number, until: number): void {
+  const { cut } = rig.allow;
+  // a pool that is killed takes the work with it, too, whose answer was given before
+  const ends = ({ class: kind, start, ms }: LoadRecord): number =>
+    start + ms + (kind === 'finish' ? (TRAFFIC.finish?.takes ?? 0) : 0);
+  rig.allow.cut = (one) => cut(one) || (one.start <= until && ends(one) >= killed);
+}
+
+const isSwitchedBack = ({ type, step, revert }: Line): boolean =>
+  type === 'step-done' && step === 'switch' && revert === true;
+
+/** When a step began, on the clock that requests are recorded on; never, where it did not. */
+const began = (round: Round, { events }: Run, step: StepName): number => {
+  const line = events.find((one) => one.type === 'step-started' && one['step'] === step && !one['revert']);
+  if (line === undefined) return Infinity;
+  // whose clock was set knows no times: there the order has to do
+  return isShifted(round) ? 0 : clockOf(line);
+};
+
+const isShifted = ({ tool: of }: Round): boolean => of.kind === 'clock';
+
+/** A second signal leaves at once, whatever is under way. */
+const leftAtOnce = ({ tool: of }: Round): boolean => of.kind === 'signalled' && of.names.includes(',');
 
 function options({ tool: { kind, ...of } }: Round): Parameters<Rig['spawn']>[1] {
   const at = of as Record<string, unknown>;
@@ -206,8 +241,16 @@ function options({ tool: { kind, ...of } }: Round): Parameters<Rig['spawn']>[1] 
   }
 }
 
-/** Does what happens to the world once the step has begun; nothing where the program ends before. */
-async function meddle(rig: Rig, command: Command, { world: fault }: Round, from: Slot): Promise<void> {
+/**
+ * Does what happens to the world once the step has begun; nothing where the program ends before. When a pool was
+ * killed, on the clock that requests are recorded on; null: none was.
+ */
+async function meddle(
+  rig: Rig,
+  command: Command,
+  { world: fault }: Round,
+  from: Slot,
+): Promise<number | null> {
   const reached = (step: StepName): Promise<boolean> =>
     command.untilStep(step).then(
       () => true,
@@ -217,27 +260,28 @@ async function meddle(rig: Rig, command: Command, { world: fault }: Round, from:
     case 'none':
     case 'broken':
     case 'held':
-      return;
+      return null;
     case 'old-dies':
-      if (await reached('drain')) killAll(rig, from);
-      return;
+      return (await reached(fault.step)) ? killAll(rig, from) : null;
     case 'new-dies':
-      if (await reached(fault.step)) killAll(rig, otherSlot(from));
-      return;
+      return (await reached(fault.step)) ? killAll(rig, otherSlot(from)) : null;
     case 'reloads':
       if (await reached(fault.step)) await rig.signalNginx('SIGHUP');
-      return;
+      return null;
     case 'edits':
       if (await reached(fault.step)) appendFileSync(rig.site().upstream, '# mine\n');
-      return;
+      return null;
     case 'rivals':
       if (await reached(fault.step))
         await Promise.all([rig.run(['recover', 'demo']), rig.deploy(['--dry-run'])]);
+      return null;
   }
 }
 
-/** Master and workers at once; the pool may be gone, or not be there yet. */
-function killAll(rig: Rig, slot: Slot): void {
+/** Master and workers at once; null: the pool is gone, or not there yet. */
+function killAll(rig: Rig, slot: Slot): number | null {
   const master = rig.sandbox.poolMaster(slot);
-  if (master !== null) process.kill(-master, 'SIGKILL');
+  if (master === null) return null;
+  process.kill(-master, 'SIGKILL');
+  return performance.now();
 }

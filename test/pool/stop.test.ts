@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { PoolLife } from '../../src/drivers.js';
@@ -221,6 +221,17 @@ describe('a retired socket', () => {
       expect(reason(rig.pool.unretire('blue'))).toBe('unobservable');
       expect(await reach(retiredName(rig.path('blue.sock')))).toBe('connected');
       await new Promise((done) => server.close(done));
+    }));
+
+  it('is-taken-from-one-whose-restore-broke-off-and-left-it-both-names', () =>
+    withRig({}, async (rig) => {
+      const path = rig.path('blue.sock');
+      await rig.start();
+      linkSync(path, retiredName(path));
+      value(rig.pool.retire('blue'));
+      expect(await reach(path)).toBe('ENOENT');
+      expect(reason(rig.pool.unretire('blue'))).toBe('ok');
+      expect(await reach(path)).toBe('connected');
     }));
 
   it('of-a-pool-that-is-gone-needs-nothing', () =>

@@ -4,7 +4,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { Load, LoadRecord } from '../../src/demo/load.js';
+import type { Load, LoadClass, LoadPlan, LoadRecord } from '../../src/demo/load.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import { cuts } from '../../src/demo/summary.js';
 import { SLOTS, type Slot, type SwitchKind } from '../../src/event.js';
@@ -29,6 +29,8 @@ export interface Allowance {
   orphans: boolean;
   /** Paths below the sandbox's folder. */
   strays: RegExp[];
+  /** Classes of a load's plan of which no request is sent. */
+  unsent: LoadClass[];
   /** Processes of the sandbox beside nginx and the pools, by their command. */
   processes: RegExp[];
   /** How long what ends by itself may take to end, ms. */
@@ -51,11 +53,12 @@ export const nothingAllowed = (): Allowance => ({
   bothSlots: false,
   orphans: false,
   strays: [],
+  unsent: [],
   processes: [],
   patience: PATIENCE,
 });
 
-/** 0 requests cut, and all work after fastcgi_finish_request came to its end. */
+/** Requests of every class came to an end, 0 were cut, and all work after fastcgi_finish_request came to its end. */
 export async function checkLoad(
   sandbox: Sandbox,
   load: Load,
@@ -64,8 +67,22 @@ export async function checkLoad(
 ): Promise<string[]> {
   const records = await load.stop();
   const lost = cuts(records, allow.reloads ? 'rewrite' : by, sandbox.account());
-  return loadProblems(records, lost, () => sandbox.finished(), allow);
+  return [
+    ...unsent(load.plan, records, allow),
+    ...(await loadProblems(records, lost, () => sandbox.finished(), allow)),
+  ];
 }
+
+/** That nothing was cut says nothing where nothing was sent. */
+const unsent = (
+  plan: LoadPlan,
+  records: readonly LoadRecord[],
+  { unsent: allowed }: Pick<Allowance, 'unsent'>,
+): string[] =>
+  Object.keys(plan)
+    .map((name) => (name === 'idle' ? 'idle-keep-alive' : (name as LoadClass)))
+    .filter((kind) => !allowed.includes(kind) && !records.some((record) => record.class === kind))
+    .map((kind) => `no request of the class ${kind} was sent`);
 
 /** The same of records that were made anywhere: `lost` of them were cut, `finished` are those whose work after the answer is done. */
 export async function loadProblems(

@@ -126,6 +126,12 @@ export class Command {
     return this.until((line) => line.type === type && line['step'] === step);
   }
 
+  /** Nobody reads any more what it says from now on. */
+  closeReaders(): void {
+    this.child.stdout?.destroy();
+    this.child.stderr?.destroy();
+  }
+
   /** Signals the program alone. */
   kill(signal: NodeJS.Signals): void {
     if (!this.ended) this.child.kill(signal);

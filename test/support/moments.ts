@@ -11,7 +11,8 @@ export function moment(run: Run, type: 'step-started' | 'step-done', step: strin
   return clockOf(line);
 }
 
-const clockOf = (line: Line): number => Date.parse(String(line['time'])) - performance.timeOrigin;
+/** When a line was written, on that clock. */
+export const clockOf = (line: Line): number => Date.parse(String(line['time'])) - performance.timeOrigin;
 
 /** Requests of a class that were sent before `from` and answered after `to`. */
 export const across = (

@@ -3,7 +3,14 @@ import { resolve } from 'node:path';
 import { PROGRAM, type CommandOptions } from './command.js';
 
 type Preload =
-  'fail-disk' | 'fail-files' | 'hide-syscall' | 'shift-clock' | 'signal-at' | 'stop-nginx' | 'visit-pool';
+  | 'fail-disk'
+  | 'fail-files'
+  | 'hide-syscall'
+  | 'plant-link'
+  | 'shift-clock'
+  | 'signal-at'
+  | 'stop-nginx'
+  | 'visit-pool';
 
 export const preloaded = (
   name: Preload,

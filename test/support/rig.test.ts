@@ -47,6 +47,15 @@ describe('at the end of a test the rig finds', () => {
     expect(found).toMatch(/^\d of \d+ requests cut: (.*; )?slow-\d+ after \d+ ms by nobody: status 502/s);
   });
 
+  it('a class of a load of which nothing was sent', async () => {
+    const found = await findings(async (rig) => {
+      const load = await rig.load({ fast: { rate: 40 } });
+      Object.defineProperty(load, 'plan', { value: { ...load.plan, slow: { every: 500, takes: 100 } } });
+      await rig.until(() => load.records.length > 0);
+    });
+    expect(found).toBe('no request of the class slow was sent');
+  });
+
   it('work that was cut after its request was answered', async () => {
     const found = await findings(async (rig) => {
       const load = await rig.load({ finish: { every: 60_000, takes: 50_000 } });

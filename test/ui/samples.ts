@@ -501,6 +501,7 @@ export const WARNINGS: { readonly [R in WarningReason]: Extract<Warning, { reaso
   },
   'site-names-others': { reason: 'site-names-others', places: [place] },
   'journal-write-failed': { reason: 'journal-write-failed', code: 'ENOSPC' },
+  'not-durable': { reason: 'not-durable', path: '/run/swap-pool/shop.sock', code: 'EIO' },
   'output-lost': { reason: 'output-lost', code: 'ENOSPC' },
   'journal-damaged': {
     reason: 'journal-damaged',

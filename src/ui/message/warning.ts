@@ -258,6 +258,11 @@ export function warningMessage(warning: Warning, app: string | null = null): Mes
         message: say`The journal cannot be written any more: ${errno(warning.code)}.`,
         hint: `The deploy goes on. ${writeHint(warning.code)}`,
       };
+    case 'not-durable':
+      return {
+        message: say`${warning.path} is in place, but the disk did not make it durable: ${errno(warning.code)}.`,
+        hint: `A power cut may bring back what was there before. ${writeHint(warning.code)}`,
+      };
     case 'old-pool-not-running':
       return {
         message: say`Nobody listens at ${warning.address}, so how many workers the old pool needs is not known.`,
