@@ -623,6 +623,13 @@ export type Failure =
 
 export type FailureReason = Failure['reason'];
 
+/**
+ * The proxy does not run. The reason's name is public and names the one proxy that there is; whoever decides on
+ * deploys knows none by name.
+ */
+export const proxyStopped = (config: string): Failed => fail({ reason: 'nginx-not-running', config });
+export const isProxyStopped = ({ reason }: Failure): boolean => reason === 'nginx-not-running';
+
 /** Why a slot in which somebody else listens is left alone, as a look at it has it. */
 export const slotForeign = ({
   slot,

@@ -3,7 +3,7 @@
  * edit is never taken back, and what it chose has to prove itself before anything is taken down for it.
  */
 import type { SwitchEvidence } from '../drivers.js';
-import { fail, ok, otherSlot } from '../event.js';
+import { fail, ok, otherSlot, proxyStopped } from '../event.js';
 import type { Failure, Result } from '../event.js';
 import { now, timestamp } from '../system/clock.js';
 import type { Deploy } from './deploy.js';
@@ -133,7 +133,7 @@ async function follow(deploy: Deploy, { before, unswitched }: Known): Promise<Re
   const { from, to, proof } = deploy.opened;
   const first = await proxy.survey(proof);
   if (!first.ok) return first;
-  if (!first.value.running) return fail({ reason: 'nginx-not-running', config: first.value.config });
+  if (!first.value.running) return proxyStopped(first.value.config);
   const { otherPools } = first.value;
   if (otherPools.length > 0) return fail({ reason: 'master-shared', places: otherPools });
   // workers that were seen to follow the files when these named the other slot follow them no further by themselves

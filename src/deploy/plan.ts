@@ -3,7 +3,7 @@
  * anything is touched is decided here or in the drivers' surveys.
  */
 import type { PoolLife, ProxyView, SlotView } from '../drivers.js';
-import { fail, ok, otherSlot, slotForeign, SLOTS } from '../event.js';
+import { fail, ok, otherSlot, proxyStopped, slotForeign, SLOTS } from '../event.js';
 import type { Failed, Result, Slot, StepName } from '../event.js';
 import type { Opened } from './state.js';
 
@@ -103,7 +103,7 @@ function isAsked(situation: Situation, active: Slot, serves: boolean): Result<De
 
 function swap({ proxy, slots }: Situation, active: Slot): Result<Decision> {
   const standby = slots[otherSlot(active)];
-  if (!proxy.running) return fail({ reason: 'nginx-not-running', config: proxy.config });
+  if (!proxy.running) return proxyStopped(proxy.config);
   if (standby.state === 'foreign') return slotForeign(standby);
   return (
     rival(standby) ??

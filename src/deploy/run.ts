@@ -2,7 +2,7 @@
  * The loop: intent, fsync, act, evidence, fsync, event. Forward until a step fails, then
  * back the way it came; past the pivot only forward.
  */
-import { ok } from '../event.js';
+import { isProxyStopped, ok } from '../event.js';
 import type { Failure, Outcome, Result, Slot, StepName, Timings } from '../event.js';
 import { now, timestamp } from '../system/clock.js';
 import { leftSlot } from './deploy.js';
@@ -73,7 +73,7 @@ export async function back(deploy: Deploy, cause: Failure, switchMayHaveActed = 
     if (!undone.ok) {
       const { failure } = undone;
       if (failure.reason === 'stranded') return strand(deploy, failure);
-      const named = failure.reason === 'nginx-not-running' ? await deploy.drivers.proxy.names(to) : null;
+      const named = isProxyStopped(failure) ? await deploy.drivers.proxy.names(to) : null;
       // after a reboot: whatever starts next asks the pool that the files name
       if (named?.ok === true && named.value && isDead(deploy, to)) return close(deploy, outcome, cause);
       if (named?.ok !== true || named.value) {
