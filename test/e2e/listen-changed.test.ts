@@ -93,6 +93,30 @@ describe('a listen that is changed while the pool runs', () => {
     },
   );
 
+  it.each(['rewrite', 'symlink'] as const)(
+    'ends no pool that still drains at its old address: %s',
+    async (by: SwitchKind) => {
+      const yaml = 'drain: { timeout: 1s, on-timeout: keep }';
+      await withRig({ switch: by, site: { workers: 6, yaml } }, async (rig) => {
+        await rig.deployed();
+        await rig.load({ fast: { rate: 25 } });
+        const held = await rig.occupy();
+        expect(await rig.deploy()).toMatchObject({ exit: 5, result: { to: 'green' } });
+        const undo = moveListen(rig);
+        for (const words of [['recover'], ['recover', '--now'], ['deploy']]) {
+          const run = await rig.run([...words, 'demo']);
+          expect(run.exit, `${words.join(' ')}: ${run.stdout}`).toBeOneOf([1, 4]);
+        }
+        expect(rig.isListening('blue')).toBe(true);
+        expect(await rig.answering()).toBe('green');
+        expect(await held.release()).toEqual([held.id]);
+        undo();
+        expect(await rig.run(['recover'])).toMatchObject({ exit: 0, result: { outcome: 'done' } });
+        expect(masters(rig)).toHaveLength(1);
+      });
+    },
+  );
+
   it('keeps nobody from starting the other slot', async () => {
     await withRig({ switch: 'symlink', site: { workers: 6 } }, async (rig) => {
       await rig.deployed();
