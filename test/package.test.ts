@@ -59,6 +59,7 @@ describe('the package', () => {
       'README.md',
       'dist/licenses.txt',
       'dist/swap-pool.cjs',
+      'docs/reasons.md',
       'package.json',
     ]);
     expect(packed.filter((path) => path.startsWith('templates/'))).toEqual(
