@@ -6,7 +6,8 @@ import { findingMessage } from '../../src/ui/message/finding.js';
 import { warningMessage } from '../../src/ui/message/warning.js';
 import { FAILURES, OBSERVATIONS, WARNINGS } from './samples.js';
 
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '\\<').replaceAll('\n', ' ');
+const cell = (text: string): string =>
+  text.replaceAll('|', '\\|').replaceAll('<', '\\<').replaceAll('\n', ' ');
 const row = (...cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
 
 const text = (): string =>
@@ -27,7 +28,12 @@ const text = (): string =>
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([reason, failure]) => {
         const outcome = outcomeOf(failure);
-        return row(`\`${reason}\``, String(exitOf(outcome, failure)), outcome, failureMessage(failure).message);
+        return row(
+          `\`${reason}\``,
+          String(exitOf(outcome, failure)),
+          outcome,
+          failureMessage(failure).message,
+        );
       }),
     '',
     '## Warnings',
