@@ -5,6 +5,7 @@ import type { Sandbox } from '../../src/demo/sandbox.js';
 import { waitUntil } from '../../src/system/clock.js';
 import type { Command, Run } from '../support/command.js';
 import { expectClean, TRAFFIC } from '../support/deaths.js';
+import { byInit } from '../support/managed.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 
 /** PHP that stands in the health script before its answer; only green's is broken, and `$at` is a file of its own. */
@@ -73,7 +74,7 @@ it.each([0, 50, 500])('that dies %i ms after it came up leaves no file behind', 
   });
 });
 
-it('that binds late is waited for', async () => {
+it('that binds late, while its start goes on, is waited for', async () => {
   const late = (sandbox: Sandbox): void => {
     const { config } = sandbox.site();
     const fpm = /binary: "(\S+)"/.exec(readFileSync(config, 'utf8'))?.[1] ?? '';
@@ -83,6 +84,18 @@ it('that binds late is waited for', async () => {
     appendFileSync(config, `\nslots: { green: { binary: ${wrapper} } }\n`);
   };
   await deployOnto(on(late), done);
+});
+
+it('that binds late, after the script that starts it has said 0, is waited for', async () => {
+  const { rig, processes } = byInit((script) => {
+    const late = script.replace(/"\$DAEMON" --daemonize .*/, '(sleep 2; $&) >/dev/null 2>&1 &');
+    expect(late).not.toBe(script);
+    return late;
+  });
+  await deployOnto({ ...rig, switch: 'rewrite', site: { workers: 8 } }, done, (one) => {
+    one.allow.processes.push(...processes);
+    return Promise.resolve();
+  });
 });
 
 it('that hangs on its first request, and on no other, is not trusted', async () => {
