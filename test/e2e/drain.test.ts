@@ -4,9 +4,11 @@ import { connect, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import type { Load } from '../../src/demo/load.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
+import { children, procfs, title } from '../../src/system/proc.js';
 import { reasonOf } from '../support/deaths.js';
 import { withRig, type Rig } from '../support/rig.js';
 
+const fs = procfs();
 const SITE = { workers: 8 };
 
 /** nginx names one slot alone: its old workers could come back to the pool that is left. */
@@ -62,6 +64,28 @@ it('an old nginx worker that still reads an upload is waited for', async () => {
     expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, drain: { cut: 0 } });
     await rig.until(() => answerers(rig, 'held').length === 3);
     expect(answerers(rig, 'held')).toEqual(['blue', 'blue', 'blue']);
+  });
+});
+
+it('an old nginx worker that is stopped while it shuts down has not gone', async () => {
+  await withRig({ site: SITE, prepare: alone }, async (rig) => {
+    await rig.deployed();
+    await rig.load({ fast: { rate: 40 } });
+    const upload = await rig.hold();
+    const command = rig.spawnDeploy();
+    await command.untilStep('drain');
+    const master = rig.sandbox.nginxMaster() ?? 0;
+    const retiring = children(fs, master).filter((pid) => title(fs, pid).includes('is shutting down'));
+    expect(retiring.length).toBeGreaterThan(0);
+    for (const pid of retiring) process.kill(pid, 'SIGSTOP');
+    // it is told each time that its worker is still there
+    await rig.until(() => command.stdout.includes('waits-for-other-sites'));
+    expect(command.running).toBe(true);
+    expect(rig.isListening('blue')).toBe(true);
+    for (const pid of retiring) process.kill(pid, 'SIGCONT');
+    expect(await upload.finish()).toBe(200);
+    const run = await command.end;
+    expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, drain: { cut: 0 } });
   });
 });
 
