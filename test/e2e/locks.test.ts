@@ -10,6 +10,7 @@ import { expectClean, expectNoCut, mend } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
 import { draining, queued } from '../support/waits.js';
 
+const BOTH = ['symlink', 'rewrite'] as const;
 const SYMLINK: RigOptions = { switch: 'symlink', site: { workers: 6 } };
 
 const failureOf = ({ events }: Run): { reason?: string; lock?: string; holder?: LockHolder | null } =>
@@ -80,35 +81,43 @@ describe('while one deploy drains', () => {
     });
   });
 
-  it('a configuration elsewhere, of another name, that names the same slots is refused', async () => {
-    await withRig(SYMLINK, async (rig) => {
-      await rig.deployed();
-      const env = elsewhere(rig, 'other');
-      const { letGo } = await draining(rig);
-      const refused = await rig.run(['deploy', 'other'], { env });
-      expect(refused).toMatchObject({ exit: 3, result: { outcome: 'locked' } });
-      expect(failureOf(refused)).toMatchObject({ lock: 'slot' });
-      expect(await letGo()).toMatchObject({ exit: 0 });
-      // and the other way round, when the lock is free: it is no stranger to the pools
-      expect(await rig.run(['deploy', 'other'], { env })).toMatchObject({ exit: 0 });
-      await expectClean(rig);
-    });
-  });
+  it.each(BOTH)(
+    'a configuration elsewhere, of another name, that names the same slots is refused: %s',
+    async (by) => {
+      await withRig({ ...SYMLINK, switch: by }, async (rig) => {
+        await rig.deployed();
+        await rig.load({ fast: { rate: 20 } });
+        const env = elsewhere(rig, 'other');
+        const { letGo } = await draining(rig);
+        const refused = await rig.run(['deploy', 'other'], { env });
+        expect(refused).toMatchObject({ exit: 3, result: { outcome: 'locked' } });
+        expect(failureOf(refused)).toMatchObject({ lock: 'slot' });
+        expect(await letGo()).toMatchObject({ exit: 0 });
+        // and the other way round, when the lock is free: it is no stranger to the pools
+        expect(await rig.run(['deploy', 'other'], { env })).toMatchObject({ exit: 0 });
+        await expectClean(rig);
+      });
+    },
+  );
 
-  it('a holder that is stopped holds its lock, and goes on when it is continued', async () => {
-    await withRig(SYMLINK, async (rig) => {
-      await rig.deployed();
-      const serving = await expectClean(rig);
-      const { deploy, letGo } = await draining(rig);
-      deploy.kill('SIGSTOP');
-      const refused = await rig.deploy();
-      expect(refused).toMatchObject({ exit: 3 });
-      expect(failureOf(refused).holder).toMatchObject({ pid: deploy.pid });
-      deploy.kill('SIGCONT');
-      expect(await letGo()).toMatchObject({ exit: 0 });
-      await expectClean(rig, otherSlot(serving));
-    });
-  });
+  it.each(BOTH)(
+    'a holder that is stopped holds its lock, and goes on when it is continued: %s',
+    async (by) => {
+      await withRig({ ...SYMLINK, switch: by }, async (rig) => {
+        await rig.deployed();
+        await rig.load({ fast: { rate: 20 } });
+        const serving = await expectClean(rig);
+        const { deploy, letGo } = await draining(rig);
+        deploy.kill('SIGSTOP');
+        const refused = await rig.deploy();
+        expect(refused).toMatchObject({ exit: 3 });
+        expect(failureOf(refused).holder).toMatchObject({ pid: deploy.pid });
+        deploy.kill('SIGCONT');
+        expect(await letGo()).toMatchObject({ exit: 0 });
+        await expectClean(rig, otherSlot(serving));
+      });
+    },
+  );
 
   it('a holder that is killed holds nothing: the next one goes on, and nobody is named', async () => {
     await withRig(SYMLINK, async (rig) => {
