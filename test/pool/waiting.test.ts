@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { serverState } from '../../src/pool/waiting.js';
 import { waitUntil } from '../../src/system/clock.js';
-import { identify, procfs } from '../../src/system/proc.js';
+import { children, identify, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 import { syscallName } from '../../src/system/syscalls.js';
 import { PATIENCE } from '../support/limits.js';
@@ -58,6 +58,8 @@ async function stateOf(start: (path: string) => ChildProcess, wanted: string, co
     return last;
   } finally {
     for (const client of clients) client.destroy();
+    // those that it has forked would live on without it
+    for (const forked of children(fs, child.pid ?? 0)) process.kill(forked, 'SIGKILL');
     child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   }
