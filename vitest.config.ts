@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -20,10 +22,23 @@ const SLOW = [
 /** On a booted Debian of their own, one at a time: skipped, and said so, where none can be booted. */
 const HOST = ['test/host/**/*.test.ts'];
 
+/** What takes minutes begins first: else one worker does it alone at the end, and the other has nothing left to do. */
+const LONG = ['crash', 'crash-twice', 'crash-behind', 'load', 'walk', 'disk', 'disk-switch', 'signals', 'upgrade'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rest = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification): boolean =>
+      LONG.includes(basename(moduleId, '.test.ts'));
+    return [...rest.filter(isLong), ...rest.filter((file) => !isLong(file))];
+  }
+}
+
 export default defineConfig({
   // what scripts/build.mjs does for the bundle
   define: { __VERSION__: JSON.stringify(version) },
   test: {
+    sequence: { sequencer: LongestFirst },
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
     projects: [
       {

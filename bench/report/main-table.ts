@@ -94,8 +94,8 @@ export function targetsOf({ name, result }: Row): readonly Target[] {
     zero('requests cut', cut),
     ...(name === 'swap-pool-symlink' ? [zero('requests on kept connections closed', keptHits)] : []),
     zero('work lost', workLost),
-    // a zero of nothing proves nothing
-    { what: 'of the plan of one class not sent', value: unsent, limit: 10, unit: '%' },
+    // a zero of nothing proves nothing; on a busy machine those who ask again after an answer ask less often
+    { what: 'of the plan of one class not sent', value: unsent, limit: 50, unit: '%' },
     {
       what: 'p99.9 of the fast class around a deploy by that before it',
       value: p999Ratio,
