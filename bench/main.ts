@@ -5,12 +5,13 @@
  *     npm run bench -- --quick           our two switches alone, within two minutes; fails when a request was cut
  *     npm run bench -- speed crowd       these alone: contenders and small benches by their names
  *     npm run bench -- --deploys 3 …     so many deploys a row
- *     npm run bench -- --save …          into bench/results/, named by the date, instead of node_modules/.cache/
+ *     npm run bench -- --save …          into bench/results/, named by the date, instead of node_modules/.cache/; what was
+ *                                        measured again that day takes the place of what was there
  *
  * Exits 1 when one of our switches has cut a request, or any other of our targets is missed; with --quick, the zeros
  * alone count.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { findPrograms } from '../src/demo/programs.js';
@@ -119,12 +120,31 @@ function problems({ rows, tables, quick, failed }: Document): string[] {
 const folderOf = (save: boolean): string => (save ? 'bench/results' : 'node_modules/.cache/swap-pool/bench');
 const nameOf = ({ date }: Document, save: boolean): string => (save ? date.slice(0, 10) : 'latest');
 
-function keep(document: Document, save: boolean): void {
+function keep(now: Document, save: boolean): void {
   const folder = join(__ROOT__, folderOf(save));
   mkdirSync(folder, { recursive: true });
+  const saved = join(folder, `${nameOf(now, save)}.json`);
+  const before = save && existsSync(saved) ? (JSON.parse(readFileSync(saved, 'utf8')) as Document) : null;
+  const document = before === null ? now : together(before, now);
   const forms = { json: `${JSON.stringify(document)}\n`, md: markdown(document), html: html(document) };
   for (const [form, text] of Object.entries(forms))
     writeFileSync(join(folder, `${nameOf(document, save)}.${form}`), text);
+}
+
+/** What was saved earlier that day, with what was measured again in its place. */
+function together(before: Document, now: Document): Document {
+  const again = (name: string): boolean =>
+    [...now.rows, ...now.tables, ...now.failed].some((one) => one.name === name);
+  const merged = <One extends { readonly name: string }>(old: readonly One[], own: readonly One[]): One[] => [
+    ...old.flatMap((one) => (again(one.name) ? own.filter(({ name }) => name === one.name) : [one])),
+    ...own.filter(({ name }) => old.every((one) => one.name !== name)),
+  ];
+  return {
+    ...before,
+    rows: merged(before.rows, now.rows),
+    tables: merged(before.tables, now.tables),
+    failed: merged(before.failed, now.failed),
+  };
 }
 
 /** A row in a line, as it comes. */

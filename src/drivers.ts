@@ -118,6 +118,9 @@ export interface PoolDriver {
    */
   reach(slot: Slot, user: User | null): WrongAnswer | null;
 
+  /** What the pool's sockets show by themselves: the cheapest look there is. Who holds no connection may work on. */
+  connections(slot: Slot): Result<Connections>;
+
   /** The drain's look: cheap, exact, for the life that was recorded. */
   load(slot: Slot, life: PoolLife): Result<PoolLoad>;
 

@@ -106,7 +106,8 @@ async function amongMany<T>(sandbox: Sandbox, act: () => Promise<T>): Promise<T>
         reject(new Error('so many sockets cannot be had'));
       });
     });
-    await until('the crowd', () => pids(fs).length - before >= PROCESSES, 100);
+    // threads of the kernel come and go meanwhile
+    await until('the crowd', () => pids(fs).length - before >= 0.99 * PROCESSES, 100);
     return await act();
   } finally {
     end();
@@ -122,12 +123,11 @@ const CONNECTIONS = `
 const net = require('node:net');
 const path = process.argv[1];
 let held = 0;
-const server = net.createServer(() => { if (++held === ${SOCKETS / 2}) console.log('there'); });
-server.listen(path, 4096, () => {
-  let made = 0;
-  const next = () => { if (made++ < ${SOCKETS / 2}) net.connect(path, next); };
-  for (let n = 0; n < 50; n++) next();
-});
+let made = 0;
+const next = () => { if (made++ < ${SOCKETS / 2}) net.connect(path); };
+// one more for each that was accepted: no backlog, whatever the kernel allows, is ever full
+const server = net.createServer(() => { next(); if (++held === ${SOCKETS / 2}) console.log('there'); });
+server.listen(path, () => { for (let n = 0; n < 50; n++) next(); });
 process.stdin.resume().on('end', () => process.exit());
 `;
 

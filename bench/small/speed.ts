@@ -12,6 +12,7 @@ import type { Bench } from '../contender.js';
 import { APP, must } from '../stage.js';
 import { hundredths, median, tenths, type SmallBench, type Target } from '../table.js';
 
+const LOADED = 'a command that has nothing to do';
 const ROUNDS = { quick: 5, full: 21 };
 
 async function timed(
@@ -56,6 +57,8 @@ export const speed: SmallBench = {
           note('node -e 0', await timed(node('-e', '0')));
           note('--version', await timed(node(cli, '--version')));
           note('status', await timed(node(cli, 'status'), tool.env));
+          // it finds no app and ends: what every command but --version pays before it does anything
+          note(LOADED, await timed(node(cli, 'status'), { SWAP_POOL_CONFIG_DIR: tool.path('temp') }, true));
           // findings are no failure here
           if (!quick) note('doctor', await timed(node(cli, 'doctor'), tool.env, true));
           const to = otherSlot(from);
@@ -75,6 +78,7 @@ export const speed: SmallBench = {
     const node = of('node -e 0');
     const rows = [
       { what: '--version', base: node, of: 'node -e 0', limit: 1.4 },
+      { what: LOADED, base: node, of: 'node -e 0', limit: null },
       { what: 'status', base: node, of: 'node -e 0', limit: 2 },
       ...(quick ? [] : [{ what: 'doctor', base: node, of: 'node -e 0', limit: null }]),
       ...(['symlink', 'rewrite'] as const).map((by) => ({

@@ -51,10 +51,26 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   let told = false;
   let shown = -PROGRESS_EVERY;
   let cost = 0;
+  let whole = 0;
   let guarded = began;
+
+  /** Whether it holds connections, as its sockets alone say: then it is not idle, whatever its workers do. */
+  const holds = (): Result<boolean> => {
+    const seen = drivers.pool.connections(slot);
+    if (!seen.ok) return seen;
+    last = { ...last, connections: seen.value };
+    return ok(seen.value.accepted + seen.value.queued > unanswered);
+  };
 
   const look = async (): Promise<Result<true> | undefined> => {
     const looked = now();
+    // nobody is to see figures yet: a look at everything costs several times as much
+    if (looked - shown < Math.max(PROGRESS_EVERY, SHARE * whole)) {
+      const busy = holds();
+      if (!busy.ok) return busy;
+      cost = now() - looked;
+      if (busy.value) return undefined;
+    }
     const way = await drivers.proxy.wayIn(slot, older);
     if (!way.ok) return way;
     const load = drivers.pool.load(slot, life);
@@ -62,7 +78,9 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     last = load.value;
     first ??= last.connections;
     retiring = way.value.open ? way.value.retiring.length : 0;
-    cost = now() - looked;
+    whole = now() - looked;
+    // while it holds connections it is looked at in part between two of these
+    if (isIdle({ ...last, working: 0 }, unanswered)) cost = whole;
     if (draining.guard !== undefined && now() - guarded >= GUARD_EVERY) {
       guarded = now();
       const may = await draining.guard();
@@ -94,7 +112,10 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     pace: (elapsed) => drainPace(elapsed, cost, last),
   });
   if (waited.kind === 'aborted') return { kind: 'interrupted' };
-  if (waited.kind === 'deadline') return { kind: 'deadline', last, retiring };
+  if (waited.kind === 'deadline') {
+    const load = drivers.pool.load(slot, life);
+    return { kind: 'deadline', last: load.ok ? load.value : last, retiring };
+  }
   if (!waited.value.ok) return { kind: 'failed', failure: waited.value.failure };
   return { kind: 'drained', first: first ?? last.connections };
 }
@@ -139,12 +160,12 @@ export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, reti
   };
 }
 
-/**
- * Quick while the end may be near, and never more than a fiftieth of a core: a look costs
- * more the more sockets a host has.
- */
+/** Looks in part, and at everything, take a hundredth of a core at most, each: they cost more the more sockets a host has. */
+const SHARE = 100;
+
+/** Quick while the end may be near: most requests that are under way when a pool is left are short. */
 function drainPace(elapsed: number, cost: number, last: PoolLoad): number {
   const many = last.connections.accepted + last.connections.queued > 20;
-  const least = elapsed < 500 && !many ? 1 : many ? 50 : 10;
-  return Math.min(500, Math.max(least, elapsed < 100 ? 0 : cost * 50));
+  const least = elapsed < 500 && !many ? 1 : many ? 50 : 25;
+  return Math.min(500, Math.max(least, elapsed < 100 ? 0 : cost * SHARE));
 }

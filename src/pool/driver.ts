@@ -237,6 +237,10 @@ function drive(
     observe,
     mayStart: (slot) => mayStart(fs, slots[slot], livesNow(slot)),
     reach: (slot, user) => reachable(slots[slot], user),
+    connections: (slot) => {
+      const seen = connectionsOf(fs, slots[slot]);
+      return seen.ok ? ok(seen.value.connections) : seen;
+    },
     load: (slot, life) => loadOf(fs, slots[slot], life),
     start: async (slot) => {
       const started = await startPool(fs, slots[slot], {
