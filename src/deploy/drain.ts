@@ -166,6 +166,6 @@ const SHARE = 100;
 /** Quick while the end may be near: most requests that are under way when a pool is left are short. */
 function drainPace(elapsed: number, cost: number, last: PoolLoad): number {
   const many = last.connections.accepted + last.connections.queued > 20;
-  const least = elapsed < 500 && !many ? 1 : many ? 50 : 25;
+  const least = elapsed < 500 && !many ? 1 : many ? 50 : 10;
   return Math.min(500, Math.max(least, elapsed < 100 ? 0 : cost * SHARE));
 }
