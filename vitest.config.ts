@@ -23,7 +23,17 @@ const SLOW = [
 const HOST = ['test/host/**/*.test.ts'];
 
 /** What takes minutes begins first: else one worker does it alone at the end, and the other has nothing left to do. */
-const LONG = ['crash', 'crash-twice', 'crash-behind', 'load', 'walk', 'disk', 'disk-switch', 'signals', 'upgrade'];
+const LONG = [
+  'crash',
+  'crash-twice',
+  'crash-behind',
+  'load',
+  'walk',
+  'disk',
+  'disk-switch',
+  'signals',
+  'upgrade',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
