@@ -25,12 +25,11 @@ export async function recover(app: App, options: { readonly now: boolean }): Pro
     // first: while two masters run no switch can be proven, and none undone
     const upgrade = await app.endUpgrade();
     if (!upgrade.ok) return refusal('recover', upgrade.failure);
-    const damaged = app.store.damaged().length > 0;
-    const readable = await setDamagedAside(app);
-    if (!readable.ok) return refusal('recover', readable.failure);
+    const damaged = await setDamagedAside(app);
+    if (!damaged.ok) return refusal('recover', damaged.failure);
     const open = app.store.open({ locked: true });
     if (!open.ok) return refusal('recover', open.failure);
-    const done = damaged || upgrade.value !== 'none';
+    const done = damaged.value > 0 || upgrade.value !== 'none';
     let worst: CommandResult = { command: 'recover', outcome: done ? 'done' : 'unchanged', exit: 0 };
     for (const { opened } of open.value) {
       const state = app.store.state(opened.deploy);

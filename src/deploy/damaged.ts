@@ -10,21 +10,23 @@ import type { JournalStore } from './journal.js';
 /**
  * Sets them aside where that leaves nothing behind that the next deploy does not see by itself: nobody lives in
  * either slot, or the one that is named runs and answers. Fails with `journal-unreadable` where neither is so.
+ * Gives back how many there were.
  */
 export async function setDamagedAside(host: {
   readonly store: JournalStore;
   readonly drivers: Pick<Drivers, 'pool' | 'probe' | 'proxy'>;
   readonly emit: Emit;
-}): Promise<Result<void>> {
+}): Promise<Result<number>> {
   const { store, drivers, emit } = host;
-  for (const failure of store.damaged()) {
+  const damaged = store.damaged();
+  for (const failure of damaged) {
     if (!(await isClear(drivers))) return { ok: false, failure };
     const { path, detail } = failure;
     const aside = store.setAside(path);
     if (!aside.ok) return aside;
     emit({ type: 'warning', warning: { reason: 'journal-damaged', path, detail, aside: aside.value } });
   }
-  return ok(undefined);
+  return ok(damaged.length);
 }
 
 async function isClear({ pool, probe, proxy }: Pick<Drivers, 'pool' | 'probe' | 'proxy'>): Promise<boolean> {
