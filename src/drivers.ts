@@ -93,6 +93,8 @@ export interface PoolActivity {
    * request. Null when /proc does not tell.
    */
   readonly switches: number | null;
+  /** How many of its workers waited for a request before it was asked: more than none, and nothing was queued. */
+  readonly idle: number;
   /** The request URIs (with query) its workers handle or handled last; empty when the pool does not tell. */
   readonly uris: readonly string[];
 }
@@ -111,6 +113,19 @@ export interface PoolDriver {
    * the slot's master lives and listens elsewhere: whatever is done about it by its configuration misses it.
    */
   observe(slot: Slot): Result<SlotView>;
+
+  /** observe() of both slots, as they are at one moment. */
+  observeBoth(): Readonly<Record<Slot, Result<SlotView>>>;
+
+  /**
+   * Whether the very pool that was started or observed stands as it stood then: its master lives and has all of its
+   * sockets, and the file at the slot's address is still theirs. Cheap on a host of any size. False: it does not, or
+   * observe() has to say.
+   */
+  stands(slot: Slot, life: PoolLife): boolean;
+
+  /** Whether anybody of a life is left. */
+  isAlive(slot: Slot, life: PoolLife): Result<boolean>;
 
   /**
    * Whether `user` could connect to the slot's address, as its file's name and modes say; nothing is connected, so

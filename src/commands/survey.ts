@@ -113,8 +113,7 @@ function situationOf(
   proxy: Result<ProxyView>,
   { command, draining, print }: { command: Command; draining: DeployState | null; print: string | null },
 ): Result<Situation> {
-  const blue = app.drivers.pool.observe('blue');
-  const green = app.drivers.pool.observe('green');
+  const { blue, green } = app.drivers.pool.observeBoth();
   // a pool that is not at its address any more is why the proxy's files do not name it
   for (const view of [blue, green]) if (!view.ok && view.failure.reason === 'slot-alive') return view;
   if (!proxy.ok) return proxy;

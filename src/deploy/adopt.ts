@@ -13,9 +13,9 @@ export async function adopt(deploy: Deploy): Promise<Result<PoolLife>> {
   const { drivers, journal } = deploy;
   const { to } = deploy.opened;
   if (deploy.arriving !== null) {
-    const load = drivers.pool.load(to, deploy.arriving);
-    if (!load.ok) return load;
-    if (load.value.alive) return ok(deploy.arriving);
+    const alive = drivers.pool.isAlive(to, deploy.arriving);
+    if (!alive.ok) return alive;
+    if (alive.value) return ok(deploy.arriving);
   }
   const view = drivers.pool.observe(to);
   if (!view.ok) return view;

@@ -43,8 +43,8 @@ export async function isChosenByHand(deploy: Deploy, state: DeployState): Promis
 export async function isUndoneByHand({ opened: { from }, leaving, drivers }: Deploy): Promise<boolean> {
   const { pool, proxy, probe } = drivers;
   if (from === null || leaving === null) return false;
-  const load = pool.load(from, leaving);
-  if (!load.ok || !load.value.alive) return false;
+  const alive = pool.isAlive(from, leaving);
+  if (!alive.ok || !alive.value) return false;
   const named = await proxy.names(from);
   return named.ok && named.value && pool.unretire(from).ok && (await probe.probe(from)).ok;
 }
@@ -58,8 +58,8 @@ export async function isSettledByHand(deploy: Deploy): Promise<Ending | null> {
   const view = await proxy.survey(null);
   if (!view.ok || view.value.active === null) return null;
   const { active } = view.value;
-  const named = pool.observe(active);
-  const other = pool.observe(otherSlot(active));
+  const views = pool.observeBoth();
+  const [named, other] = [views[active], views[otherSlot(active)]];
   if (!named.ok || !other.ok || named.value.life === null || other.value.life !== null) return null;
   const answered = await probe.probe(active);
   if (!answered.ok) return null;

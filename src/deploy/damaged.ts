@@ -30,8 +30,7 @@ export async function setDamagedAside(host: {
 }
 
 async function isClear({ pool, probe, proxy }: Pick<Drivers, 'pool' | 'probe' | 'proxy'>): Promise<boolean> {
-  const blue = pool.observe('blue');
-  const green = pool.observe('green');
+  const { blue, green } = pool.observeBoth();
   if (!blue.ok || !green.ok) return false;
   if (blue.value.life === null && green.value.life === null) return true;
   const view = await proxy.survey(null);

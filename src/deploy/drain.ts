@@ -36,8 +36,13 @@ export type DrainEnd =
 
 /** A drain that waits for nothing but other sites' workers says so once, after so many ms. */
 const TELL_OTHERS_AFTER = 2000;
-/** Counters for a person are refreshed so often, ms. */
+/**
+ * Counters for a person are refreshed so often, ms; and of a drain that goes on for seconds so much more rarely as it has
+ * lasted: they want a look at everything, which takes several times as long as one at the sockets.
+ */
 const PROGRESS_EVERY = 200;
+const PROGRESS_SHARE = 10;
+const PROGRESS_LEAST = 2000;
 /** How often a drain that lasts asks whether it has still a right to, ms. */
 const GUARD_EVERY = 1000;
 
@@ -49,7 +54,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, requests: 0, alive: true };
   let retiring = 0;
   let told = false;
-  let shown = -PROGRESS_EVERY;
+  let shown = -Infinity;
   let cost = 0;
   let whole = 0;
   let guarded = began;
@@ -62,10 +67,14 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     return ok(seen.value.accepted + seen.value.queued > unanswered);
   };
 
+  /** How long those who watch can do without new figures. */
+  const showEvery = (): number =>
+    Math.max(PROGRESS_EVERY, Math.min(PROGRESS_LEAST, (now() - began) / PROGRESS_SHARE));
+
   const look = async (): Promise<Result<true> | undefined> => {
     const looked = now();
     // nobody is to see figures yet: a look at everything costs several times as much
-    if (looked - shown < Math.max(PROGRESS_EVERY, SHARE * whole)) {
+    if (looked - shown < Math.max(showEvery(), SHARE * whole)) {
       const busy = holds();
       if (!busy.ok) return busy;
       cost = now() - looked;
@@ -73,6 +82,11 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     }
     const way = await drivers.proxy.wayIn(slot, older);
     if (!way.ok) return way;
+    // as long as somebody may come, what the pool holds is for those who watch
+    if (way.value.open && first !== null && looked - shown < showEvery()) {
+      retiring = way.value.retiring.length;
+      return undefined;
+    }
     const load = drivers.pool.load(slot, life);
     if (!load.ok) return load;
     last = load.value;
@@ -87,7 +101,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
       if (!may.ok) return may;
     }
     if (isIdle(last, unanswered) && !way.value.open) return ok(true);
-    if (now() - shown >= PROGRESS_EVERY) {
+    if (now() - shown >= showEvery()) {
       shown = now();
       emit({
         type: 'progress',

@@ -9,13 +9,16 @@ import type { Failure, Result, Slot } from '../event.js';
 import type { Deploy } from './deploy.js';
 import { adopt } from './adopt.js';
 
-type Both = Pick<Deploy, 'drivers' | 'leaving'> & { readonly opened: Pick<Deploy['opened'], 'from' | 'to'> };
+type Both = Pick<Deploy, 'drivers' | 'leaving' | 'arriving'> & {
+  readonly opened: Pick<Deploy['opened'], 'from' | 'to'>;
+};
 
 /**
  * Whether the new pool is up, before anything is done to the old one. Workers without their master answer, but
  * nobody looks after them: the old pool is the sounder one. Fails with `stranded`.
  */
-export async function isTakenOver({ drivers, opened: { to } }: Both): Promise<Result<void>> {
+export async function isTakenOver({ drivers, arriving, opened: { to } }: Both): Promise<Result<void>> {
+  if (arriving !== null && drivers.pool.stands(to, arriving)) return ok(undefined);
   const view = drivers.pool.observe(to);
   if (!view.ok) return view;
   return isSound(view.value) ? ok(undefined) : gone(to, await died({ drivers }, to));
@@ -26,7 +29,7 @@ export async function isTakenOver({ drivers, opened: { to } }: Both): Promise<Re
  * count, they serve as before. Where nothing served there is nothing to ask. Fails with `stranded`.
  */
 export async function isThereStill({ drivers, leaving, opened: { from } }: Both): Promise<Result<void>> {
-  if (from === null || leaving === null) return ok(undefined);
+  if (from === null || leaving === null || drivers.pool.stands(from, leaving)) return ok(undefined);
   const view = drivers.pool.observe(from);
   if (!view.ok) return view;
   return view.value.life !== null ? ok(undefined) : gone(from, await died({ drivers }, from));

@@ -98,7 +98,7 @@ async function probe(deploy: Deploy): Promise<Result<Applied>> {
  * their master, but nobody would look after them; and whatever was put in the place of its socket would answer in its place.
  */
 async function isItself({ drivers, arriving }: Deploy, slot: Slot): Promise<Result<void>> {
-  if (arriving === null) return ok(undefined);
+  if (arriving === null || drivers.pool.stands(slot, arriving)) return ok(undefined);
   const view = drivers.pool.observe(slot);
   if (!view.ok) return view;
   const { state, lost } = view.value;
@@ -176,9 +176,9 @@ async function retireOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const nothing = ok({ note: null, record: {} });
   // the name may belong to another life by now: only the pool that was recorded loses it
   if (leaving === null) return nothing;
-  const load = drivers.pool.load(slot, leaving);
-  if (!load.ok) return load;
-  if (!load.value.alive) return nothing;
+  const alive = drivers.pool.isAlive(slot, leaving);
+  if (!alive.ok) return alive;
+  if (!alive.value) return nothing;
   const free = await isFree(deploy, slot);
   if (!free.ok) return free;
   const retired = deploy.cutting ? drivers.pool.retire(slot) : await retire(waits(deploy, slot, leaving));
@@ -193,12 +193,13 @@ async function stopOldPool(deploy: Deploy): Promise<Result<Applied>> {
   const slot = leftSlot(deploy);
   if (leaving === null) return ok({ note: null, record: { cut: 0 } });
   let cut = 0;
-  const load = drivers.pool.load(slot, leaving);
-  if (load.ok && load.value.alive) {
+  const alive = drivers.pool.isAlive(slot, leaving);
+  if (alive.ok && alive.value) {
     const free = await isFree(deploy, slot);
     if (!free.ok) return free;
   }
   if (deploy.cutting) {
+    const load = drivers.pool.load(slot, leaving);
     cut = load.ok ? atRisk(load.value) : 0;
     if (cut > 0) emit({ type: 'warning', warning: { reason: 'cut', slot, cut } });
   }
@@ -255,9 +256,9 @@ async function takeDown(
   signal: AbortSignal,
 ): Promise<Result<void>> {
   const { drivers, emit } = deploy;
-  const load = drivers.pool.load(slot, life);
-  if (!load.ok) return load;
-  if (load.value.alive) {
+  const alive = drivers.pool.isAlive(slot, life);
+  if (!alive.ok) return alive;
+  if (alive.value) {
     const { unanswered } = deploy;
     const limits = limitsOf(deploy);
     const limited = { ...drivers, drain: limits };

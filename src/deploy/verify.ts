@@ -124,14 +124,16 @@ function watchOld({ drivers, from, leaving, older }: Verifying): {
 
   const look = async (): Promise<Result<'growing' | 'quiet'>> => {
     if (leaving === null) return ok('quiet');
-    const load = drivers.pool.load(from, leaving);
-    if (!load.ok) return load;
-    if (!load.value.alive) return ok('quiet');
-    const { accepted } = await drivers.pool.activity(from, leaving);
+    const alive = drivers.pool.isAlive(from, leaving);
+    if (!alive.ok) return alive;
+    if (!alive.value) return ok('quiet');
+    const { accepted, idle } = await drivers.pool.activity(from, leaving);
     // a pool that keeps no count is judged by the drain proof alone
     if (accepted === null) return ok('quiet');
+    const held = idle > 0 ? ok({ accepted: 0, queued: 0 }) : drivers.pool.connections(from);
+    if (!held.ok) return held;
     // what waits has arrived already: a long backlog is for the drain to wait for
-    const arrived = load.value.connections.queued + accepted;
+    const arrived = held.value.queued + accepted;
     first ??= arrived;
     if (last.arrived === arrived) return ok(now() - last.at >= QUIET ? 'quiet' : 'growing');
     last = { arrived, at: now() };

@@ -5,13 +5,13 @@
 import type { ProcessId, Result } from '../event.js';
 import { fail, ok } from '../event.js';
 import { childrenOf, look, staff } from '../pool/life.js';
-import { fpmProcess, holders, looksLikeFpm } from '../pool/processes.js';
+import { fpmPids, fpmProcess, holders } from '../pool/processes.js';
 import { spell } from '../pool/slots.js';
 import { waitUntil } from '../system/clock.js';
 import { readText } from '../system/files.js';
-import { executable, pids, socketsOf } from '../system/proc.js';
+import { executable, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import { listeningInodes } from '../system/sockets.js';
+import { listeningAmong } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 
 export interface OldPool {
@@ -33,15 +33,13 @@ export function findOldPool(fs: Procfs, address: Address): OldPool | null {
   const seen = look(fs, address);
   if (!seen.ok || seen.value.listeners.length === 0) return null;
   const inodes = new Set(seen.value.listeners);
-  const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid));
-  const found = holders(fs, fpms, inodes).flatMap((pid) => fpmProcess(fs, pid) ?? []);
+  const found = holders(fs, fpmPids(fs), inodes).flatMap((pid) => fpmProcess(fs, pid) ?? []);
   // a worker carries its master's title for a moment after its fork
   const masters = found.filter(({ role }) => role === 'master');
   const master = masters.find(({ ppid }) => !masters.some(({ id }) => id.pid === ppid));
   if (master === undefined) return null;
   const workers = staff(fs, { kind: 'php-fpm' }, childrenOf(fs, master.id), inodes);
-  const listening = new Set([...listeningInodes(fs, 'unix'), ...listeningInodes(fs, 'tcp')]);
-  const own = [...(socketsOf(fs, master.id.pid)?.values() ?? [])].filter((inode) => listening.has(inode));
+  const own = listeningAmong(fs, socketsOf(fs, master.id.pid)?.values() ?? []);
   return {
     master: master.id,
     config: master.config,

@@ -11,14 +11,13 @@ import { fail, ok } from '../event.js';
 import type { Failure, ProcessId, Result, Suspect } from '../event.js';
 import { isSameFile, readText } from '../system/files.js';
 import {
-  commandName,
   executable,
   executableLink,
   identify,
   inNestedPidNamespace,
   inOurNamespace,
   isForkOf,
-  pids,
+  pidsByProgram,
   readStat,
   readStatus,
   title,
@@ -241,10 +240,8 @@ interface Candidate {
 /** Every process that is an nginx master in our namespaces, and may be meant by the keys. */
 function candidates(fs: Procfs, keys: NginxKeys, root: boolean): Candidate[] {
   const found: Candidate[] = [];
-  for (const pid of pids(fs)) {
+  for (const pid of pidsByProgram(fs, (name) => isNginx(name, keys.binary))) {
     if (pid <= 1) continue;
-    // comm is cheap: most processes end here. It holds the first 15 bytes of the program's name
-    if (!isNginx(commandName(fs, pid) ?? '', keys.binary)) continue;
     const stat = readStat(fs, pid);
     if (stat === null) continue;
     const line = title(fs, pid);

@@ -47,6 +47,7 @@ export class ActivityMeter {
     return {
       accepted: accepted === null ? null : accepted - this.asked,
       switches,
+      idle: staff?.idle ?? 0,
       uris: status?.uris ?? [],
     };
   }

@@ -4,10 +4,10 @@
 import { fail, ok } from '../event.js';
 import type { Result } from '../event.js';
 import { factsThroughLinks, list, realPath } from '../system/files.js';
-import { executable, pids } from '../system/proc.js';
+import { executable } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { untrustedPart } from '../system/trust.js';
-import { fpmProcess, looksLikeFpm, runsConfig } from './processes.js';
+import { fpmPids, fpmProcess, runsConfig } from './processes.js';
 
 const FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/bin'];
 
@@ -52,8 +52,7 @@ export function findBinary(
 }
 
 const mastersOf = (fs: Procfs, config: string): string[] =>
-  pids(fs).flatMap((pid) => {
-    if (!looksLikeFpm(fs, pid)) return [];
+  fpmPids(fs).flatMap((pid) => {
     const found = fpmProcess(fs, pid);
     if (found?.role !== 'master' || !runsConfig(fs, found, config)) return [];
     return executable(fs, pid) ?? [];

@@ -7,8 +7,9 @@ import type { Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } fro
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
 import { wallClock } from '../system/clock.js';
 import { fileIdentity } from '../system/files.js';
-import { identify, isAlive } from '../system/proc.js';
+import { identify, isAlive, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
+import { atOneMoment } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { ActivityMeter } from './activity.js';
 import { advice, unitAdvice } from './advice.js';
@@ -43,7 +44,15 @@ import { sayServer, sayServers } from './say-servers.js';
 import { isNamed } from './servers.js';
 import type { AppConfig, FpmPool, FpmSlot, PoolSlot } from './slots.js';
 import { spell } from './slots.js';
-import { isNameless, reachable, restoreSocket, retireSocket, socketFile, sweepFiles } from './socket-file.js';
+import {
+  isNameless,
+  moveAway,
+  reachable,
+  restoreSocket,
+  retireSocket,
+  socketFile,
+  sweepFiles,
+} from './socket-file.js';
 import { livesAt } from './several.js';
 import { createSettling } from './settle.js';
 import { aliveElsewhere, mayStart, startPool } from './start.js';
@@ -173,34 +182,73 @@ function drive(
   };
   const logs = new Map<Slot, StartLog>();
   /** Who was seen last: where to look first, so that a look needs no scan of the process table. */
-  const seen = new Map<Slot, readonly number[]>();
-
+  const last = new Map<Slot, PoolLife>();
   /** The socket file that each life was first seen with. */
   const files = new Map<string, string>();
+  /** Where its pools listen: its sockets without those of status pages. */
+  const listeners = new Map<string, readonly number[]>();
+  const lifeKey = (slot: Slot, socket: number): string => `${slot} ${String(socket)}`;
 
   /** Whether the file at the slot's path is not the one that the pool was first seen with: nobody comes to it any more. */
   const replaced = (slot: Slot, sockets: readonly number[] = []): boolean => {
     const { address } = slots[slot];
     const file = address.kind === 'unix' ? fileIdentity(address.path) : null;
     if (file === null || sockets[0] === undefined) return false;
-    const life = `${slot} ${String(sockets[0])}`;
+    const life = lifeKey(slot, sockets[0]);
     if (!files.has(life)) files.set(life, file);
     return files.get(life) !== file;
+  };
+
+  /**
+   * As PoolDriver.stands, from what the master holds and the file alone. An inode of a socket stays with the address
+   * that it was bound to, and of two that were bound to one path the file is the later one's.
+   */
+  const stands = (slot: Slot, { master, sockets = [] }: PoolLife): boolean => {
+    const { address } = slots[slot];
+    const [own] = sockets;
+    // a port may be shared (SO_REUSEPORT), which no file tells
+    if (address.kind === 'tcp' || master === null || own === undefined || !isAlive(fs, master)) return false;
+    const held = new Set(socketsOf(fs, master.pid)?.values());
+    if (!sockets.every((inode) => held.has(inode))) return false;
+    const file = fileIdentity(address.path);
+    return file !== null && files.get(lifeKey(slot, own)) === file;
+  };
+
+  const note = (slot: Slot, life: PoolLife, own: readonly number[]): void => {
+    last.set(slot, life);
+    const [first] = life.sockets ?? [];
+    if (first !== undefined) listeners.set(lifeKey(slot, first), own);
+  };
+
+  /** The workers of a life as they are now; null when they cannot be observed. */
+  const staffNow = (slot: Slot, life: PoolLife): Staff | null => {
+    const key = lifeKey(slot, life.sockets?.[0] ?? 0);
+    const known = listeners.get(key) ?? listenersOf(fs, slots[slot]);
+    if (known === null) return null;
+    if (life.sockets !== undefined) listeners.set(key, known);
+    return staffOf(fs, slots[slot], life, known);
   };
 
   const livesNow = (slot: Slot): readonly ProcessId[] =>
     livesOf(fs, slots[slot], slots[otherSlot(slot)], recorded);
 
-  const observe = (slot: Slot): Result<SlotView> => {
+  const observe = (slot: Slot, moment = atOneMoment(fs)): Result<SlotView> => {
     const [own, other] = [slots[slot], slots[otherSlot(slot)]];
-    const view = observeSlot(fs, own, other, seen.get(slot) ?? []);
+    const before = last.get(slot);
+    const hints = before === undefined ? [] : before.master === null ? before.workers : [before.master];
+    const view = observeSlot(moment, own, other, hints.map(toPid));
     if (!view.ok) return view;
     const { life } = view.value;
     if (life === null) {
-      const away = livesNow(slot).filter((id) => listensElsewhere(fs, id, own, other));
+      const away = livesNow(slot).filter((id) => listensElsewhere(moment, id, own, other));
       return away.length > 0 ? fail(aliveElsewhere(own, away)) : view;
     }
-    seen.set(slot, (life.master === null ? life.workers : [life.master]).map(toPid));
+    const ofStatus = statusListeners(moment, own);
+    note(
+      slot,
+      life,
+      (life.sockets ?? []).filter((inode) => !ofStatus.includes(inode)),
+    );
     return replaced(slot, life.sockets) ? ok(withoutName(slots[slot], view.value)) : view;
   };
 
@@ -234,14 +282,24 @@ function drive(
     addresses: { blue: slots.blue.address, green: slots.green.address },
     others: { blue: slots.blue.others, green: slots.green.others },
     address: (slot) => spell(slots[slot].address),
-    observe,
+    observe: (slot) => observe(slot),
+    observeBoth: () => {
+      const moment = atOneMoment(fs);
+      return { blue: observe('blue', moment), green: observe('green', moment) };
+    },
+    stands,
     mayStart: (slot) => mayStart(fs, slots[slot], livesNow(slot)),
     reach: (slot, user) => reachable(slots[slot], user),
     connections: (slot) => {
-      const seen = connectionsOf(fs, slots[slot]);
+      const seen = connectionsOf(atOneMoment(fs), slots[slot]);
       return seen.ok ? ok(seen.value.connections) : seen;
     },
     load: (slot, life) => loadOf(fs, slots[slot], life),
+    isAlive: (slot, life) => {
+      if (life.master !== null && isAlive(fs, life.master)) return ok(true);
+      const load = loadOf(fs, slots[slot], life);
+      return load.ok ? ok(load.value.alive) : load;
+    },
     start: async (slot) => {
       const started = await startPool(fs, slots[slot], {
         manager: managers[slot],
@@ -251,20 +309,31 @@ function drive(
         onLog: (log) => logs.set(slot, log),
       });
       if (!started.ok) return started;
-      replaced(slot, started.value.sockets);
-      keepRun(slot, started.value);
-      return started;
+      const { life, listeners: own } = started.value;
+      replaced(slot, life.sockets);
+      note(slot, life, own);
+      keepRun(slot, life);
+      return ok(life);
     },
     settle: settling.settle,
     retire: (slot) => {
-      const own = look(fs, slots[slot].address);
+      const { address } = slots[slot];
+      const known = last.get(slot);
+      if (address.kind === 'unix' && known !== undefined && stands(slot, known))
+        return moveAway(address.path);
+      const moment = atOneMoment(fs);
+      const own = look(moment, address);
       // what stands there in the place of its socket is somebody else's
       if (own.ok && replaced(slot, own.value.listeners)) return ok(undefined);
-      return retireSocket(fs, slots[slot]);
+      return retireSocket(moment, slots[slot]);
     },
     unretire: (slot) => restoreSocket(fs, slots[slot]),
     stop: async (slot, life, told, how) => {
-      const people = (): readonly ProcessId[] => peopleOf(fs, slots[slot], life);
+      let moment = atOneMoment(fs);
+      const people = (): readonly ProcessId[] => {
+        moment = atOneMoment(fs);
+        return peopleOf(moment, slots[slot], life);
+      };
       const master = masterNow(fs, slots[slot], life);
       const now = { ...life, master };
       const pidfile = lookAtPidfile(fs, slots[slot], master ?? namedBy(fs, slots[slot], life.workers));
@@ -276,7 +345,8 @@ function drive(
       if (!stopped.ok) return stopped;
       const off = await settling.quiet(slot);
       if (!off.ok) return off;
-      const swept = await sweepFiles(fs, slots[slot]);
+      // a manager may have taken its time
+      const swept = await sweepFiles(managers[slot].bare ? moment : fs, slots[slot]);
       return swept.ok ? stopped : swept;
     },
     patience: (slot) => patience(slot),
@@ -310,7 +380,7 @@ function drive(
     sweep: (slot) => sweepFiles(fs, slots[slot]),
     isKept: settling.isKept,
     halt: settling.halt,
-    activity: (slot, life) => meters[slot].read(life, staffOf(fs, slots[slot], life)),
+    activity: (slot, life) => meters[slot].read(life, staffNow(slot, life)),
     log: async (slot) => {
       const log = logs.get(slot);
       return log === undefined ? '' : managers[slot].words(log);
@@ -455,17 +525,23 @@ function stateOf(kind: Residents['kind'], noPidfile: boolean): Exclude<SlotState
 }
 
 function peopleOf(fs: Procfs, slot: PoolSlot, life: PoolLife): readonly ProcessId[] {
-  const sockets = connectionsOf(fs, slot);
-  const inodes = new Set(sockets.ok ? sockets.value.listeners : []);
-  return present(fs, slot, life, masterNow(fs, slot, life), inodes).filter((id) => isAlive(fs, id));
+  const listeners = (): readonly number[] => {
+    const sockets = connectionsOf(fs, slot);
+    return sockets.ok ? sockets.value.listeners : [];
+  };
+  return present(fs, slot, life, masterNow(fs, slot, life), listeners).filter((id) => isAlive(fs, id));
 }
 
-function staffOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Staff | null {
-  const sockets = connectionsOf(fs, slot);
-  if (!sockets.ok) return null;
-  const inodes = new Set(sockets.value.listeners);
-  const crew = staff(fs, slot, present(fs, slot, life, masterNow(fs, slot, life), inodes), inodes);
+function staffOf(fs: Procfs, slot: PoolSlot, life: PoolLife, listeners: readonly number[]): Staff | null {
+  const moment = atOneMoment(fs);
+  const people = present(moment, slot, life, masterNow(moment, slot, life), () => listeners);
+  const crew = staff(fs, slot, people, new Set(listeners));
   return crew.ok ? crew.value : null;
+}
+
+function listenersOf(fs: Procfs, slot: PoolSlot): readonly number[] | null {
+  const seen = connectionsOf(atOneMoment(fs), slot);
+  return seen.ok ? seen.value.listeners : null;
 }
 
 /** For who has no journal to ask. */

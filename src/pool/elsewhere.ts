@@ -6,7 +6,7 @@
 import type { ProcessId, Slot } from '../event.js';
 import { isAlive, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import { listeningInodes } from '../system/sockets.js';
+import { listeningAmong } from '../system/sockets.js';
 import type { Address } from '../system/sockets.js';
 import { look } from './life.js';
 import { pidfileHint } from './pidfile.js';
@@ -42,10 +42,7 @@ export function listensElsewhere(fs: Procfs, { pid }: ProcessId, slot: PoolSlot,
   const open = [...(socketsOf(fs, pid)?.values() ?? [])];
   const known = listenersAt(fs, [...boundAddresses(slot), ...boundAddresses(other)]);
   if (open.some((inode) => known.has(inode))) return false;
-  return (['unix', 'tcp'] as const).some((kind) => {
-    const all = listeningInodes(fs, kind);
-    return open.some((inode) => all.has(inode));
-  });
+  return listeningAmong(fs, open).length > 0;
 }
 
 function isOfOther(fs: Procfs, id: ProcessId, other: PoolSlot, recorded: Recorded): boolean {

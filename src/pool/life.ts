@@ -8,9 +8,9 @@ import type { PoolLife, PoolLoad } from '../drivers.js';
 import { errorCode } from '../system/files.js';
 import { children, identify, isAlive, pids, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import { socketsAt } from '../system/sockets.js';
+import { atOneMoment, socketsAt } from '../system/sockets.js';
 import type { Address, SocketView } from '../system/sockets.js';
-import { fpmProcess, holders, holds, looksLikeFpm, runsConfig, suspect } from './processes.js';
+import { fpmPids, fpmProcess, holders, holds, runsConfig, suspect } from './processes.js';
 import { membersOf, serversOf } from './servers.js';
 import { spell } from './slots.js';
 import type { FpmSlot, PoolSlot } from './slots.js';
@@ -64,8 +64,7 @@ export function residents(
     if (found?.role !== 'master' || !runsConfig(fs, found, slot.config)) continue;
     if (holdsAll(fs, pid, listeners)) return ok({ kind: 'pool', master: found.id });
   }
-  const all = pids(fs);
-  const fpms = all.filter((pid) => looksLikeFpm(fs, pid, slot.binary));
+  const fpms = fpmPids(fs, slot.binary);
   const known = holders(fs, fpms, inodes).flatMap((pid) => fpmProcess(fs, pid, slot.binary) ?? []);
 
   const titled = known.filter(({ role }) => role !== 'worker');
@@ -84,7 +83,7 @@ export function residents(
     if (other !== undefined) return ok({ kind: 'foreign', holder: suspect(fs, other.id.pid) });
     return ok({ kind: 'orphans', workers: workers.map(({ id }) => id) });
   }
-  const holder = holders(fs, all, inodes)[0];
+  const holder = holders(fs, pids(fs), inodes)[0];
   if (holder !== undefined) return ok({ kind: 'foreign', holder: suspect(fs, holder) });
   const hidden = fpms.find((pid) => identify(fs, pid) !== null && socketsOf(fs, pid) === null);
   if (hidden !== undefined) {
@@ -151,19 +150,20 @@ function isSocketOf(fs: Procfs, { master, workers, sockets }: PoolLife, inode: n
  * Everyone of a life who can still be at work: the children of `master` (masterNow) as they are, and
  * those that were recorded. Without a master also who else of FPM holds one of its sockets: workers that
  * were born after the record and lost their master since, those of its other pools and of the status page.
- * Of another server: who holds its sockets; `thorough` is for those alone.
+ * Of another server: who holds its sockets; `thorough` is for those alone. `listeners`: of the slot's pools, asked for
+ * where they matter alone.
  */
 export function present(
   fs: Procfs,
   slot: PoolSlot,
   life: PoolLife,
   master: ProcessId | null,
-  inodes: ReadonlySet<number>,
+  listeners: () => readonly number[],
   thorough = true,
 ): ProcessId[] {
-  const all = [...inodes, ...statusListeners(fs, slot)];
-  const own = new Set(all.filter((inode) => isSocketOf(fs, life, inode)));
-  if (slot.kind === 'fastcgi') return membersOf(fs, life, own, thorough);
+  const sockets = (): Set<number> =>
+    new Set([...listeners(), ...statusListeners(fs, slot)].filter((inode) => isSocketOf(fs, life, inode)));
+  if (slot.kind === 'fastcgi') return membersOf(fs, life, sockets(), thorough);
   const found = new Map<number, ProcessId>();
   if (master !== null) for (const id of childrenOf(fs, master)) found.set(id.pid, id);
   for (const id of life.workers) {
@@ -172,9 +172,9 @@ export function present(
   }
   // one that has died meanwhile has no children any more, but they may serve on
   if (master !== null && isAlive(fs, master)) return [...found.values()];
+  const own = sockets();
   if (own.size > 0) {
-    const fpms = pids(fs).filter((pid) => looksLikeFpm(fs, pid, slot.binary));
-    for (const pid of holders(fs, fpms, own)) {
+    for (const pid of holders(fs, fpmPids(fs, slot.binary), own)) {
       const worker = fpmProcess(fs, pid, slot.binary);
       if (worker?.role !== 'worker' || !isPoolOf(slot, worker.pool)) continue;
       // somebody else's pool of that name has a master
@@ -209,32 +209,37 @@ export function connectionsOf(fs: Procfs, slot: PoolSlot): Result<SocketView> {
 /**
  * A drain's look at one life. Connections first, then the workers: a request is in the one or
  * the other, and it moves in that order (fastcgi_finish_request closes its connection and works on).
- * Then the connections again, if there were none: one read can pass over an entry, and a
- * connection can have come while the workers were looked at.
+ * Then the connections again, if there were none and the workers do not say so themselves: one read can pass over an
+ * entry. Where one of FPM's workers waits in accept(2), nothing is queued that was not just now; where all of them do,
+ * nothing is accepted. Who could connect just now, whoever asks knows: nobody any more.
  */
 export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<PoolLoad> {
-  const first = connectionsOf(fs, slot);
+  const moment = atOneMoment(fs);
+  const first = connectionsOf(moment, slot);
   if (!first.ok) return first;
-  const inodes = new Set(first.value.listeners);
-  const master = masterNow(fs, slot, life);
-  let people = present(fs, slot, life, master, inodes, false);
+  const { listeners } = first.value;
+  const inodes = new Set(listeners);
+  const master = masterNow(moment, slot, life);
+  let people = present(moment, slot, life, master, () => listeners, false);
   let seen = staff(fs, slot, people, inodes);
   if (!seen.ok) return seen;
   if (slot.kind === 'fastcgi' && seen.value.working === 0) {
-    people = present(fs, slot, life, master, inodes);
+    people = present(moment, slot, life, master, () => listeners);
     seen = staff(fs, slot, people, inodes);
     if (!seen.ok) return seen;
   }
   let sockets = first.value;
-  if (sockets.connections.accepted + sockets.connections.queued === 0) {
-    const second = connectionsOf(fs, slot);
+  const { working, idle } = seen.value;
+  const said = slot.kind === 'php-fpm' && slot.others.length === 0 && working === 0 && idle > 0;
+  if (!said && sockets.connections.accepted + sockets.connections.queued === 0) {
+    const second = connectionsOf(atOneMoment(fs), slot);
     if (!second.ok) return second;
     sockets = second.value;
   }
   const alive = people.length > 0 || master !== null;
   const { connections } = sockets;
   const requests = requestsOf(fs, sockets, seen.value.busy);
-  return ok({ connections, working: seen.value.working, requests, alive });
+  return ok({ connections, working, requests, alive });
 }
 
 /**

@@ -7,11 +7,10 @@ import type { ProcessId, Suspect } from '../event.js';
 import { isSameFile } from '../system/files.js';
 import {
   argv,
-  commandName,
   executable,
   identityOf,
   inOurNamespace,
-  pids,
+  pidsByProgram,
   readStat,
   readStatus,
   socketsOf,
@@ -35,6 +34,9 @@ export interface FpmProcess {
   /** The pool's name; of a worker. */
   readonly pool: string | null;
 }
+
+/** What the kernel keeps of a program's name. */
+const COMM_LENGTH = 15;
 
 const WORKER_TITLE = /^php-fpm: pool (.*)$/s;
 
@@ -82,9 +84,9 @@ function mastersRunning(
   { config, binary }: { readonly config: string; readonly binary: string },
   roles: readonly Leading[] = ['master'],
 ): FpmProcess[] {
-  const found = pids(fs).flatMap((pid) => {
+  const found = fpmPids(fs, binary).flatMap((pid) => {
     // a host has many more workers than masters
-    if (!looksLikeFpm(fs, pid, binary) || WORKER_TITLE.test(title(fs, pid))) return [];
+    if (WORKER_TITLE.test(title(fs, pid))) return [];
     const process = fpmProcess(fs, pid, binary);
     return process !== null && isOneOf(roles, process.role) && runsConfig(fs, process, config) ? process : [];
   });
@@ -111,10 +113,10 @@ export function holds(fs: Procfs, pid: number, inodes: ReadonlySet<number>): boo
   return sockets !== null && [...sockets.values()].some((inode) => inodes.has(inode));
 }
 
-/** A cheap look at a process's name. FPM titles its command line, not its `comm` (15 characters). */
-export function looksLikeFpm(fs: Procfs, pid: number, binary = 'php-fpm'): boolean {
-  const comm = commandName(fs, pid);
-  return comm !== null && (comm.startsWith('php-fpm') || comm === basename(binary).slice(0, 15));
+/** Who is an FPM by its program's name: a cheap look at every process there is. FPM titles its command line alone. */
+export function fpmPids(fs: Procfs, binary = 'php-fpm'): number[] {
+  const named = basename(binary).slice(0, COMM_LENGTH);
+  return pidsByProgram(fs, (name) => name.startsWith('php-fpm') || name.slice(0, COMM_LENGTH) === named);
 }
 
 /** A process as a message names it. */

@@ -17,7 +17,7 @@ import { pidfileHint } from './pidfile.js';
 import { fpmProcess, holds } from './processes.js';
 import { signalMaster } from './signal.js';
 import type { FpmSlot, PoolSlot } from './slots.js';
-import { isStarting, lifeOf, mannedLife } from './start.js';
+import { isStarting, lifeOf, manning } from './start.js';
 
 /** A second from its TERM to its KILL, and one for whom the machine does not let run. */
 const LADDER = 2000;
@@ -108,7 +108,7 @@ export async function reloadPool(
     return fail({ reason: 'pool-reload-unproven', slot: slot.slot, ms: timeout, log: await words() });
   }
   if (seen.value === 'died') return died();
-  return ok((await mannedLife(fs, slot)) ?? seen.value);
+  return ok((await manning(fs, slot))?.life ?? seen.value);
 }
 
 /** The life of another run of the program in the slot of an old one; undefined as long as there is none. */

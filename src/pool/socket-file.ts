@@ -17,6 +17,7 @@ import {
 } from '../system/files.js';
 import { identify } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
+import { atOneMoment } from '../system/sockets.js';
 import { asUser, currentUser } from '../system/user.js';
 import type { User } from '../system/user.js';
 import { look } from './life.js';
@@ -52,12 +53,15 @@ export function retireSocket(fs: Procfs, slot: PoolSlot): Result<void> {
   if (!seen.ok) return seen;
   if (seen.value.listeners.length === 0) return ok(undefined);
   if (seen.value.listeners.length > 1) return unclear(slot, 'several listeners are bound to it');
-  const kept = retiredName(address.path);
+  return moveAway(address.path);
+}
+
+/** The same for a socket of which is known that it is the pool's. */
+export function moveAway(path: string): Result<void> {
+  const kept = retiredName(path);
   // rename(2) of one name of a socket to another of its names takes none away: a restore that broke off left both
-  const moved = isSameFile(address.path, kept) ? removeFile(address.path) : rename(address.path, kept);
-  return moved.ok
-    ? ok(undefined)
-    : fail({ reason: 'state-unwritable', path: address.path, code: moved.code });
+  const moved = isSameFile(path, kept) ? removeFile(path) : rename(path, kept);
+  return moved.ok ? ok(undefined) : fail({ reason: 'state-unwritable', path, code: moved.code });
 }
 
 /** Gives a retired name back, never over a file that stands there; idempotent. */
@@ -117,16 +121,18 @@ export const missingFolder = (slot: PoolSlot): string | null =>
  * in another network namespace, and is nobody of whom we could know anything.
  */
 export async function sweepFiles(fs: Procfs, slot: PoolSlot): Promise<Result<void>> {
+  if (filesOf(slot).every(isMissing)) return ok(undefined);
   let living = false;
+  const moment = fs.tables === undefined ? atOneMoment(fs) : fs;
   for (const address of boundAddresses(slot)) {
-    const seen = look(fs, address);
+    const seen = look(moment, address);
     if (!seen.ok) return seen;
     if (seen.value.listeners.length === 0) {
       if (address.kind === 'tcp') continue;
       const dead = await Promise.all([address.path, retiredName(address.path)].map(removeDeadSocket));
       if (!dead.includes(false)) continue;
       // whoever has come meanwhile is seen by now
-      const again = look(fs, address);
+      const again = look(atOneMoment(fs), address);
       if (!again.ok) return again;
       if (again.value.listeners.length === 0) {
         return fail({ reason: 'slot-foreign', slot: slot.slot, address: spell(address), holder: null });
@@ -144,6 +150,19 @@ export async function sweepFiles(fs: Procfs, slot: PoolSlot): Promise<Result<voi
   const isPlain = kind.ok && (kind.value.kind === 'file' || kind.value.kind === 'link');
   if (stale && isPlain && mastersOfSlot(fs, slot).every(({ id }) => id.pid !== pid)) removeFile(slot.pidfile);
   return ok(undefined);
+}
+
+/** Every file that a life of the slot may leave. */
+const filesOf = (slot: PoolSlot): readonly string[] => [
+  ...boundAddresses(slot).flatMap((address) =>
+    address.kind === 'unix' ? [address.path, retiredName(address.path)] : [],
+  ),
+  ...(slot.pidfile === null ? [] : [slot.pidfile]),
+];
+
+function isMissing(path: string): boolean {
+  const found = facts(path);
+  return !found.ok && found.code === 'ENOENT';
 }
 
 function unlinkTwin(slot: PoolSlot, path: string): Result<void> {

@@ -8,9 +8,10 @@ import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
 import type { Ended } from '../system/exec.js';
-import { argv, children, identify, isAlive, pids, sameProcess } from '../system/proc.js';
+import { argv, children, identify, isAlive, pids, sameProcess, socketsOf } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import { listeningInodes } from '../system/sockets.js';
+import { atOneMoment, listeningAmong } from '../system/sockets.js';
+import type { SocketView } from '../system/sockets.js';
 import { childrenOf, connectionsOf, look, residents, staff, statusListeners } from './life.js';
 import { markLog } from './log.js';
 import type { StartLog } from './log.js';
@@ -51,8 +52,9 @@ export function mayStart(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]
 /** mayStart(); gives back the FPMs that run the same configuration and are none of this slot's business. */
 function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result<readonly FpmProcess[]> {
   const { slot: name } = slot;
+  const moment = atOneMoment(fs);
   for (const address of boundAddresses(slot)) {
-    const seen = look(fs, address);
+    const seen = look(moment, address);
     if (!seen.ok) return seen;
     const found = residents(fs, { ...slot, address }, seen.value.listeners, []);
     if (!found.ok) return found;
@@ -67,7 +69,8 @@ function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result
   const others = mastersOfSlot(fs, slot, ['master', 'starting']);
   const half = unbound(
     fs,
-    others.filter(({ role }) => role === 'master'),
+    // that all of them had their sockets a moment ago is good enough, and costs nothing more
+    others.filter(({ role, id }) => role === 'master' && isUnbound(moment, id)),
   );
   if (half.length > 0) {
     const alive = half.map(({ id }) => id.pid);
@@ -100,7 +103,7 @@ export async function startPool(
   fs: Procfs,
   slot: PoolSlot,
   { manager, folder, timeout, lives, onLog }: StartOptions,
-): Promise<Result<PoolLife>> {
+): Promise<Result<Manning>> {
   const began = now();
   const free = isFree(fs, slot, lives());
   if (!free.ok) return free;
@@ -119,13 +122,17 @@ export async function startPool(
   if (!swept.ok) return swept;
   onLog(log);
   const { env } = slot;
+  let came = undefined as Manning | undefined;
   const running = launchProgram(fs, {
     slot: slot.slot,
     command,
     env,
     output: log.output,
     // FPM listens when it says 0: else it is not FPM, or has not started any
-    lingers: () => !manager.bare || isSilent(fs, slot),
+    lingers: () => {
+      came = manager.bare ? manningOf(fs, slot) : undefined;
+      return came === undefined;
+    },
   });
   if (!running.ok) return running;
   const { launched, session, close: closed } = running.value;
@@ -154,7 +161,7 @@ export async function startPool(
       () => {
         if (ended === null && manager.ends) return undefined;
         if (ended !== null && ended.status !== 0) return 'failed';
-        const life = lifeOf(fs, slot);
+        const life = came?.manned === true ? came : manningOf(fs, slot);
         if (life !== undefined) return life;
         // FPM is up when its program has ended; a script may leave something behind that still comes
         return ended !== null && manager.bare && started().length === 0 ? 'gone' : undefined;
@@ -184,9 +191,9 @@ export async function startPool(
         log: words,
       }));
     }
-    const life = (await mannedLife(fs, slot)) ?? seen.value;
-    const agreed = await manager.agrees(life);
-    return agreed.ok ? ok(life) : await failed(() => agreed.failure);
+    const up = seen.value.manned ? seen.value : ((await manning(fs, slot)) ?? seen.value);
+    const agreed = await manager.agrees(up.life);
+    return agreed.ok ? ok(up) : await failed(() => agreed.failure);
   } finally {
     closed();
   }
@@ -217,52 +224,60 @@ function keeps(fs: Procfs, slot: PoolSlot, pid: number): boolean {
   return children(fs, pid).some((child) => holds(fs, child, inodes));
 }
 
-/** Nobody listens where the slot's pool would. */
-const isSilent = (fs: Procfs, { address }: PoolSlot): boolean => {
-  const seen = look(fs, address);
-  return seen.ok && seen.value.listeners.length === 0;
-};
-
 /** The life in a slot whose master holds the listening socket; null as long as there is none. */
-export function lifeOf(fs: Procfs, slot: PoolSlot): PoolLife | undefined {
-  const own = look(fs, slot.address);
+export const lifeOf = (fs: Procfs, slot: PoolSlot): PoolLife | undefined => manningOf(fs, slot)?.life;
+
+export interface Manning {
+  readonly life: PoolLife;
+  /** Its first workers are all there and wait, or somebody is being served already. */
+  readonly manned: boolean;
+  /** Where its pools listen: the life's sockets without those of status pages. */
+  readonly listeners: readonly number[];
+}
+
+function manningOf(fs: Procfs, slot: PoolSlot): Manning | undefined {
+  const moment = atOneMoment(fs);
+  const own = look(moment, slot.address);
   if (!own.ok || own.value.listeners.length === 0) return undefined;
-  const found = residents(fs, slot, own.value.listeners, [pidfileHint(slot) ?? 0]);
-  const seen = connectionsOf(fs, slot);
+  const found = residents(moment, slot, own.value.listeners, [pidfileHint(slot) ?? 0]);
+  const seen = connectionsOf(moment, slot);
   if (!seen.ok) return undefined;
   const sockets = seen.value.listeners;
   if (found.ok && found.value.kind === 'servers') {
-    return { master: null, workers: found.value.processes, sockets };
+    const life = { master: null, workers: found.value.processes, sockets };
+    return { life, manned: isManned(fs, slot, life, seen.value), listeners: sockets };
   }
   if (!found.ok || found.value.kind !== 'pool') return undefined;
   const { master } = found.value;
   const inodes = new Set(sockets);
   const workers = childrenOf(fs, master).filter(({ pid }) => holds(fs, pid, inodes));
-  return { master, workers, sockets: [...sockets, ...statusListeners(fs, slot)] };
+  const life = { master, workers, sockets: [...sockets, ...statusListeners(moment, slot)] };
+  return { life, manned: isManned(fs, slot, life, seen.value), listeners: sockets };
 }
 
 /**
- * The life in a slot once its first workers are all there and wait, or somebody is being served already; as it
- * is after MANNING. FPM forks them once it listens; a life is recorded, and its workers' context switches are
+ * The life in a slot once it is manned; as it is after MANNING. FPM forks them once it listens; a life is recorded, and its workers' context switches are
  * counted, from when they are complete.
  */
-export async function mannedLife(fs: Procfs, slot: PoolSlot): Promise<PoolLife | undefined> {
-  let life: PoolLife | undefined;
+export async function manning(fs: Procfs, slot: PoolSlot): Promise<Manning | undefined> {
+  let now: Manning | undefined;
   await waitUntil(
     () => {
-      life = lifeOf(fs, slot);
-      return life === undefined || isManned(fs, slot, life) ? true : undefined;
+      now = manningOf(fs, slot);
+      return now === undefined || now.manned ? true : undefined;
     },
     { deadline: MANNING },
   );
-  return life;
+  return now;
 }
 
-function isManned(fs: Procfs, slot: PoolSlot, life: PoolLife): boolean {
-  const seen = connectionsOf(fs, slot);
-  if (!seen.ok) return true;
-  const { accepted, queued } = seen.value.connections;
-  const crew = staff(fs, slot, life.workers, new Set(seen.value.listeners));
+function isManned(
+  fs: Procfs,
+  slot: PoolSlot,
+  life: PoolLife,
+  { connections: { accepted, queued }, listeners }: SocketView,
+): boolean {
+  const crew = staff(fs, slot, life.workers, new Set(listeners));
   if (!crew.ok || accepted + queued > 0) return true;
   // a program that binds the socket for another holds it, too, until it has ended
   return slot.kind === 'fastcgi' ? crew.value.working === 0 : crew.value.idle >= slot.allStartWorkers;
@@ -315,10 +330,5 @@ const unbound = (fs: Procfs, masters: readonly FpmProcess[]): FpmProcess[] =>
   masters.filter(({ id }) => isUnbound(fs, id));
 
 /** Whether a process lives and holds no listening socket at all. */
-function isUnbound(fs: Procfs, id: ProcessId): boolean {
-  // unix first: the TCP tables take the kernel milliseconds even when they are empty
-  for (const kind of ['unix', 'tcp'] as const) {
-    if (holds(fs, id.pid, listeningInodes(fs, kind))) return false;
-  }
-  return isAlive(fs, id);
-}
+const isUnbound = (fs: Procfs, id: ProcessId): boolean =>
+  listeningAmong(fs, socketsOf(fs, id.pid)?.values() ?? []).length === 0 && isAlive(fs, id);

@@ -87,7 +87,7 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
     const began = now();
     const sent = await tell(remaining, timeout);
     if (sent !== null) return fail({ reason: 'stop-failed', slot, pids: remaining.map(toPid), detail: sent });
-    await waitUntil(
+    const waited = await waitUntil(
       () => {
         if (isLed() || left().length > 0) return undefined;
         // who was born or lost its master meanwhile is looked for once nobody known is left
@@ -98,6 +98,7 @@ export async function stopLife(fs: Procfs, life: PoolLife, options: StopOptions)
       },
       { deadline: Math.max(0, timeout - (now() - began)) },
     );
+    if (waited.kind === 'seen') break;
   }
   const remaining = left();
   if (remaining.length === 0) return ok({ signal: strongest });

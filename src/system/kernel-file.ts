@@ -9,16 +9,24 @@ import { closeSync, openSync, readSync } from 'node:fs';
 export function readKernelFile(path: string): string {
   const fd = openSync(path, 'r');
   try {
-    let text = '';
-    for (;;) {
-      const length = readSync(fd, ROOM, 0, ROOM.length, null);
-      if (length === 0) return text;
-      text += ROOM.toString('latin1', 0, length);
+    // a piece of text a page would be a rope of hundreds, to be copied once more
+    for (let length = 0; ;) {
+      const read = readSync(fd, room, length, room.length - length, null);
+      if (read === 0) return room.toString('latin1', 0, length);
+      length += read;
+      if (length === room.length) room = larger(room);
     }
   } finally {
     closeSync(fd);
   }
 }
 
+/** Memory that nobody has written to yet is none. */
+function larger(full: Buffer): Buffer<ArrayBuffer> {
+  const next = Buffer.allocUnsafeSlow(full.length * 16);
+  full.copy(next);
+  return next;
+}
+
 /** Everything here is synchronous: nobody else can be reading into it. */
-const ROOM = Buffer.allocUnsafeSlow(64 * 1024);
+let room = Buffer.allocUnsafeSlow(64 * 1024);

@@ -37,6 +37,8 @@ const TICKS_PER_SECOND = 100;
 export interface Procfs {
   readonly root: string;
   readonly bootId: string;
+  /** The kernel's tables of sockets as they were read, by path: see atOneMoment(). */
+  readonly tables?: Map<string, string>;
 }
 
 /** Opens a procfs; `root` is its mount point. Throws when it is none: nothing can be done without /proc. */
@@ -64,9 +66,30 @@ export function readStat(fs: Procfs, pid: number): Stat | null {
 }
 
 /**
- * The name of a process (`comm`: 15 bytes of its program's name, unless it changed them); null when it
- * is gone. The cheapest look there is, for walks through thousands: 2 us, where stat takes 10.
+ * A walk through the process table: the pids of those that run a program whose name passes. The name is that of its
+ * file (one call, 4 us), and where that may not be read commandName() (three calls, 7 us). Thousands are walked through.
  */
+export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): number[] {
+  let refusals = 0;
+  const nameOf = (pid: number): string | null => {
+    // to be refused takes longer than all of commandName(), and whoever is not root mostly is
+    if (refusals > MOST_REFUSALS) return commandName(fs, pid);
+    try {
+      const path = withoutMark(readlinkSync(`${fs.root}/${pid}/exe`));
+      return path.slice(path.lastIndexOf('/') + 1);
+    } catch (error) {
+      // a thread of the kernel has no such file
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') refusals += 1;
+      return commandName(fs, pid);
+    }
+  };
+  return pids(fs).filter((pid) => isMeant(nameOf(pid) ?? ''));
+}
+
+/** Root is refused a few, too, as by a container's own init. */
+const MOST_REFUSALS = 10;
+
+/** The name of a process (`comm`: 15 bytes of its program's name, unless it changed them); null when it is gone. */
 export function commandName(fs: Procfs, pid: number): string | null {
   const bytes = Buffer.allocUnsafe(32);
   try {
@@ -173,8 +196,13 @@ export function inNestedPidNamespace(fs: Procfs, pid: number): boolean {
 
 /** The program's path, without the kernel's ` (deleted)` after an upgrade on disk; null when unreadable. */
 export function executable(fs: Procfs, pid: number): string | null {
-  return link(`${fs.root}/${pid}/exe`)?.replace(/ \(deleted\)$/, '') ?? null;
+  const path = link(`${fs.root}/${pid}/exe`);
+  return path === null ? null : withoutMark(path);
 }
+
+const DELETED = ' (deleted)';
+const withoutMark = (path: string): string =>
+  path.endsWith(DELETED) ? path.slice(0, -DELETED.length) : path;
 
 /** A path that leads to the file that a process runs, whatever stands at its name by now; it can be run as well. */
 export const executableLink = (fs: Procfs, pid: number): string => `${fs.root}/${pid}/exe`;
@@ -195,7 +223,10 @@ export const sessionOf = (fs: Procfs, leader: number): ProcessId[] =>
 /** Every pid there is now, newest numbers last. */
 export function pids(fs: Procfs): number[] {
   const found: number[] = [];
-  for (const name of readdirSync(fs.root)) if (/^\d+$/.test(name)) found.push(Number(name));
+  for (const name of readdirSync(fs.root)) {
+    const pid = Number(name);
+    if (pid > 0) found.push(pid);
+  }
   return found;
 }
 

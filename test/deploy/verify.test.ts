@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { verify } from '../../src/deploy/verify.js';
 import type { Verifying } from '../../src/deploy/verify.js';
-import type { Drivers, PoolActivity, PoolDriver, PoolLoad, ProxySwitch } from '../../src/drivers.js';
+import type { Drivers, PoolActivity, PoolDriver, ProxySwitch } from '../../src/drivers.js';
 import { fail, ok } from '../../src/event.js';
-import type { ProcessId, Result, Slot, WrongAnswer } from '../../src/event.js';
+import type { Connections, ProcessId, Result, Slot, WrongAnswer } from '../../src/event.js';
 
 const id = (pid: number): ProcessId => ({ boot: 'b', pid, start: 1 });
 const life = (pid: number): { master: ProcessId; workers: [] } => ({ master: id(pid), workers: [] });
@@ -27,7 +27,7 @@ interface World {
   /** What waits for the old pool, by the number of the look. */
   readonly queued?: (look: number) => number;
   readonly oldAlive?: boolean;
-  readonly load?: Result<PoolLoad>;
+  readonly held?: Result<Connections>;
   readonly retiring?: readonly ProcessId[];
   readonly wayIn?: Awaited<ReturnType<ProxySwitch['wayIn']>>;
   /** For the old pool to become quiet, ms. */
@@ -51,19 +51,13 @@ async function verified(world: World): Promise<Looked> {
   let requests = 0;
   let asked: Asked = { running: null, answered: null };
   const pool: Partial<PoolDriver> = {
-    load: () =>
-      world.load ??
-      ok({
-        connections: { accepted: 0, queued: queued(looks.blue) },
-        working: 0,
-        requests: 0,
-        alive: world.oldAlive ?? true,
-      }),
+    isAlive: () => ok(world.oldAlive ?? true),
+    connections: () => world.held ?? ok({ accepted: 0, queued: queued(looks.blue - 1) }),
     activity: (slot) => {
       const look = looks[slot];
       looks[slot] += 1;
       const said = slot === 'green' ? arriving(look, asked) : leaving?.(look);
-      return Promise.resolve({ accepted: 0, switches: 0, uris: [], ...said });
+      return Promise.resolve({ accepted: 0, switches: 0, idle: 0, uris: [], ...said });
     },
   };
   const proxy: Partial<ProxySwitch> = {
@@ -287,9 +281,15 @@ describe('the old pool', () => {
     expect(looks.blue).toBe(0);
   });
 
+  it('that-has-a-worker-free-has-nobody-waiting', async () => {
+    const leaving: Looks = () => ({ idle: 1 });
+    const failure = { reason: 'unobservable', what: '/proc', detail: 'x' } as const;
+    expect(await by({ leaving, held: fail(failure), patience: 60 })).toBe('no-traffic');
+  });
+
   it('that-cannot-be-looked-at-is-not-taken-for-left', async () => {
     const failure = { reason: 'unobservable', what: '/proc', detail: 'x' } as const;
-    expect(await by({ load: fail(failure), patience: 60 })).toEqual(failure);
+    expect(await by({ held: fail(failure), patience: 60 })).toEqual(failure);
     expect(await by({ wayIn: fail(failure), patience: 60 })).toEqual(failure);
   });
 });

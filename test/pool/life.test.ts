@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { PoolLife, PoolLoad } from '../../src/drivers.js';
@@ -270,6 +270,61 @@ print "up\n";
     }));
 });
 
+describe('the pool that was seen stands as it stood', () => {
+  const stands = (rig: Rig, life: PoolLife): boolean => rig.pool.stands('blue', life);
+
+  it('until its name is taken away, or leads to somebody else', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      const path = rig.path('blue.sock');
+      expect(stands(rig, life)).toBe(true);
+      expect(rig.pool.stands('green', life)).toBe(false);
+      value(rig.pool.retire('blue'));
+      expect(stands(rig, life)).toBe(false);
+      value(rig.pool.unretire('blue'));
+      expect(stands(rig, life)).toBe(true);
+      renameSync(path, rig.path('aside.sock'));
+      expect(stands(rig, life)).toBe(false);
+      const server = createServer().listen(path);
+      await new Promise((resolve) => server.once('listening', resolve));
+      expect(stands(rig, life)).toBe(false);
+      expect(value(rig.pool.observe('blue')).state).toBe('foreign');
+      await new Promise((resolve) => server.close(resolve));
+      // a link to the very socket is not its name: whose it is can be changed at any time
+      symlinkSync('aside.sock', path);
+      expect(stands(rig, life)).toBe(false);
+      rmSync(path);
+      renameSync(rig.path('aside.sock'), path);
+      expect(stands(rig, life)).toBe(true);
+    }));
+
+  it('until another life is started over it', () =>
+    withRig({ pidfile: '' }, async (rig) => {
+      const life = await rig.start();
+      rmSync(rig.path('blue.sock'));
+      expect(rig.startByHand()).toBe(0);
+      expect(stands(rig, life)).toBe(false);
+    }));
+
+  it('until its master has gone, though its workers serve on', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      process.kill(pidOf(life.master), 'SIGKILL');
+      await rig.until(() => value(rig.pool.observe('blue')).state === 'orphaned');
+      expect(stands(rig, life)).toBe(false);
+      expect(value(rig.pool.isAlive('blue', life))).toBe(true);
+    }));
+
+  it('where it was looked at by others before, too, once it was observed', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      const other = value(await rig.create());
+      expect(other.stands('blue', life)).toBe(false);
+      expect(value(other.observeBoth().blue).state).toBe('running');
+      expect(other.stands('blue', life)).toBe(true);
+    }));
+});
+
 describe('a drain sees every request that is under way', () => {
   it('accepted, queued and at work', () =>
     withRig(
@@ -296,6 +351,18 @@ describe('a drain sees every request that is under way', () => {
         expect(load(rig, life)).toEqual({ connections: NONE, working: 0, requests: 0, alive: true });
       },
     ));
+
+  it('queued-while-all-workers-are-stopped-in-accept', () =>
+    withRig({}, async (rig) => {
+      const life = await rig.start();
+      for (const worker of life.workers) process.kill(pidOf(worker), 'SIGSTOP');
+      const asked = rig.ask('held');
+      await rig.until(() => load(rig, life).connections.queued === 1);
+      for (const worker of life.workers) process.kill(pidOf(worker), 'SIGCONT');
+      await rig.until(() => load(rig, life).connections.accepted === 1);
+      rig.release();
+      expect((await asked).ok).toBe(true);
+    }));
 
   it('work-after-fastcgi_finish_request-with-no-connection-left', () =>
     withRig({}, async (rig) => {
@@ -463,6 +530,8 @@ async function withTcp(host: string, port: number, address: string | null): Prom
     const life = await rig.start();
     expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', idle: 2, connections: NONE });
     expect(value(rig.pool.observe('green')).state).toBe('stopped');
+    // others may share a port, and no file tells
+    expect(rig.pool.stands('blue', life)).toBe(false);
     const asked = [1, 2, 3].map(() => rig.ask('held'));
     await rig.until(() => {
       const { accepted, queued } = load(rig, life).connections;

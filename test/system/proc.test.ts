@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -9,6 +9,7 @@ import {
   identify,
   identityOf,
   isAlive,
+  pidsByProgram,
   procfs,
   readStat,
   sameProcess,
@@ -232,5 +233,42 @@ describe('a signal', () => {
     } finally {
       process.kill = kill;
     }
+  });
+});
+
+describe('a walk by the name of the program', () => {
+  const isCat = (name: string): boolean => name === 'cat';
+
+  it('finds who runs it', async () => {
+    const { pid, end } = await living();
+    expect(pidsByProgram(real, isCat)).toContain(pid);
+    await end();
+    expect(pidsByProgram(real, isCat)).not.toContain(pid);
+  });
+
+  it.runIf(process.geteuid?.() === 0)(
+    'finds them for somebody, too, who may not read whose program it is',
+    async () => {
+      const { pid, end } = await living();
+      process.seteuid?.(65534);
+      try {
+        expect(pidsByProgram(real, isCat)).toContain(pid);
+      } finally {
+        process.seteuid?.(0);
+        await end();
+      }
+    },
+  );
+
+  it('asks for the name where there is no program, as of a thread of the kernel', () => {
+    expect(
+      pidsByProgram(invented({ '7/comm': 'kthreadd\n', '8/comm': 'cat\n', 'self/comm': 'cat\n' }), isCat),
+    ).toEqual([8]);
+  });
+
+  it('knows a program that was deleted since by its name', () => {
+    mkdirSync(join(root, '9'));
+    symlinkSync('/usr/bin/cat (deleted)', join(root, '9/exe'));
+    expect(pidsByProgram({ root, bootId: 'this-boot' }, isCat)).toEqual([9]);
   });
 });
