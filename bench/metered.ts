@@ -16,8 +16,8 @@ export interface Used {
   readonly rss: number;
   readonly fsyncs: number;
   readonly fsyncMs: number;
-  /** At the kernel's table of unix sockets. */
-  readonly looks: number;
+  /** One before each look. */
+  readonly waits: number;
 }
 
 export async function metered(

@@ -133,8 +133,14 @@ export interface PoolDriver {
    */
   reach(slot: Slot, user: User | null): WrongAnswer | null;
 
-  /** What the pool's sockets show by themselves: the cheapest look there is. Who holds no connection may work on. */
+  /** What the pool's sockets show by themselves. Who holds no connection may work on. */
   connections(slot: Slot): Result<Connections>;
+
+  /**
+   * Whether more than so many of those who were at work when load() looked last still are: enough to know that the
+   * pool is not idle, and next to nothing on a host of any size. False: they are not, or load() has to say.
+   */
+  works(slot: Slot, more: number): boolean;
 
   /** The drain's look: cheap, exact, for the life that was recorded. */
   load(slot: Slot, life: PoolLife): Result<PoolLoad>;

@@ -59,32 +59,30 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   let whole = 0;
   let guarded = began;
 
-  /** Whether it holds connections, as its sockets alone say: then it is not idle, whatever its workers do. */
-  const holds = (): Result<boolean> => {
-    const seen = drivers.pool.connections(slot);
-    if (!seen.ok) return seen;
-    last = { ...last, connections: seen.value };
-    return ok(seen.value.accepted + seen.value.queued > unanswered);
-  };
-
   /** How long those who watch can do without new figures. */
   const showEvery = (): number =>
     Math.max(PROGRESS_EVERY, Math.min(PROGRESS_LEAST, (now() - began) / PROGRESS_SHARE));
 
   const look = async (): Promise<Result<true> | undefined> => {
     const looked = now();
+    if (draining.guard !== undefined && looked - guarded >= GUARD_EVERY) {
+      guarded = looked;
+      const may = await draining.guard();
+      if (!may.ok) return may;
+    }
     // nobody is to see figures yet: a look at everything costs several times as much
-    if (looked - shown < Math.max(showEvery(), SHARE * whole)) {
-      const busy = holds();
-      if (!busy.ok) return busy;
+    const due = looked - shown >= Math.max(showEvery(), SHARE * whole);
+    if (!due) {
+      const works = drivers.pool.works(slot, unanswered);
       cost = now() - looked;
-      if (busy.value) return undefined;
+      if (works) return undefined;
     }
     const way = await drivers.proxy.wayIn(slot, older);
     if (!way.ok) return way;
     // as long as somebody may come, what the pool holds is for those who watch
-    if (way.value.open && first !== null && looked - shown < showEvery()) {
+    if (way.value.open && first !== null && !due) {
       retiring = way.value.retiring.length;
+      cost = now() - looked;
       return undefined;
     }
     const load = drivers.pool.load(slot, life);
@@ -93,13 +91,8 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     first ??= last.connections;
     retiring = way.value.open ? way.value.retiring.length : 0;
     whole = now() - looked;
-    // while it holds connections it is looked at in part between two of these
-    if (isIdle({ ...last, working: 0 }, unanswered)) cost = whole;
-    if (draining.guard !== undefined && now() - guarded >= GUARD_EVERY) {
-      guarded = now();
-      const may = await draining.guard();
-      if (!may.ok) return may;
-    }
+    // the next one will be such a one again
+    if (!due) cost = whole;
     if (isIdle(last, unanswered) && !way.value.open) return ok(true);
     if (now() - shown >= showEvery()) {
       shown = now();
@@ -177,9 +170,10 @@ export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, reti
 /** Looks in part, and at everything, take a hundredth of a core at most, each: they cost more the more sockets a host has. */
 const SHARE = 100;
 
-/** Quick while the end may be near: most requests that are under way when a pool is left are short. */
+/** Quick while the end may be near: most requests that are under way when a pool is left are short. What has lasted for seconds is not in a hurry. */
 function drainPace(elapsed: number, cost: number, last: PoolLoad): number {
   const many = last.connections.accepted + last.connections.queued > 20;
-  const least = elapsed < 500 && !many ? 1 : many ? 50 : 10;
-  return Math.min(500, Math.max(least, elapsed < 100 ? 0 : cost * SHARE));
+  const [least, most, share] = many ? [50, 100, 100] : [elapsed < 500 ? 1 : 10, 50, 200];
+  const patient = Math.min(most, Math.max(least, elapsed / share));
+  return Math.min(500, Math.max(patient, elapsed < 100 ? 0 : cost * SHARE));
 }

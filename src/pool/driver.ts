@@ -3,7 +3,7 @@
  * to what a deploy asks of a pool.
  */
 import { fail, ok, otherSlot, SLOTS } from '../event.js';
-import type { Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
+import type { Connections, Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
 import { wallClock } from '../system/clock.js';
 import { fileIdentity } from '../system/files.js';
@@ -59,6 +59,7 @@ import { aliveElsewhere, mayStart, startPool } from './start.js';
 import { stopLife } from './stop.js';
 import { readUnits } from './systemd.js';
 import type { Unit } from './unit.js';
+import { isStillAtWork } from './waiting.js';
 
 export interface PoolOptions {
   readonly fs: Procfs;
@@ -185,6 +186,11 @@ function drive(
   const last = new Map<Slot, PoolLife>();
   /** The socket file that each life was first seen with. */
   const files = new Map<string, string>();
+  /** Who was at work when its load was looked at last. */
+  const atWork = new Map<
+    Slot,
+    { readonly busy: readonly ProcessId[]; readonly inodes: ReadonlySet<number> }
+  >();
   /** Where its pools listen: its sockets without those of status pages. */
   const listeners = new Map<string, readonly number[]>();
   const lifeKey = (slot: Slot, socket: number): string => `${slot} ${String(socket)}`;
@@ -252,6 +258,12 @@ function drive(
     return replaced(slot, life.sockets) ? ok(withoutName(slots[slot], view.value)) : view;
   };
 
+  const connectionsNow = (slot: Slot): Result<Connections> => {
+    // one table, for one address, need not be kept
+    const seen = connectionsOf(slots[slot].others.length === 0 ? fs : atOneMoment(fs), slots[slot]);
+    return seen.ok ? ok(seen.value.connections) : seen;
+  };
+
   const fpm = (slot: Slot): FpmSlot | null => {
     const own = slots[slot];
     return own.kind === 'php-fpm' ? own : null;
@@ -290,15 +302,27 @@ function drive(
     stands,
     mayStart: (slot) => mayStart(fs, slots[slot], livesNow(slot)),
     reach: (slot, user) => reachable(slots[slot], user),
-    connections: (slot) => {
-      const seen = connectionsOf(atOneMoment(fs), slots[slot]);
-      return seen.ok ? ok(seen.value.connections) : seen;
+    connections: connectionsNow,
+    load: (slot, life) => {
+      const seen = loadOf(fs, slots[slot], life);
+      if (!seen.ok) return seen;
+      const { load, busy, listeners: inodes } = seen.value;
+      atWork.set(slot, { busy, inodes });
+      return ok(load);
     },
-    load: (slot, life) => loadOf(fs, slots[slot], life),
+    works: (slot, more) => {
+      if (slots[slot].kind === 'fastcgi') {
+        const seen = connectionsNow(slot);
+        return seen.ok && seen.value.accepted + seen.value.queued > more;
+      }
+      const { busy, inodes } = atWork.get(slot) ?? { busy: [], inodes: new Set<number>() };
+      let count = 0;
+      return busy.some((id) => isStillAtWork(fs, id, inodes) && ++count > more);
+    },
     isAlive: (slot, life) => {
       if (life.master !== null && isAlive(fs, life.master)) return ok(true);
-      const load = loadOf(fs, slots[slot], life);
-      return load.ok ? ok(load.value.alive) : load;
+      const seen = loadOf(fs, slots[slot], life);
+      return seen.ok ? ok(seen.value.load.alive) : seen;
     },
     start: async (slot) => {
       const started = await startPool(fs, slots[slot], {

@@ -213,7 +213,7 @@ export function connectionsOf(fs: Procfs, slot: PoolSlot): Result<SocketView> {
  * entry. Where one of FPM's workers waits in accept(2), nothing is queued that was not just now; where all of them do,
  * nothing is accepted. Who could connect just now, whoever asks knows: nobody any more.
  */
-export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<PoolLoad> {
+export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<Loaded> {
   const moment = atOneMoment(fs);
   const first = connectionsOf(moment, slot);
   if (!first.ok) return first;
@@ -238,8 +238,16 @@ export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<PoolL
   }
   const alive = people.length > 0 || master !== null;
   const { connections } = sockets;
-  const requests = requestsOf(fs, sockets, seen.value.busy);
-  return ok({ connections, working, requests, alive });
+  const { busy } = seen.value;
+  const requests = requestsOf(fs, sockets, busy);
+  return ok({ load: { connections, working, requests, alive }, busy, listeners: inodes });
+}
+
+interface Loaded {
+  readonly load: PoolLoad;
+  /** The workers at work, and where they would wait. */
+  readonly busy: readonly ProcessId[];
+  readonly listeners: ReadonlySet<number>;
 }
 
 /**

@@ -110,7 +110,13 @@ export const holders = (
 
 export function holds(fs: Procfs, pid: number, inodes: ReadonlySet<number>): boolean {
   const sockets = socketsOf(fs, pid);
-  return sockets !== null && [...sockets.values()].some((inode) => inodes.has(inode));
+  return sockets !== null && isAmong(sockets, inodes);
+}
+
+/** Whether one of a process's sockets, by descriptor, is one of some. */
+export function isAmong(sockets: ReadonlyMap<number, number>, inodes: ReadonlySet<number>): boolean {
+  for (const inode of sockets.values()) if (inodes.has(inode)) return true;
+  return false;
 }
 
 /** Who is an FPM by its program's name: a cheap look at every process there is. FPM titles its command line alone. */

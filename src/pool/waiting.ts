@@ -15,6 +15,7 @@ import {
   descriptorsOf,
   epollTargets,
   identify,
+  isAlive,
   memoryOf,
   socketAt,
   socketsOf,
@@ -22,7 +23,7 @@ import {
 } from '../system/proc.js';
 import type { Blocked, Procfs } from '../system/proc.js';
 import { syscallName } from '../system/syscalls.js';
-import { holds } from './processes.js';
+import { holds, isAmong } from './processes.js';
 
 /** `none`: it has gone, or holds no listener of the slot. */
 export type WorkerState = 'idle' | 'working' | 'none' | 'unreadable';
@@ -34,6 +35,17 @@ export function fpmWorkerState(fs: Procfs, id: ProcessId, inodes: ReadonlySet<nu
   const seen = residence(fs, id, where, inodes);
   if (seen !== 'here') return seen;
   return where.kind === 'function' && ACCEPTING.test(where.name) ? 'idle' : 'working';
+}
+
+/**
+ * Whether a worker of FPM that was seen at work still is, or is again: it lives, and does not wait in accept(2). False
+ * where that cannot be read.
+ */
+export function isStillAtWork(fs: Procfs, id: ProcessId, inodes: ReadonlySet<number>): boolean {
+  const where = blocked(fs, id.pid);
+  if (where.kind === 'unreadable') return false;
+  if (where.kind === 'function' && ACCEPTING.test(where.name)) return false;
+  return !(where.kind === 'syscall' && accepts(fs, id.pid, where, inodes)) && isAlive(fs, id);
 }
 
 /** A process of any FastCGI server. */
@@ -171,10 +183,9 @@ function residence(
   inodes: ReadonlySet<number>,
 ): 'here' | 'none' | 'unreadable' {
   if (identify(fs, pid)?.start !== start) return 'none';
-  if (where.kind === 'unreadable' || socketsOf(fs, pid) === null) {
-    return identify(fs, pid)?.start === start ? 'unreadable' : 'none';
-  }
-  return holds(fs, pid, inodes) ? 'here' : 'none';
+  const sockets = where.kind === 'unreadable' ? null : socketsOf(fs, pid);
+  if (sockets === null) return identify(fs, pid)?.start === start ? 'unreadable' : 'none';
+  return isAmong(sockets, inodes) ? 'here' : 'none';
 }
 
 /**

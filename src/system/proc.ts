@@ -38,7 +38,7 @@ export interface Procfs {
   readonly root: string;
   readonly bootId: string;
   /** The kernel's tables of sockets as they were read, by path: see atOneMoment(). */
-  readonly tables?: Map<string, string>;
+  readonly tables?: Map<string, Buffer>;
 }
 
 /** Opens a procfs; `root` is its mount point. Throws when it is none: nothing can be done without /proc. */

@@ -6,7 +6,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Connections } from '../event.js';
-import { readKernelFile } from './kernel-file.js';
+import { readKernelBytes, rereadKernelBytes } from './kernel-file.js';
 import type { Procfs } from './proc.js';
 
 /** An address a pool can listen on. A unix path is canonical: the folder's links resolved, never the last part. */
@@ -29,11 +29,34 @@ export interface SocketView {
  */
 export const atOneMoment = (fs: Procfs): Procfs => ({ ...fs, tables: new Map() });
 
-function readTable(fs: Procfs, path: string): string {
-  const text = fs.tables?.get(path) ?? readKernelFile(path);
-  fs.tables?.set(path, text);
-  return text;
+/**
+ * A table: on a crowded host megabytes, of which a few lines matter, so that it is not made into text. Good until the next
+ * one is read, unless it is one of a moment.
+ */
+function readTable(fs: Procfs, path: string): Buffer {
+  const known = fs.tables?.get(path);
+  if (known !== undefined) return known;
+  const table = path.endsWith('/self/net/unix') ? rereadKernelBytes(path) : readKernelBytes(path);
+  if (fs.tables === undefined) return table;
+  const kept = Buffer.from(table);
+  fs.tables.set(path, kept);
+  return kept;
 }
+
+/** The lines of a table that have some words, a character a byte. */
+function linesWith(table: Buffer, words: string): string[] {
+  const found: string[] = [];
+  for (let at = table.indexOf(words, 0, 'latin1'); at >= 0; at = table.indexOf(words, at, 'latin1')) {
+    const end = table.indexOf(LINE_FEED, at);
+    const begin = table.lastIndexOf(LINE_FEED, at) + 1;
+    found.push(table.toString('latin1', begin, end < 0 ? undefined : end));
+    if (end < 0) break;
+    at = end;
+  }
+  return found;
+}
+
+const LINE_FEED = 10;
 
 /**
  * The sockets bound to an address, whether or not its file still exists: /proc/net/unix
@@ -68,7 +91,8 @@ export function canonicalPath(path: string): string {
  * Those of some sockets, by inode, that listen in this network namespace. Throws when a table cannot be read.
  */
 export function listeningAmong(fs: Procfs, inodes: Iterable<number>): number[] {
-  const unix = readTable(fs, `${fs.root}/self/net/unix`);
+  const moment = fs.tables === undefined ? atOneMoment(fs) : fs;
+  const unix = readTable(moment, `${fs.root}/self/net/unix`);
   const found: number[] = [];
   const others: number[] = [];
   for (const inode of inodes) {
@@ -79,7 +103,7 @@ export function listeningAmong(fs: Procfs, inodes: Iterable<number>): number[] {
   }
   // the TCP tables take the kernel milliseconds even when they are empty
   if (others.length === 0) return found;
-  const tables = (['tcp', 'tcp6'] as const).map((table) => tcpTable(fs, table, 'self'));
+  const tables = (['tcp', 'tcp6'] as const).map((table) => tcpTable(moment, table, 'self'));
   const listens = (inode: number): boolean =>
     tables
       .flatMap((text) => linesWith(text, ` ${String(inode)} `))
@@ -90,35 +114,19 @@ export function listeningAmong(fs: Procfs, inodes: Iterable<number>): number[] {
   return [...found, ...others.filter(listens)];
 }
 
-/** The lines of a table that have some words: on a crowded host all but a few of thousands are others'. */
-function linesWith(text: string, words: string): string[] {
-  const found: string[] = [];
-  for (let at = text.indexOf(words); at >= 0; at = text.indexOf(words, at)) {
-    const end = text.indexOf('\n', at);
-    found.push(text.slice(text.lastIndexOf('\n', at) + 1, end < 0 ? undefined : end));
-    if (end < 0) break;
-    at = end;
-  }
-  return found;
-}
-
 // Num RefCount Protocol Flags Type St Inode Path; see net/unix/af_unix.c, unix_seq_show
 const ACCEPTS = 0x10000; // __SO_ACCEPTCON
 const CONNECTING = 2; // SS_CONNECTING: in a backlog, no inode yet
 const CONNECTED = 3;
 
 function unixAt(fs: Procfs, path: string, netOf: number | 'self'): SocketView {
-  const text = readTable(fs, `${fs.root}/${netOf}/net/unix`);
   const name = Buffer.from(basename(path)).toString('latin1');
   const listeners: number[] = [];
   const held: number[] = [];
   let queued = 0;
   // search for the name first: on a crowded host all but a few of thousands of lines are others'
-  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
-    const end = at + name.length;
-    if (end < text.length && text[end] !== '\n') continue;
-    const begin = text.lastIndexOf('\n', at) + 1;
-    const fields = /^\S+ \S+ \S+ (\S+) \S+ (\S+) +(\d+) (.*)$/.exec(text.slice(begin, end));
+  for (const line of linesWith(readTable(fs, `${fs.root}/${netOf}/net/unix`), name)) {
+    const fields = /^\S+ \S+ \S+ (\S+) \S+ (\S+) +(\d+) (.*)$/.exec(line);
     if (fields === null) continue;
     const [, flags = '', state = '', inode = '', bound = ''] = fields;
     if (!isPath(Buffer.from(bound, 'latin1').toString(), path)) continue;
@@ -148,21 +156,15 @@ function tcpAt(
   const held: number[] = [];
   let queued = 0;
   for (const table of ['tcp', 'tcp6'] as const) {
-    const text = tcpTable(fs, table, netOf);
     const name = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
     // search for the port first: a busy host has tens of thousands of lines, most of them in TIME_WAIT
-    for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
-      const begin = text.lastIndexOf('\n', at) + 1;
-      const local = /^ *\d+: ([0-9A-F]+)$/.exec(text.slice(begin, at))?.[1];
+    for (const line of linesWith(tcpTable(fs, table, netOf), name)) {
+      const fields = line.trim().split(/\s+/);
+      const [, own = '', , state = ''] = fields;
       // the remote end of a line has the same form
-      if (local === undefined) continue;
+      const local = `${own} `.endsWith(name) ? own.slice(0, -name.length + 1) : null;
+      if (local === null) continue;
       if (wanted !== null && !wanted.includes(local) && !/^0+$/.test(local)) continue;
-      const end = text.indexOf('\n', at);
-      const fields = text
-        .slice(begin, end < 0 ? undefined : end)
-        .trim()
-        .split(/\s+/);
-      const [, , , state = ''] = fields;
       const inode = Number(fields[9]);
       const code = Number.parseInt(state, 16);
       if (code === LISTEN) listeners.push(inode);
@@ -175,11 +177,11 @@ function tcpAt(
   return { listeners, connections: { accepted: held.length, queued }, held };
 }
 
-function tcpTable(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): string {
+function tcpTable(fs: Procfs, table: 'tcp' | 'tcp6', netOf: number | 'self'): Buffer {
   try {
     return readTable(fs, `${fs.root}/${netOf}/net/${table}`);
   } catch (error) {
-    if (table === 'tcp6') return ''; // a kernel without IPv6 has no such table
+    if (table === 'tcp6') return Buffer.alloc(0); // a kernel without IPv6 has no such table
     throw error;
   }
 }
