@@ -1,9 +1,21 @@
 /** Who calls a deploy, and what of the caller the new pool has: nothing, and it does not die with it. */
-import { appendFileSync, existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { otherSlot } from '../../src/event.js';
 import type { ProcessId } from '../../src/event.js';
-import { identify, pids, procfs, readStat, signalProcess } from '../../src/system/proc.js';
+import { children, identify, pids, procfs, readStat, signalProcess, title } from '../../src/system/proc.js';
 import { PROGRAM, type Command } from '../support/command.js';
 import { expectClean, expectNoCut, mend } from '../support/deaths.js';
 import { SHORT, withRig, type Rig, type RigOptions } from '../support/rig.js';
@@ -116,6 +128,61 @@ describe('the new pool holds nothing of its caller', () => {
     });
   });
 });
+
+describe('what runs as its child has nothing of the caller', () => {
+  const BARE = ['LANG=C.UTF-8', 'PATH='];
+  /** The environment of a child of a command whose command line has these words, once there is one. */
+  const environmentOf = async (rig: Rig, command: Command, words: string): Promise<string[]> => {
+    let seen: string[] = [];
+    await rig.until(() => {
+      const child = children(fs, command.pid).find((pid) => title(fs, pid).includes(words));
+      seen = child === undefined ? [] : readFileSync(`/proc/${child}/environ`, 'latin1').split('\0');
+      // before it has called exec it is a copy of its parent
+      return seen.length > 0 && !seen.some((each) => each.startsWith('SWAP_POOL_CONFIG_DIR='));
+    });
+    return seen.filter(Boolean);
+  };
+  const env = {
+    SECRET: 'of-the-caller',
+    LANG: 'de_DE.UTF-8',
+    TMPDIR: '/var/tmp',
+    PATH: '/nowhere:/usr/bin:/bin',
+  };
+
+  it('a test of nginx’s files', () =>
+    withRig(SYMLINK, async (rig) => {
+      await rig.deployed();
+      const [fifo, spoilt] = [rig.sandbox.path('work', 'log'), rig.sandbox.path('sites', 'spoilt.conf')];
+      expect(spawnSync('/usr/bin/mkfifo', [fifo]).status).toBe(0);
+      // whoever opens it waits for somebody to read it
+      writeFileSync(spoilt, `server { listen 127.0.0.1:1; access_log ${fifo}; }\n`);
+      const test = rig.spawn(['nginx', 'test'], { env });
+      const seen = await environmentOf(rig, test, '/nginx.conf');
+      const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+      await test.end;
+      closeSync(reader);
+      for (const path of [fifo, spoilt]) rmSync(path);
+      expect(seen.map(nameOf).sort()).toEqual(BARE.map(nameOf));
+      expect(seen).toContain('LANG=C.UTF-8');
+      expect(seen.join()).not.toMatch(/nowhere|of-the-caller/);
+    }));
+
+  it('the wait for a lock', () =>
+    withRig(SYMLINK, async (rig) => {
+      await rig.deployed();
+      const held = await rig.occupy();
+      const first = rig.spawnDeploy();
+      await first.untilStep('drain');
+      const second = rig.spawnDeploy(['--wait-lock', '1m'], { env });
+      const seen = await environmentOf(rig, second, '/flock ');
+      expect(await held.release()).toEqual([held.id]);
+      for (const run of [await first.end, await second.end]) expect(run.exit, run.stdout).toBe(0);
+      expect(seen.map(nameOf).sort()).toEqual(BARE.map(nameOf));
+      expect(seen.join()).not.toMatch(/nowhere|of-the-caller/);
+    }));
+});
+
+const nameOf = (pair: string): string => pair.split('=', 1)[0] ?? '';
 
 describe('cron', () => {
   const JOB = 'exec "$@" --if-changed --quiet';

@@ -34,13 +34,13 @@ describe.each(BOTH)('deploys by %s cut nothing', (by) => {
     });
   });
 
-  it('while processes come and go by the hundred each second', async () => {
+  it('while processes come and go by the thousand each second', async () => {
     await withRig({ switch: by, site: { workers: 8 } }, async (rig) => {
       await rig.deployed();
       await rig.load(TRAFFIC);
-      // as fast as two shells can: a thousand a second and more on an idle core
+      // a fork that ends at once is four times as quick as one that calls exec: some 4,000 a second on two cores
       const storms: readonly ChildProcess[] = [1, 2].map(() =>
-        spawn('/bin/sh', ['-c', 'while :; do /bin/true; done'], { stdio: 'ignore', cwd: '/' }),
+        spawn('/bin/sh', ['-c', 'while :; do (:); (:); (:); /bin/true; done'], { stdio: 'ignore', cwd: '/' }),
       );
       try {
         const [begun, forks] = [performance.now(), forked()];
@@ -49,7 +49,7 @@ describe.each(BOTH)('deploys by %s cut nothing', (by) => {
           expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, to, drain: { cut: 0 } });
         }
         const rate = (forked() - forks) / ((performance.now() - begun) / 1000);
-        expect(rate, 'processes a second').toBeGreaterThan(200);
+        expect(rate, 'processes a second').toBeGreaterThan(1000);
       } finally {
         for (const storm of storms) storm.kill('SIGKILL');
       }
