@@ -93,7 +93,7 @@ export interface PoolActivity {
    * request. Null when /proc does not tell.
    */
   readonly switches: number | null;
-  /** How many of its workers waited for a request before it was asked: more than none, and nothing was queued. */
+  /** How many workers waited for a request at the slot's own address before it was asked: where any did, nothing was queued. */
   readonly idle: number;
   /** The request URIs (with query) its workers handle or handled last; empty when the pool does not tell. */
   readonly uris: readonly string[];

@@ -38,11 +38,11 @@ export type DrainEnd =
 const TELL_OTHERS_AFTER = 2000;
 /**
  * Counters for a person are refreshed so often, ms; and of a drain that goes on for seconds so much more rarely as it has
- * lasted: they want a look at everything, which takes several times as long as one at the sockets.
+ * lasted: they want a look at everything, which takes many times as long as one at who was at work.
  */
 const PROGRESS_EVERY = 200;
 const PROGRESS_SHARE = 10;
-const PROGRESS_LEAST = 2000;
+const PROGRESS_SLOWEST = 2000;
 /** How often a drain that lasts asks whether it has still a right to, ms. */
 const GUARD_EVERY = 1000;
 
@@ -61,7 +61,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
 
   /** How long those who watch can do without new figures. */
   const showEvery = (): number =>
-    Math.max(PROGRESS_EVERY, Math.min(PROGRESS_LEAST, (now() - began) / PROGRESS_SHARE));
+    Math.max(PROGRESS_EVERY, Math.min(PROGRESS_SLOWEST, (now() - began) / PROGRESS_SHARE));
 
   const look = async (): Promise<Result<true> | undefined> => {
     const looked = now();
@@ -70,7 +70,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
       const may = await draining.guard();
       if (!may.ok) return may;
     }
-    // nobody is to see figures yet: a look at everything costs several times as much
+    // nobody is to see figures yet, and a look at everything costs much more
     const due = looked - shown >= Math.max(showEvery(), SHARE * whole);
     if (!due) {
       const works = drivers.pool.works(slot, unanswered);

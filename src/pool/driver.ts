@@ -231,8 +231,16 @@ function drive(
     const key = lifeKey(slot, life.sockets?.[0] ?? 0);
     const known = listeners.get(key) ?? listenersOf(fs, slots[slot]);
     if (known === null) return null;
-    if (life.sockets !== undefined) listeners.set(key, known);
+    if (known.includes(life.sockets?.[0] ?? 0)) listeners.set(key, known);
     return staffOf(fs, slots[slot], life, known);
+  };
+
+  /** How many of some workers wait for a connection to the slot's own address. */
+  const idleOf = (slot: Slot, all: Staff | null): number => {
+    if (all === null || slots[slot].others.length === 0) return all?.idle ?? 0;
+    const own = look(fs, slots[slot].address);
+    const crew = own.ok ? staff(fs, slots[slot], all.workers, new Set(own.value.listeners)) : own;
+    return crew.ok ? crew.value.idle : 0;
   };
 
   const livesNow = (slot: Slot): readonly ProcessId[] =>
@@ -297,7 +305,11 @@ function drive(
     observe: (slot) => observe(slot),
     observeBoth: () => {
       const moment = atOneMoment(fs);
-      return { blue: observe('blue', moment), green: observe('green', moment) };
+      const [blue, green] = [observe('blue', moment), observe('green', moment)];
+      // its listener was another's by the time that its processes were looked at
+      const isOld = (view: Result<SlotView>): boolean =>
+        view.ok && view.value.state === 'foreign' && view.value.holder === null;
+      return { blue: isOld(blue) ? observe('blue') : blue, green: isOld(green) ? observe('green') : green };
     },
     stands,
     mayStart: (slot) => mayStart(fs, slots[slot], livesNow(slot)),
@@ -354,9 +366,14 @@ function drive(
     unretire: (slot) => restoreSocket(fs, slots[slot]),
     stop: async (slot, life, told, how) => {
       let moment = atOneMoment(fs);
-      const people = (): readonly ProcessId[] => {
+      const once = (): readonly ProcessId[] => {
         moment = atOneMoment(fs);
         return peopleOf(moment, slots[slot], life);
+      };
+      const people = (): readonly ProcessId[] => {
+        const found = once();
+        // one reading can pass over an entry
+        return found.length > 0 ? found : once();
       };
       const master = masterNow(fs, slots[slot], life);
       const now = { ...life, master };
@@ -369,7 +386,7 @@ function drive(
       if (!stopped.ok) return stopped;
       const off = await settling.quiet(slot);
       if (!off.ok) return off;
-      // a manager may have taken its time
+      // who listens by then is asked by a connection; a manager may have taken its time
       const swept = await sweepFiles(managers[slot].bare ? moment : fs, slots[slot]);
       return swept.ok ? stopped : swept;
     },
@@ -404,7 +421,10 @@ function drive(
     sweep: (slot) => sweepFiles(fs, slots[slot]),
     isKept: settling.isKept,
     halt: settling.halt,
-    activity: (slot, life) => meters[slot].read(life, staffNow(slot, life)),
+    activity: (slot, life) => {
+      const seen = staffNow(slot, life);
+      return meters[slot].read(life, seen === null ? null : { ...seen, idle: idleOf(slot, seen) });
+    },
     log: async (slot) => {
       const log = logs.get(slot);
       return log === undefined ? '' : managers[slot].words(log);

@@ -32,6 +32,8 @@ export interface Staff {
   readonly idle: number;
   /** Those of `workers` that are at work. */
   readonly busy: readonly ProcessId[];
+  /** Those of the candidates that hold none of the sockets, or have gone. */
+  readonly others: readonly ProcessId[];
 }
 
 /** The sockets of an address; `unobservable` when the kernel's tables cannot be read. */
@@ -106,6 +108,7 @@ export function staff(
   const stateOf = kind === 'php-fpm' ? fpmWorkerState : serverState;
   const workers: ProcessId[] = [];
   const busy: ProcessId[] = [];
+  const others: ProcessId[] = [];
   let idle = 0;
   for (const id of candidates) {
     const state = stateOf(fs, id, inodes);
@@ -113,12 +116,15 @@ export function staff(
       const detail = 'neither syscall nor wchan may be read';
       return fail({ reason: 'unobservable', what: `/proc/${String(id.pid)}`, detail });
     }
-    if (state === 'none') continue;
+    if (state === 'none') {
+      others.push(id);
+      continue;
+    }
     workers.push(id);
     if (state === 'idle') idle += 1;
     else busy.push(id);
   }
-  return ok({ workers, working: busy.length, idle, busy });
+  return ok({ workers, working: busy.length, idle, busy, others });
 }
 
 /** The children of a living master: its workers, those of other pools and of the status page included. */
@@ -214,6 +220,12 @@ export function connectionsOf(fs: Procfs, slot: PoolSlot): Result<SocketView> {
  * nothing is accepted. Who could connect just now, whoever asks knows: nobody any more.
  */
 export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<Loaded> {
+  const seen = loadAt(fs, slot, life);
+  // a life whose recorded processes have all gone is known by its sockets alone
+  return seen.ok && !seen.value.load.alive ? loadAt(fs, slot, life) : seen;
+}
+
+function loadAt(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<Loaded> {
   const moment = atOneMoment(fs);
   const first = connectionsOf(moment, slot);
   if (!first.ok) return first;
@@ -228,9 +240,10 @@ export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<Loade
     seen = staff(fs, slot, people, inodes);
     if (!seen.ok) return seen;
   }
+  const { idle, others } = seen.value;
+  const busy = [...seen.value.busy, ...leavingWorkers(moment, slot, others)];
   let sockets = first.value;
-  const { working, idle } = seen.value;
-  const said = slot.kind === 'php-fpm' && slot.others.length === 0 && working === 0 && idle > 0;
+  const said = slot.kind === 'php-fpm' && slot.others.length === 0 && busy.length === 0 && idle > 0;
   if (!said && sockets.connections.accepted + sockets.connections.queued === 0) {
     const second = connectionsOf(atOneMoment(fs), slot);
     if (!second.ok) return second;
@@ -238,9 +251,22 @@ export function loadOf(fs: Procfs, slot: PoolSlot, life: PoolLife): Result<Loade
   }
   const alive = people.length > 0 || master !== null;
   const { connections } = sockets;
-  const { busy } = seen.value;
   const requests = requestsOf(fs, sockets, busy);
-  return ok({ load: { connections, working, requests, alive }, busy, listeners: inodes });
+  return ok({
+    load: { connections, working: busy.length, requests, alive },
+    busy,
+    listeners: inodes,
+  });
+}
+
+/**
+ * Workers of FPM that live and hold no listener any more: told QUIT (by USR1, where there is an access.log), one closes it
+ * at once, and goes on with what it has until that is over. Those of the status page have a socket of their own.
+ */
+function leavingWorkers(fs: Procfs, slot: PoolSlot, others: readonly ProcessId[]): readonly ProcessId[] {
+  if (slot.kind === 'fastcgi' || others.length === 0) return [];
+  const ofStatus = new Set(statusListeners(fs, slot));
+  return others.filter((id) => isAlive(fs, id) && !holds(fs, id.pid, ofStatus));
 }
 
 interface Loaded {

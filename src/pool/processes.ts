@@ -35,6 +35,8 @@ export interface FpmProcess {
   readonly pool: string | null;
 }
 
+const FPM_NAME = /php-?fpm/;
+
 /** What the kernel keeps of a program's name. */
 const COMM_LENGTH = 15;
 
@@ -46,7 +48,7 @@ export function fpmProcess(fs: Procfs, pid: number, binary?: string): FpmProcess
   const id = stat === null ? null : identityOf(fs, stat);
   if (stat === null || id === null) return null;
   const program = executable(fs, pid);
-  if (program === null || (program !== binary && !/php-?fpm/.test(basename(program)))) return null;
+  if (program === null || (program !== binary && !FPM_NAME.test(basename(program)))) return null;
   const found = { id, ppid: stat.ppid };
   const text = title(fs, pid);
   const pool = WORKER_TITLE.exec(text)?.[1];
@@ -77,7 +79,7 @@ export function runsConfig(fs: Procfs, process: FpmProcess, config: string): boo
 
 /**
  * The masters that run the config, each once; `starting` ones too when asked for. A scan of
- * the process table: one small file for each process that is no FPM.
+ * the process table: one call for each process that is no FPM.
  */
 function mastersRunning(
   fs: Procfs,
@@ -122,7 +124,7 @@ export function isAmong(sockets: ReadonlyMap<number, number>, inodes: ReadonlySe
 /** Who is an FPM by its program's name: a cheap look at every process there is. FPM titles its command line alone. */
 export function fpmPids(fs: Procfs, binary = 'php-fpm'): number[] {
   const named = basename(binary).slice(0, COMM_LENGTH);
-  return pidsByProgram(fs, (name) => name.startsWith('php-fpm') || name.slice(0, COMM_LENGTH) === named);
+  return pidsByProgram(fs, (name) => FPM_NAME.test(name) || name.slice(0, COMM_LENGTH) === named);
 }
 
 /** A process as a message names it. */

@@ -161,7 +161,7 @@ export async function startPool(
       () => {
         if (ended === null && manager.ends) return undefined;
         if (ended !== null && ended.status !== 0) return 'failed';
-        const life = came?.manned === true ? came : manningOf(fs, slot);
+        const life = came?.manned === true && isLed(fs, came.life) ? came : manningOf(fs, slot);
         if (life !== undefined) return life;
         // FPM is up when its program has ended; a script may leave something behind that still comes
         return ended !== null && manager.bare && started().length === 0 ? 'gone' : undefined;
@@ -285,6 +285,8 @@ function isManned(
 
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
 const MANNING = 2000;
+
+const isLed = (fs: Procfs, { master }: PoolLife): boolean => master === null || isAlive(fs, master);
 
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
 async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess[]): Promise<void> {

@@ -79,7 +79,7 @@ export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): n
       return path.slice(path.lastIndexOf('/') + 1);
     } catch (error) {
       // a thread of the kernel has no such file
-      if ((error as NodeJS.ErrnoException).code === 'EACCES') refusals += 1;
+      if (['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) refusals += 1;
       return commandName(fs, pid);
     }
   };

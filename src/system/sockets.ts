@@ -25,7 +25,7 @@ export interface SocketView {
 /**
  * As `fs`, but for its tables of sockets: each is read when it is first asked for, and not again. For one synchronous
  * look that asks about several addresses, as they are at one moment: a table costs the kernel 0.7 us a socket of the
- * whole host. Not to be kept: who acts on a zero looks twice, with another of these.
+ * whole host. Not to be kept: who acts on a zero looks twice, with another of these, or asks in another way.
  */
 export const atOneMoment = (fs: Procfs): Procfs => ({ ...fs, tables: new Map() });
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { PoolLife, PoolLoad } from '../../src/drivers.js';
 import { children, isAlive } from '../../src/system/proc.js';
+import { holds } from '../../src/pool/processes.js';
 import { PATIENCE } from '../support/limits.js';
 import { FPM, Rig, fs, isRoot, mkdir, reason, value, withRig, pidOf } from './rig.js';
 
@@ -373,6 +374,37 @@ describe('a drain sees every request that is under way', () => {
       rig.release();
       await rig.until(() => load(rig, life).working === 0);
     }));
+
+  it.each(['held', 'heldAfterwards'] as const)(
+    'of a worker that was told to end once it is done: %s',
+    (script) =>
+      withRig(
+        {
+          pool: 'access.log = DIR/access.log\npm.status_path = /st\npm.status_listen = DIR/st-${SWAP_POOL_SLOT}.sock',
+        },
+        async (rig) => {
+          const life = await rig.start();
+          await rig.pool.activity('blue', life);
+          const asked = rig.ask(script);
+          await rig.until(() => load(rig, life).working === 1);
+          // USR1 has FPM replace its workers: each lets go of the listener at once, and goes on with what it has
+          process.kill(pidOf(life.master), 'SIGUSR1');
+          await rig.until(() => life.workers.some((id) => !isAlive(fs, id)));
+          const last = life.workers.find((id) => isAlive(fs, id));
+          await rig.until(() => !holds(fs, pidOf(last), new Set(life.sockets)));
+          // FPM forks no more than it may have, the one that leaves included
+          await rig.until(() => value(rig.pool.observe('blue')).idle === 1);
+          // the one of the status page is told, too, and ends at once
+          await rig.until(() => load(rig, life).working === 1);
+          expect(load(rig, life)).toMatchObject({ working: 1, requests: 1 });
+          expect(rig.pool.works('blue', 0)).toBe(true);
+          rig.release();
+          expect((await asked).ok).toBe(true);
+          await rig.until(() => load(rig, life).working === 0);
+          expect(rig.pool.works('blue', 0)).toBe(false);
+        },
+      ),
+  );
 
   it('a request is counted once: on its connection, in the queue, or at work after its answer', () =>
     withRig({ pool: 'pm = static\npm.max_children = 3' }, async (rig) => {

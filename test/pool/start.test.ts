@@ -1,5 +1,13 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, readFileSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { isStarting } from '../../src/pool/start.js';
@@ -20,6 +28,21 @@ const START = `
   })();`;
 
 describe('a pool that was started', () => {
+  it.each(['acme-php-fpm', 'phpfpm'])(
+    'by a link to a program of another name, without a pidfile: %s',
+    (name) =>
+      withRig({ pidfile: '' }, async (rig) => {
+        copyFileSync(FPM, rig.path(name));
+        symlinkSync(name, rig.path('php-fpm'));
+        const slot = { ...rig.config.pool.blue, binary: rig.path('php-fpm') };
+        rig.pool = value(await rig.create({ ...rig.config, pool: { blue: slot, green: slot } }));
+        const { master } = await rig.start();
+        expect(value(rig.pool.observe('blue'))).toMatchObject({ state: 'running', life: { master } });
+        // as whoever starts it by hand, or in a hurry, would find it
+        expect(reason(rig.pool.mayStart('blue'))).toBe('slot-alive');
+      }),
+  );
+
   it('belongs-to-nobody-and-inherits-nothing', () =>
     withRig(
       { pool: 'clear_env = no', global: 'daemonize = no', slot: { env: { APP_ENV: 'prod' } } },
