@@ -58,6 +58,8 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   let cost = 0;
   let whole = 0;
   let guarded = began;
+  /** Since when it is idle, and waited for is only that nobody can come any more. */
+  let idleSince = null as number | null;
 
   /** How long those who watch can do without new figures. */
   const showEvery = (): number =>
@@ -75,14 +77,17 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     if (!due) {
       const works = drivers.pool.works(slot, unanswered);
       cost = now() - looked;
-      if (works) return undefined;
+      if (works) {
+        idleSince = null;
+        return undefined;
+      }
     }
     const way = await drivers.proxy.wayIn(slot, older);
     if (!way.ok) return way;
     // as long as somebody may come, what the pool holds is for those who watch
     if (way.value.open && first !== null && !due) {
       retiring = way.value.retiring.length;
-      cost = now() - looked;
+      idleSince ??= looked;
       return undefined;
     }
     const load = drivers.pool.load(slot, life);
@@ -93,6 +98,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     whole = now() - looked;
     // the next one will be such a one again
     if (!due) cost = whole;
+    idleSince = isIdle(last, unanswered) ? (idleSince ?? looked) : null;
     if (isIdle(last, unanswered) && !way.value.open) return ok(true);
     if (now() - shown >= showEvery()) {
       shown = now();
@@ -116,7 +122,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   const waited = await waitUntil(look, {
     deadline: drivers.drain.timeout,
     signal: draining.signal,
-    pace: (elapsed) => drainPace(elapsed, cost, last),
+    pace: (elapsed) => drainPace(elapsed, cost, last, idleSince),
   });
   if (waited.kind === 'aborted') return { kind: 'interrupted' };
   if (waited.kind === 'deadline') {
@@ -171,7 +177,9 @@ export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, reti
 const SHARE = 100;
 
 /** Quick while the end may be near: most requests that are under way when a pool is left are short. What has lasted for seconds is not in a hurry. */
-function drainPace(elapsed: number, cost: number, last: PoolLoad): number {
+function drainPace(elapsed: number, cost: number, last: PoolLoad, idleSince: number | null): number {
+  // a proxy worker that has had its last answer goes within ms, or stays for another site's sake
+  if (idleSince !== null) return Math.min(500, Math.max(1, (now() - idleSince) / 10));
   const many = last.connections.accepted + last.connections.queued > 20;
   const [least, most, share] = many ? [50, 100, 100] : [elapsed < 500 ? 1 : 10, 50, 200];
   const patient = Math.min(most, Math.max(least, elapsed / share));
