@@ -35,6 +35,13 @@ const socketOf = (rig: Rig, slot: Slot): string => rig.site().address[slot].slic
 /** An ordinary user who stands in no file of this host. */
 const SOMEBODY = 54_321;
 
+/** Once nginx has written the last line of its start. */
+const isUp = (rig: Rig): Promise<void> =>
+  rig.until(() => {
+    const log = readFileSync(rig.sandbox.path('log', 'nginx.log'), 'utf8');
+    return (log.match(/start worker process \d+\n/g) ?? []).length === 2;
+  });
+
 /** Everything that there is below a folder, with its kind and its text. */
 function everything(folder: string): Record<string, string> {
   const found: Record<string, string> = {};
@@ -100,6 +107,7 @@ describe.runIf(isRoot)('a folder of swap-pool’s that others may write', () => 
           path === rig.sandbox.path('open')
             ? { [name === 'state' ? 'SWAP_POOL_STATE_DIR' : 'SWAP_POOL_RUN_DIR']: `${path}/${name}` }
             : {};
+        await isUp(rig);
         const before = everything(rig.sandbox.folder);
         const verbs = [['deploy'], ['start'], ['recover'], ['pool', 'start', 'blue']];
         if (name === 'state') verbs.push(['status'], ['history'], ['pool', 'status', 'blue']);
@@ -470,6 +478,7 @@ describe('a name that no app may have', () => {
     // what begins with a dash is an option, and its file is no app's
     const reasons = name.startsWith('-') ? ['usage', 'config-invalid'] : ['usage', 'app-unknown'];
     await withRig(on('symlink'), async (rig) => {
+      await isUp(rig);
       const before = everything(rig.sandbox.folder);
       for (const args of [
         ['deploy', name],
