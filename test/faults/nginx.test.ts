@@ -1,7 +1,5 @@
 /** What may become of nginx in the midst of a switch. Where it is gone the site is; the pools must not go with it. */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { Sandbox } from '../../src/demo/sandbox.js';
@@ -9,6 +7,7 @@ import { isAlive, procfs, signalProcess } from '../../src/system/proc.js';
 import { expectClean, TRAFFIC } from '../support/deaths.js';
 import { preloaded } from '../support/preload.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
+import { mountable, withTmpfs } from '../support/tmpfs.js';
 
 const fs = procfs();
 const SITE: RigOptions = { switch: 'rewrite', site: { workers: 8 } };
@@ -104,23 +103,18 @@ it('its master killed after the HUP: workers of either file live on, and neither
   });
 });
 
-const mountable = process.getuid?.() === 0 && spawnSync('/usr/bin/unshare', ['-m', 'true']).status === 0;
 if (!mountable) console.warn('SKIPPED, it takes root and the right to mount: nginx’s log on a full disk');
 
-it.skipIf(!mountable)('its log stands on a full disk: deploys go on', async () => {
-  const full = mkdtempSync(join(tmpdir(), 'swap-pool-full-'));
-  chmodSync(full, 0o755);
-  const options = ['-t', 'tmpfs', '-o', 'size=8k,mode=0755', 'tmpfs', full];
-  expect(spawnSync('/usr/bin/mount', options).status).toBe(0);
-  const prepare = (sandbox: Sandbox): void => {
-    const conf = sandbox.path('nginx.conf');
-    const text = readFileSync(conf, 'utf8').replace(
-      /^error_log .*$/m,
-      `error_log ${full}/error.log info;\n$&`,
-    );
-    writeFileSync(conf, text);
-  };
-  try {
+it.skipIf(!mountable)('its log stands on a full disk: deploys go on', () =>
+  withTmpfs('size=8k', async (full) => {
+    const prepare = (sandbox: Sandbox): void => {
+      const conf = sandbox.path('nginx.conf');
+      const text = readFileSync(conf, 'utf8').replace(
+        /^error_log .*$/m,
+        `error_log ${full}/error.log info;\n$&`,
+      );
+      writeFileSync(conf, text);
+    };
     await withRig({ ...SITE, prepare }, async (rig) => {
       expect(() => {
         writeFileSync(join(full, 'filler'), Buffer.alloc(8192));
@@ -131,8 +125,5 @@ it.skipIf(!mountable)('its log stands on a full disk: deploys go on', async () =
         expect(run.result, run.stdout).toMatchObject({ outcome: 'done', exit: 0, to });
       }
     });
-  } finally {
-    expect(spawnSync('/usr/bin/umount', ['-l', full]).status).toBe(0);
-    rmdirSync(full);
-  }
-});
+  }),
+);

@@ -10,8 +10,8 @@ import { expectClean, expectNoCut } from '../support/deaths.js';
 import { expectTrue } from '../support/disk.js';
 import type { LoadPlan } from '../../src/demo/load.js';
 import { withRig, type Rig } from '../support/rig.js';
+import { mountable, withTmpfs } from '../support/tmpfs.js';
 
-const mountable = process.getuid?.() === 0 && spawnSync('/usr/bin/unshare', ['-m', 'true']).status === 0;
 if (!mountable) console.warn('SKIPPED, it takes root and the right to mount: a small tmpfs under everything');
 
 /** What nginx need not keep on its disk. */
@@ -21,10 +21,7 @@ const LIGHT: LoadPlan = { fast: { rate: 40 }, slow: { every: 500, takes: 1_000 }
 async function onTmpfs(by: SwitchKind, act: (rig: Rig, disk: string) => Promise<void>): Promise<void> {
   const before = process.env['TMPDIR'];
   const apart = mkdtempSync(join(tmpdir(), 'swap-pool-apart-'));
-  const disk = mkdtempSync(join(tmpdir(), 'swap-pool-disk-'));
-  for (const folder of [apart, disk]) chmodSync(folder, 0o755);
-  const options = ['-t', 'tmpfs', '-o', 'size=2m,nr_inodes=300,mode=0755', 'tmpfs', disk];
-  expect(spawnSync('/usr/bin/mount', options).status).toBe(0);
+  chmodSync(apart, 0o755);
   const prepare = (sandbox: Sandbox): void => {
     for (const name of ['log', 'work']) {
       expect(spawnSync('/bin/cp', ['-a', sandbox.path(name), apart]).status).toBe(0);
@@ -32,14 +29,15 @@ async function onTmpfs(by: SwitchKind, act: (rig: Rig, disk: string) => Promise<
       symlinkSync(join(apart, name), sandbox.path(name));
     }
   };
-  process.env['TMPDIR'] = disk;
   try {
-    await withRig({ switch: by, site: { workers: 8 }, prepare }, (rig) => act(rig, disk));
+    await withTmpfs('size=2m,nr_inodes=300', async (disk) => {
+      process.env['TMPDIR'] = disk;
+      await withRig({ switch: by, site: { workers: 8 }, prepare }, (rig) => act(rig, disk));
+    });
   } finally {
     if (before === undefined) delete process.env['TMPDIR'];
     else process.env['TMPDIR'] = before;
-    expect(spawnSync('/usr/bin/umount', ['-l', disk]).status).toBe(0);
-    for (const folder of [apart, disk]) rmSync(folder, { recursive: true });
+    rmSync(apart, { recursive: true });
   }
 }
 
