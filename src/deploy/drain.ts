@@ -98,8 +98,9 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     whole = now() - looked;
     // the next one will be such a one again
     if (!due) cost = whole;
-    idleSince = isIdle(last, unanswered) ? (idleSince ?? looked) : null;
-    if (isIdle(last, unanswered) && !way.value.open) return ok(true);
+    const idle = isIdle(last, unanswered);
+    idleSince = idle ? (idleSince ?? looked) : null;
+    if (idle && !way.value.open) return ok(true);
     if (now() - shown >= showEvery()) {
       shown = now();
       emit({
@@ -111,7 +112,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
         retiring,
       });
     }
-    if (!told && isIdle(last, unanswered) && way.value.open && now() - began > TELL_OTHERS_AFTER) {
+    if (!told && idle && way.value.open && now() - began > TELL_OTHERS_AFTER) {
       told = true;
       const pids = way.value.retiring.map((id) => id.pid);
       emit({ type: 'warning', warning: { reason: 'waits-for-other-sites', retiring, pids } });
@@ -176,7 +177,10 @@ export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, reti
 /** Looks in part, and at everything, take a hundredth of a core at most, each: they cost more the more sockets a host has. */
 const SHARE = 100;
 
-/** Quick while the end may be near: most requests that are under way when a pool is left are short. What has lasted for seconds is not in a hurry. */
+/**
+ * Quick while the end may be near: most requests that are under way when a pool is left are short. What has lasted for
+ * seconds is not in a hurry.
+ */
 function drainPace(elapsed: number, cost: number, last: PoolLoad, idleSince: number | null): number {
   // a proxy worker that has had its last answer goes within ms, or stays for another site's sake
   if (idleSince !== null) return Math.min(500, Math.max(1, (now() - idleSince) / 10));

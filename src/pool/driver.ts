@@ -29,7 +29,7 @@ import {
   staff,
   statusListeners,
 } from './life.js';
-import type { Residents, Staff } from './life.js';
+import type { Loaded, Residents, Staff } from './life.js';
 import { markLog } from './log.js';
 import type { StartLog } from './log.js';
 import { managerOf } from './manager.js';
@@ -187,10 +187,7 @@ function drive(
   /** The socket file that each life was first seen with. */
   const files = new Map<string, string>();
   /** Who was at work when its load was looked at last. */
-  const atWork = new Map<
-    Slot,
-    { readonly busy: readonly ProcessId[]; readonly inodes: ReadonlySet<number> }
-  >();
+  const atWork = new Map<Slot, Loaded>();
   /** Where its pools listen: its sockets without those of status pages. */
   const listeners = new Map<string, readonly number[]>();
   const lifeKey = (slot: Slot, socket: number): string => `${slot} ${String(socket)}`;
@@ -318,18 +315,18 @@ function drive(
     load: (slot, life) => {
       const seen = loadOf(fs, slots[slot], life);
       if (!seen.ok) return seen;
-      const { load, busy, listeners: inodes } = seen.value;
-      atWork.set(slot, { busy, inodes });
-      return ok(load);
+      atWork.set(slot, seen.value);
+      return ok(seen.value.load);
     },
     works: (slot, more) => {
       if (slots[slot].kind === 'fastcgi') {
         const seen = connectionsNow(slot);
         return seen.ok && seen.value.accepted + seen.value.queued > more;
       }
-      const { busy, inodes } = atWork.get(slot) ?? { busy: [], inodes: new Set<number>() };
+      const seen = atWork.get(slot);
+      if (seen === undefined) return false;
       let count = 0;
-      return busy.some((id) => isStillAtWork(fs, id, inodes) && ++count > more);
+      return seen.busy.some((id) => isStillAtWork(fs, id, seen.listeners) && ++count > more);
     },
     isAlive: (slot, life) => {
       if (life.master !== null && isAlive(fs, life.master)) return ok(true);

@@ -269,7 +269,7 @@ function leavingWorkers(fs: Procfs, slot: PoolSlot, others: readonly ProcessId[]
   return others.filter((id) => isAlive(fs, id) && !holds(fs, id.pid, ofStatus));
 }
 
-interface Loaded {
+export interface Loaded {
   readonly load: PoolLoad;
   /** The workers at work, and where they would wait. */
   readonly busy: readonly ProcessId[];

@@ -17,7 +17,7 @@ import {
 } from '../system/files.js';
 import { identify } from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
-import { atOneMoment } from '../system/sockets.js';
+import { atOneMoment, withinMoment } from '../system/sockets.js';
 import { asUser, currentUser } from '../system/user.js';
 import type { User } from '../system/user.js';
 import { look } from './life.js';
@@ -123,7 +123,7 @@ export const missingFolder = (slot: PoolSlot): string | null =>
 export async function sweepFiles(fs: Procfs, slot: PoolSlot): Promise<Result<void>> {
   if (filesOf(slot).every(isMissing)) return ok(undefined);
   let living = false;
-  const moment = fs.tables === undefined ? atOneMoment(fs) : fs;
+  const moment = withinMoment(fs);
   for (const address of boundAddresses(slot)) {
     const seen = look(moment, address);
     if (!seen.ok) return seen;

@@ -67,10 +67,10 @@ function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result
     return fail({ reason: 'slot-alive', ...where, pids: alive.map(({ pid }) => pid) });
   }
   const others = mastersOfSlot(fs, slot, ['master', 'starting']);
-  const half = unbound(
-    fs,
-    // that all of them had their sockets a moment ago is good enough, and costs nothing more
-    others.filter(({ role, id }) => role === 'master' && isUnbound(moment, id)),
+  // without a listening socket it is on its way in or out; with one, another slot's. One that had its own a moment ago
+  // needs no second look
+  const half = others.filter(
+    ({ role, id }) => role === 'master' && isUnbound(moment, id) && isUnbound(fs, id),
   );
   if (half.length > 0) {
     const alive = half.map(({ id }) => id.pid);
@@ -161,7 +161,7 @@ export async function startPool(
       () => {
         if (ended === null && manager.ends) return undefined;
         if (ended !== null && ended.status !== 0) return 'failed';
-        const life = came?.manned === true && isLed(fs, came.life) ? came : manningOf(fs, slot);
+        const life = came?.manned === true && !hasLostMaster(fs, came.life) ? came : manningOf(fs, slot);
         if (life !== undefined) return life;
         // FPM is up when its program has ended; a script may leave something behind that still comes
         return ended !== null && manager.bare && started().length === 0 ? 'gone' : undefined;
@@ -256,8 +256,8 @@ function manningOf(fs: Procfs, slot: PoolSlot): Manning | undefined {
 }
 
 /**
- * The life in a slot once it is manned; as it is after MANNING. FPM forks them once it listens; a life is recorded, and its workers' context switches are
- * counted, from when they are complete.
+ * The life in a slot once it is manned; as it is after MANNING. FPM forks its workers once it listens; a life is
+ * recorded, and their context switches are counted, from when they are complete.
  */
 export async function manning(fs: Procfs, slot: PoolSlot): Promise<Manning | undefined> {
   let now: Manning | undefined;
@@ -286,7 +286,7 @@ function isManned(
 /** Forking takes about 0.3 ms a worker. Workers that crash as they begin are the probe's business. */
 const MANNING = 2000;
 
-const isLed = (fs: Procfs, { master }: PoolLife): boolean => master === null || isAlive(fs, master);
+const hasLostMaster = (fs: Procfs, { master }: PoolLife): boolean => master !== null && !isAlive(fs, master);
 
 /** Nobody lived here before our start (mayStart), so whoever of ours does now is its work. */
 async function endStart(fs: Procfs, slot: PoolSlot, started: readonly FpmProcess[]): Promise<void> {
@@ -326,10 +326,6 @@ const HANG_UP = 5000;
 
 /** A start that failed has no requests to wait for. */
 const END_TIMEOUT = 2000;
-
-/** Masters that hold no listening socket at all: on their way in or out. Others belong to another slot. */
-const unbound = (fs: Procfs, masters: readonly FpmProcess[]): FpmProcess[] =>
-  masters.filter(({ id }) => isUnbound(fs, id));
 
 /** Whether a process lives and holds no listening socket at all. */
 const isUnbound = (fs: Procfs, id: ProcessId): boolean =>

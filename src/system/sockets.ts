@@ -29,6 +29,9 @@ export interface SocketView {
  */
 export const atOneMoment = (fs: Procfs): Procfs => ({ ...fs, tables: new Map() });
 
+/** The moment that a caller looks at already, if any; else one of its own. */
+export const withinMoment = (fs: Procfs): Procfs => (fs.tables === undefined ? atOneMoment(fs) : fs);
+
 /**
  * A table: on a crowded host megabytes, of which a few lines matter, so that it is not made into text. Good until the next
  * one is read, unless it is one of a moment.
@@ -91,7 +94,7 @@ export function canonicalPath(path: string): string {
  * Those of some sockets, by inode, that listen in this network namespace. Throws when a table cannot be read.
  */
 export function listeningAmong(fs: Procfs, inodes: Iterable<number>): number[] {
-  const moment = fs.tables === undefined ? atOneMoment(fs) : fs;
+  const moment = withinMoment(fs);
   const unix = readTable(moment, `${fs.root}/self/net/unix`);
   const found: number[] = [];
   const others: number[] = [];
