@@ -1,9 +1,8 @@
 /**
- * Bundles src/cli.ts and every package it uses into dist/swap-pool.cjs, the one file
- * behind `bin`; dist/licenses.txt carries the notices of what was bundled.
+ * Bundles src/cli.ts and the packages it uses into dist/, behind the launcher that `bin` names, dist/swap-pool.cjs;
+ * dist/licenses.txt carries the notices of what was bundled.
  *
- * Not minified, on purpose: a stack trace stays readable, and `--version` took 1.36 times
- * `node -e 0` as it is, 1.35 minified. What costs is code that V8 has to scan, about 12 ms a
+ * Not minified, on purpose: a stack trace stays readable. What costs is code that V8 has to scan, about 12 ms a
  * megabyte, and more when it runs: build() refuses a bundle that loads a package before a
  * command has asked for it.
  */
@@ -21,20 +20,41 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build as bundle } from 'esbuild';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const OUTPUT = join(ROOT, 'dist/swap-pool.cjs');
+const DIST = join(ROOT, 'dist');
+const LAUNCHER = join(DIST, 'swap-pool.cjs');
+const LICENSES = join(DIST, 'licenses.txt');
 const ENTRY = 'src/cli.ts';
+/** Large packages, without a default export, that many a command does without: a file each, which is read when it is asked for. */
+const APART = ['execa'];
+const require = createRequire(import.meta.url);
+
+/** What takes a millisecond or more to load, and is imported by much that many a command then makes no use of. */
+const LATE = /^((node:)?(child_process|crypto|dns\/promises|os)|fs-extra)$/;
+/** Gives the program an object in its place, which loads it when it is first asked for one of its properties. */
+const late = {
+  name: 'late',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: LATE }, ({ path, namespace }) =>
+      namespace === 'late' ? null : { path, namespace: 'late' },
+    );
+    onLoad({ filter: LATE, namespace: 'late' }, ({ path }) => ({
+      contents: `for (const name of ${JSON.stringify(Object.keys(require(path)))})
+          Object.defineProperty(exports, name, { enumerable: true, get: () => require('${path}')[name] });`,
+      resolveDir: ROOT,
+    }));
+  },
+};
 
 /** esbuild's. */
-const options = (version) => ({
+const common = {
   absWorkingDir: ROOT,
-  entryPoints: [ENTRY],
-  outfile: OUTPUT,
   write: false,
   metafile: true,
   bundle: true,
@@ -46,8 +66,20 @@ const options = (version) => ({
   supported: { 'dynamic-import': false },
   // the notices are collected in licenses.txt instead
   legalComments: 'none',
-  define: { __VERSION__: JSON.stringify(version) },
+  plugins: [late],
   logLevel: 'warning',
+};
+const options = (version) => ({
+  ...common,
+  entryPoints: [ENTRY],
+  outfile: join(DIST, 'program.cjs'),
+  external: APART,
+  define: { __VERSION__: JSON.stringify(version) },
+});
+const apart = (name) => ({
+  ...common,
+  entryPoints: [name],
+  outfile: join(DIST, `${name}.cjs`),
 });
 
 /** The program as build() bundles it, and its source map, of which nothing is shipped. */
@@ -61,93 +93,104 @@ export async function programWithMap() {
 /** Builds; throws with a sentence when it cannot. */
 export async function build() {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-  const result = await bundle(options(version));
-  if (result.warnings.length > 0) throw new Error('the bundle has warnings, see above');
-  const early = loadedAtStart(result.metafile.inputs).filter((path) => path.includes('node_modules/'));
+  const results = await Promise.all([options(version), ...APART.map(apart)].map((each) => bundle(each)));
+  if (results.some(({ warnings }) => warnings.length > 0))
+    throw new Error('the bundle has warnings, see above');
+  const early = loadedAtStart(results[0].metafile.inputs).filter((path) => path.includes('node_modules/'));
   if (early.length > 0) {
     throw new Error(`loaded before any command asked for it, use import(): ${early.join(', ')}`);
   }
-  replace(join(ROOT, 'dist/licenses.txt'), notices(Object.keys(result.metafile.inputs)), 0o644);
-  const program = result.outputFiles[0].text;
-  const digest = createHash('sha256').update(program).digest('hex').slice(0, 16);
+  const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  replace(LICENSES, notices(inputs), 0o644);
+  const digests = results.map(({ outputFiles: [{ path, text }] }) => {
+    const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
+    replace(path, wrapped(text, digest), 0o644);
+    return digest;
+  });
   // its age tells whether a build is needed
-  replace(OUTPUT, launched(program, version, digest), 0o755);
-  precompile(digest);
+  replace(LAUNCHER, launcher(version), 0o755);
+  await precompile();
+  const made = [LAUNCHER, LICENSES, ...results.map(({ outputFiles: [{ path }] }) => path)];
+  for (const name of readdirSync(DIST)) {
+    const path = join(DIST, name);
+    if (!made.includes(path) && !digests.includes(name.slice(0, 16))) rmSync(path, { force: true });
+  }
 }
 
 /**
- * The program behind a launcher, in one file. --version is answered without compiling the rest:
- * V8 reads over a comment several times faster than over code, even code that is never run, and
- * the bundle is more than a megabyte of it. The program is compiled under its own line numbers, so
- * that a stack trace says where to look.
- *
- * Beside it may lie what V8 made of this very program (its digest is in the name: V8 itself would
- * take any text of the same length for it) with this very node. Without it the program is compiled anew.
+ * As the launcher runs it: a function of what node gives to a CommonJS module, so that the text need not be
+ * copied together first. It begins with its digest, in the line that it begins in: a stack trace says where to look.
  */
-function launched(program, version, digest) {
-  // the one thing that a comment cannot hold; esbuild escapes all but ASCII, so \x01 stands nowhere else
-  const comment = program.replaceAll('*/', '*\x01/');
-  const launcher = `#!/usr/bin/env node
+const wrapped = (text, digest) =>
+  `/*${digest}*/(function (require, module, exports, __filename, __dirname) {${text}\n})\n`;
+
+/**
+ * What `bin` names. --version is answered without the rest: V8 takes some milliseconds to read over it, even over what
+ * is never run.
+ *
+ * Beside each file may lie what V8 made of this very text (its digest is in the name: V8 itself would
+ * take any text of the same length for it) with this very node. Without it the text is compiled anew.
+ */
+const launcher = (version) => `#!/usr/bin/env node
 'use strict';
 const asked = process.argv[2];
 if (process.argv.length === 3 && (asked === '--version' || asked === '-V')) {
   process.stdout.write(${JSON.stringify(`${version}\n`)});
 } else {
   const { readFileSync } = require('node:fs');
-  const { Script } = require('node:vm');
-  const text = readFileSync(__filename, 'latin1');
-  const comment = text.slice(text.indexOf('\\n/*PROGRAM') + 10, text.lastIndexOf('\\nPROGRAM*/'));
-  const program = comment.replaceAll('*\\x01/', '*/');
-  let cachedData;
-  try {
-    cachedData = readFileSync(\`\${__dirname}/${digest}-\${process.version}-\${process.arch}.compiled\`);
-  } catch {}
-  const wrapped = \`(function (require, module, exports, __filename, __dirname) {\${program}\\n})\`;
-  const script = new Script(wrapped, { filename: __filename, lineOffset: LINE, cachedData });
-  script.runInThisContext()(require, module, exports, __filename, __dirname);
+  const vm = require('node:vm');
+  const apart = { ${APART.map((name) => `${name}: null`).join(', ')} };
+  const given = (name) => (name in apart ? (apart[name] ??= load(name)) : require(name));
+  const load = (name) => {
+    const filename = \`\${__dirname}/\${name}.cjs\`;
+    // esbuild escapes all but ASCII
+    const text = readFileSync(filename, 'latin1');
+    let cachedData;
+    try {
+      const digest = text.slice(2, 18);
+      cachedData = readFileSync(\`\${__dirname}/\${digest}-\${process.version}-\${process.arch}.compiled\`);
+    } catch {}
+    const module = { exports: {} };
+    const script = new vm.Script(text, { filename, cachedData });
+    script.runInThisContext()(given, module, module.exports, __filename, __dirname);
+    return module.exports;
+  };
+  load('program');
 }
 `;
-  const line = launcher.split('\n').length - 1;
-  return `${launcher.replace('LINE', String(line))}/*PROGRAM\n${comment}\nPROGRAM*/\n`;
-}
 
 /**
- * Keeps V8's compiled form of the program, after a run that calls much of what a deploy calls: a dry
- * run for an app whose php-fpm is a script and whose nginx does not run. Saves a deploy about 50 of
- * 300 ms.
+ * Keeps V8's compiled forms, after some practice: saves a deploy a third of its time. See practice.mjs. Where it cannot be
+ * practised says so; the program does without.
  */
-function precompile(digest) {
+async function precompile() {
   const folder = mkdtempSync(join(tmpdir(), 'swap-pool-build-'));
-  const write = (name, text, mode = 0o644) => writeFileSync(join(folder, name), text, { mode });
   try {
-    const said = ['[global]', `\tpid = ${folder}/$SWAP_POOL_SLOT.pid`, '[app]']
-      .concat(`\tlisten = ${folder}/$SWAP_POOL_SLOT.sock`, '\tpm = static', '\tpm.max_children = 1')
-      .map((line) => `echo "[date] NOTICE: ${line}" >&2\n`);
-    write('php-fpm', `#!/bin/sh\n${said.join('')}`, 0o755);
-    write('app.conf', '[app]\n');
-    write('nginx.conf', `events {}\nhttp { upstream app { server unix:${folder}/blue.sock; } }\n`);
-    write(
-      'app.yaml',
-      `pool: { config: app.conf, binary: php-fpm }\nnginx: { config: nginx.conf, binary: /bin/true }\n`,
-    );
-    const compiled = join(ROOT, `dist/${digest}-${process.version}-${process.arch}.compiled`);
-    const preload = join(ROOT, 'scripts/keep-compiled.cjs');
-    const run = ['--require', preload, OUTPUT, 'deploy', '--dry-run', '-q', '-c', join(folder, 'app.yaml')];
-    const env = { COMPILED: compiled, SWAP_POOL_STATE_DIR: folder };
-    const { status, stderr } = spawnSync(process.execPath, run, { env, encoding: 'utf8' });
-    if (status !== 0) throw new Error(`the run whose compiled form is kept failed: ${stderr}`);
+    const practice = join(folder, 'practice.cjs');
+    await bundle({
+      entryPoints: [join(ROOT, 'scripts/practice.mjs')],
+      outfile: practice,
+      bundle: true,
+      platform: 'node',
+      target: 'node20.19',
+      format: 'cjs',
+      logLevel: 'warning',
+    });
+    const given = [LAUNCHER, join(ROOT, 'templates'), join(ROOT, 'scripts/keep-compiled.cjs')];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [practice, ...given], {
+      encoding: 'utf8',
+    });
+    const why = status === 0 ? stdout : stderr;
+    if (why !== '')
+      console.error(`build: nothing is compiled beforehand, every start takes longer: ${why.trim()}`);
   } finally {
     rmSync(folder, { recursive: true });
-  }
-  for (const name of readdirSync(join(ROOT, 'dist'))) {
-    if (name.endsWith('.compiled') && !name.startsWith(digest))
-      rmSync(join(ROOT, 'dist', name), { force: true });
   }
 }
 
 /** Builds when something that goes into the bundle is younger than it. Says whether it did. */
 export async function buildIfStale() {
-  const built = statSync(OUTPUT, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
+  const built = statSync(LAUNCHER, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
   const sources = ['src', 'package.json', 'package-lock.json', 'scripts/build.mjs'];
   if (Math.max(...sources.map((path) => newest(join(ROOT, path)))) < built) return false;
   await build();
@@ -191,7 +234,7 @@ function notices(inputs) {
     const text = file === undefined ? '' : readFileSync(join(ROOT, folder, file), 'utf8').trim();
     return `${name} ${version} (${license})\n\n${text}\n`;
   });
-  return `swap-pool.cjs holds these packages:\n\n${texts.join(`\n${'-'.repeat(72)}\n\n`)}`;
+  return `swap-pool holds these packages:\n\n${texts.join(`\n${'-'.repeat(72)}\n\n`)}`;
 }
 
 /** By rename, so that a swap-pool that starts at this moment never reads half a file. */

@@ -142,7 +142,9 @@ export async function openApp(
     drivers,
     emit: stamped,
     interruption: surroundings.interruption,
-    who: surroundings.who,
+    get who() {
+      return surroundings.who;
+    },
     runner: identify(fs, process.pid) ?? { boot: fs.bootId, pid: process.pid, start: 0 },
     lock: () => locks.takeApp(config.app, both, 0, surroundings.interruption.signal),
     lockName: (wait) => locks.takeName(config.app, wait, surroundings.interruption.signal),

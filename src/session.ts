@@ -120,7 +120,10 @@ export async function hold(
   const surroundings: Surroundings = {
     env: process.env,
     uid: process.getuid?.() ?? -1,
-    who: process.env['SUDO_USER'] ?? callerName(),
+    // a name service is asked only for who takes a lock or begins a deploy: it may be far away
+    get who() {
+      return process.env['SUDO_USER'] ?? callerName();
+    },
     command: `swap-pool ${given.name ?? ''}`,
     interruption: given.interruption,
     emit: (event) => {

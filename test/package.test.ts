@@ -1,6 +1,7 @@
 /** What `npm pack` makes, as somebody gets it who has nothing else. */
 import { execFileSync } from 'node:child_process';
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -47,17 +48,22 @@ afterAll(() => {
 });
 
 describe('the package', () => {
-  it('is one bundled program, what this node has compiled of it, its templates and its papers', () => {
+  it('is a bundled program, what this node has compiled of it, its templates and its papers', () => {
     const compiled = packed.filter((path) => path.endsWith('.compiled'));
-    expect(compiled).toEqual([
-      expect.stringMatching(`^dist/[0-9a-f]{16}-${process.version}-${process.arch}\\.compiled$`),
-    ]);
+    const digests = ['execa', 'program'].map((name) =>
+      readFileSync(`dist/${name}.cjs`, 'latin1').slice(2, 18),
+    );
+    expect([...compiled].sort()).toEqual(
+      digests.map((digest) => `dist/${digest}-${process.version}-${process.arch}.compiled`).sort(),
+    );
     const others = packed.filter((path) => !path.startsWith('templates/') && !compiled.includes(path));
     expect([...others].sort()).toEqual([
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'dist/execa.cjs',
       'dist/licenses.txt',
+      'dist/program.cjs',
       'dist/swap-pool.cjs',
       'docs/reasons.md',
       'package.json',
@@ -68,6 +74,30 @@ describe('the package', () => {
         .map((entry) => join(entry.parentPath, entry.name))
         .sort(),
     );
+  });
+
+  it('starts with what was compiled beforehand, and without it', () => {
+    const preload = join(home, 'preload.cjs');
+    const rejected = join(home, 'rejected');
+    writeFileSync(
+      preload,
+      `const vm = require('node:vm');
+       vm.Script = class extends vm.Script {
+         constructor(...given) {
+           super(...given);
+           require('node:fs').appendFileSync(${JSON.stringify(rejected)}, this.cachedDataRejected + ' ');
+         }
+       };`,
+    );
+    const installed = join(empty, 'node_modules/swap-pool/dist');
+    const help = (dist: string): string =>
+      execFileSync(process.execPath, ['--require', preload, join(dist, 'swap-pool.cjs'), '--help'], {
+        encoding: 'utf8',
+      });
+    const bare = join(home, 'bare');
+    cpSync(installed, bare, { recursive: true, filter: (path) => !path.endsWith('.compiled') });
+    expect(help(bare)).toBe(help(installed));
+    expect(readFileSync(rejected, 'utf8')).toBe('undefined false ');
   });
 
   it('needs no other package', () => {

@@ -93,12 +93,11 @@ const WEIGHT: Readonly<Record<Severity, number>> = { error: 2, warning: 1, advic
 async function pastOf(session: Session, file: AppFile): Promise<Past> {
   const { store, safe } = await session.past(file);
   if (!safe.ok) return { owned: safe, open: null, damaged: [], last: null, proof: null };
-  const all = [...store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
-  const open = all.find((state) => state.phase !== 'closed');
+  const { newest: open, damaged } = store.unfinished();
   return {
     owned: store.inspect(file.file),
-    damaged: store.damaged(),
-    open: open === undefined ? null : { deploy: open.opened.deploy, step: standsAt(open) },
+    damaged,
+    open: open === null ? null : { deploy: open.opened.deploy, step: standsAt(open) },
     last: lastDone({ store }, () => true)?.to ?? null,
     proof: lastProof({ store }),
   };

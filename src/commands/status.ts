@@ -84,13 +84,13 @@ type Told = Map<string, FailureReason>;
 async function statusOf(app: App, told: Told): Promise<AppStatus> {
   const owned = app.store.inspect(app.config.file);
   if (!owned.ok) return unknown(app.name, owned.failure);
-  const past = [...app.store.newestFirst()].flatMap((state) => (state.ok ? [state.value] : []));
-  const open = past.find((state) => state.phase !== 'closed') ?? null;
-  const damaged = `${app.name}: its journal`;
-  for (const { path, detail } of told.has(damaged) ? [] : app.store.damaged()) {
+  const past = app.store.sinceFinished();
+  const { newest: open, damaged } = app.store.unfinished();
+  const asked = `${app.name}: its journal`;
+  for (const { path, detail } of told.has(asked) ? [] : damaged) {
     app.emit({ type: 'warning', warning: { reason: 'journal-damaged', path, detail, aside: null } });
   }
-  told.set(damaged, 'journal-unreadable');
+  told.set(asked, 'journal-unreadable');
   const lock = app.lockHolder();
   const looked = await glance(app);
   const base = { app: app.name, last: lastOf(past), open: openOf(open), lock };

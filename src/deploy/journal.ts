@@ -13,13 +13,13 @@ import { timestamp } from '../system/clock.js';
 import {
   createFile,
   DurableLog,
-  facts,
   list,
   makeFolder,
   readOwn,
   realPath,
   removeFile,
   rename,
+  sizeOf,
 } from '../system/files.js';
 import { replay } from './state.js';
 import type { DeployState, Entry, Opened } from './state.js';
@@ -85,7 +85,11 @@ export class Journal {
 
 /** All journals of one app. */
 export class JournalStore {
-  constructor(private readonly folder: string) {}
+  private readonly deploys: string;
+
+  constructor(private readonly folder: string) {
+    this.deploys = join(folder, 'deploys');
+  }
 
   /**
    * Makes the folder (0700) and checks that it belongs to this configuration file: two apps
@@ -165,27 +169,41 @@ export class JournalStore {
    */
   open({ locked = false } = {}): Result<readonly DeployState[]> {
     const found: DeployState[] = [];
-    for (const id of this.ids().reverse()) {
-      if (!mayBeOpen(this.pathOf(id))) continue;
-      const entries = this.read(id);
+    for (const { path, entries } of this.maybeOpen()) {
       if (!entries.ok) return entries;
       const state = replay(entries.value);
       // not even the first record got through: nothing had been touched
       if (state === null) {
-        if (locked) removeFile(this.pathOf(id));
+        if (locked) removeFile(path);
       } else if (state.phase !== 'closed') found.push(state);
     }
     return ok(found);
   }
 
-  /** Journals that may be of unfinished deploys, and can be read no more: what open() fails with. */
-  damaged(): readonly Damaged[] {
-    return this.ids().flatMap((id) => {
-      const path = this.pathOf(id);
-      const entries = mayBeOpen(path) ? this.read(id) : ok([]);
-      if (entries.ok || entries.failure.reason !== 'journal-unreadable') return [];
-      return entries.failure.damaged === true ? [entries.failure] : [];
-    });
+  /** The same for who only looks: the newest of them, and those whose journals can be read no more, oldest first. */
+  unfinished(): { readonly newest: DeployState | null; readonly damaged: readonly Damaged[] } {
+    let newest: DeployState | null = null;
+    const damaged: Damaged[] = [];
+    for (const { entries } of this.maybeOpen()) {
+      if (entries.ok) {
+        const state = replay(entries.value);
+        if (state !== null && state.phase !== 'closed') newest ??= state;
+      } else if (entries.failure.reason === 'journal-unreadable' && entries.failure.damaged === true) {
+        damaged.unshift(entries.failure);
+      }
+    }
+    return { newest, damaged };
+  }
+
+  /** Newest first, as far as they can be read, the last finished deploy at the end: what is older says nothing of now. */
+  sinceFinished(): readonly DeployState[] {
+    const found: DeployState[] = [];
+    for (const state of this.newestFirst()) {
+      if (!state.ok) continue;
+      found.push(state.value);
+      if (state.value.phase === 'closed') break;
+    }
+    return found;
   }
 
   /** Keeps a journal under a name that is no journal's. Gives back that name. */
@@ -244,12 +262,21 @@ export class JournalStore {
     }
   }
 
-  private get deploys(): string {
-    return join(this.folder, 'deploys');
+  /** Newest first: of two hundred, none or one has to be read, for the room of a journal is only given back when it is closed. */
+  private *maybeOpen(): Generator<{
+    readonly path: string;
+    readonly entries: Result<readonly Entry[]>;
+  }> {
+    for (const id of this.ids().reverse()) {
+      const path = this.pathOf(id);
+      const size = sizeOf(path);
+      if (!size.ok || size.value === 0 || size.value >= ROOM) yield { path, entries: readEntries(path) };
+    }
   }
 
   private pathOf(id: string): string {
-    return join(this.deploys, `${id}.ndjson`);
+    // join() is most of what it takes to look at two hundred of them
+    return `${this.deploys}/${id}.ndjson`;
   }
 
   private check(owner: string, mine: string): Result<void> {
@@ -260,12 +287,6 @@ export class JournalStore {
 }
 
 export type Damaged = Extract<Failure, { reason: 'journal-unreadable' }>;
-
-/** Its room is only given back when it is closed: of two hundred, none or one has to be read. */
-function mayBeOpen(path: string): boolean {
-  const there = facts(path);
-  return !there.ok || there.value.size === 0 || there.value.size >= ROOM;
-}
 
 function readEntries(path: string): Result<readonly Entry[]> {
   const records = readRecords(path);

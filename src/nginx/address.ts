@@ -22,7 +22,7 @@ export interface Resolver {
   /** A host name's IP addresses as nginx's getaddrinfo gives them; empty when unknown. */
   readonly lookup: (host: string) => readonly string[];
   /** The IP addresses of this host's interfaces. Loopback is known without them. */
-  readonly localAddresses: readonly string[];
+  localAddresses(): readonly string[];
 }
 
 /** Reads a value; null when nginx would refuse it or when it is surely no socket of ours. */
@@ -86,7 +86,9 @@ export function reaches(ip: string, host: string, resolver: Resolver): boolean {
   if (listens === null) return connectsTo(host, resolver).includes(ip);
   if (listens === ANY4 && ip.includes(':')) return false;
   return (
-    ip.startsWith('127.') || ip === LOOPBACK6 || resolver.localAddresses.some((each) => parseIp(each) === ip)
+    ip.startsWith('127.') ||
+    ip === LOOPBACK6 ||
+    resolver.localAddresses().some((each) => parseIp(each) === ip)
   );
 }
 

@@ -82,9 +82,8 @@ export async function resolverFor(
       return target?.ok === true ? resolve(dirname(path), target.value) : null;
     }),
     lookup: (host) => known.get(host) ?? [],
-    localAddresses: Object.values(networkInterfaces()).flatMap((each) =>
-      (each ?? []).map(({ address }) => address),
-    ),
+    localAddresses: () =>
+      Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
   };
 }
 

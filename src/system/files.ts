@@ -11,10 +11,11 @@
  * and user.ts changes the process's user between awaits.
  */
 import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import fse from 'fs-extra';
 
-const { constants } = fse;
+const { constants } = fs;
 
 /** An errno name, as `ENOSPC`; anything that is not an I/O error is thrown on. */
 export function errorCode(error: unknown): string {
@@ -42,22 +43,22 @@ export const readOwn = (path: string): Io<string> =>
   io(() => readPlain(path, constants.O_NOFOLLOW).toString('utf8'));
 
 function readPlain(path: string, flags: number): Buffer {
-  const fd = fse.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
+  const fd = fs.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | flags);
   try {
-    const stat = fse.fstatSync(fd);
+    const stat = fs.fstatSync(fd);
     // a folder's own error is EISDIR
     if (!stat.isFile() && !stat.isDirectory() && !isNull(stat)) throw systemError('EINVAL', path);
-    return fse.readFileSync(fd);
+    return fs.readFileSync(fd);
   } finally {
-    fse.closeSync(fd);
+    fs.closeSync(fd);
   }
 }
 
 /** /dev/null, which holds nothing wherever it is included (null(4)). */
-const isNull = (stat: fse.Stats): boolean => stat.isCharacterDevice() && stat.rdev === 0x103;
+const isNull = (stat: fs.Stats): boolean => stat.isCharacterDevice() && stat.rdev === 0x103;
 
-export const realPath = (path: string): Io<string> => io(() => fse.realpathSync(path));
-export const exists = (path: string): boolean => fse.existsSync(path);
+export const realPath = (path: string): Io<string> => io(() => fs.realpathSync(path));
+export const exists = (path: string): boolean => fs.existsSync(path);
 
 /**
  * Whether this process could make files in a folder: its mode, its owner, its file system and its immutable flag
@@ -65,13 +66,13 @@ export const exists = (path: string): boolean => fse.existsSync(path);
  */
 export const writable = (folder: string): Io<void> =>
   io(() => {
-    fse.accessSync(folder, constants.W_OK | constants.X_OK);
+    fs.accessSync(folder, constants.W_OK | constants.X_OK);
   });
 
 /** Bytes that this process may still take in the file system of a path; 0 where it has no inode left. */
 export const roomAt = (path: string): Io<number> =>
   io(() => {
-    const { bavail, bsize, files, ffree } = fse.statfsSync(path);
+    const { bavail, bsize, files, ffree } = fs.statfsSync(path);
     return files > 0 && ffree === 0 ? 0 : bavail * bsize;
   });
 
@@ -89,49 +90,51 @@ export interface FileFacts {
 }
 
 /** What stands at a path, a link itself and not where it leads. */
-export const facts = (path: string): Io<FileFacts> => io(() => toFacts(fse.lstatSync(path)));
+export const facts = (path: string): Io<FileFacts> => io(() => toFacts(fs.lstatSync(path)));
+/** Of what stands at a path, links not followed, bytes. */
+export const sizeOf = (path: string): Io<number> => io(() => fs.lstatSync(path).size);
 /** What stands at the end of a path's links. */
-export const factsThroughLinks = (path: string): Io<FileFacts> => io(() => toFacts(fse.statSync(path)));
+export const factsThroughLinks = (path: string): Io<FileFacts> => io(() => toFacts(fs.statSync(path)));
 /**
  * Which file stands at a path, a link itself and not where it leads; null: none. An inode number alone is given
  * away again; the time of birth tells two lives of it apart.
  */
 export function fileIdentity(path: string): string | null {
-  const found = io(() => fse.lstatSync(path, { bigint: true }));
+  const found = io(() => fs.lstatSync(path, { bigint: true }));
   return found.ok ? `${found.value.dev}:${found.value.ino}:${found.value.birthtimeNs}` : null;
 }
-export const readLink = (path: string): Io<string> => io(() => fse.readlinkSync(path));
-export const list = (folder: string): Io<string[]> => io(() => fse.readdirSync(folder).sort());
+export const readLink = (path: string): Io<string> => io(() => fs.readlinkSync(path));
+export const list = (folder: string): Io<string[]> => io(() => fs.readdirSync(folder).sort());
 
 /**
  * Tries to open a unix socket's file for writing, which never succeeds: ENXIO says that only its being a socket
  * stood in the way (open(2)), EACCES that the caller may not write to it, and so may not connect (unix(7)).
  */
 export function openSocketFile(path: string): string {
-  const opened = io(() => fse.openSync(path, fse.constants.O_WRONLY | fse.constants.O_NONBLOCK));
+  const opened = io(() => fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NONBLOCK));
   if (!opened.ok) return opened.code;
-  fse.closeSync(opened.value);
+  fs.closeSync(opened.value);
   return 'OK';
 }
 
 /** Makes a folder and those above it; `mode` is for the last, when it is new. */
 export const makeFolder = (path: string, mode: number): Io<void> =>
   io(() => {
-    if (fse.existsSync(path)) return;
+    if (fs.existsSync(path)) return;
     fse.ensureDirSync(dirname(path));
     const made = io(() => {
-      fse.mkdirSync(path, mode);
+      fs.mkdirSync(path, mode);
     });
-    if (made.ok) fse.chmodSync(path, mode);
+    if (made.ok) fs.chmodSync(path, mode);
     // another swap-pool was faster; a dangling link is none, and stays what it is
-    else if (made.code !== 'EEXIST' || !fse.existsSync(path)) throw systemError(made.code, path);
+    else if (made.code !== 'EEXIST' || !fs.existsSync(path)) throw systemError(made.code, path);
   });
 
 /** Removes a file (never a folder); fine when there is none. */
 export const removeFile = (path: string): Io<void> =>
   io(() => {
     try {
-      fse.unlinkSync(path);
+      fs.unlinkSync(path);
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw error;
     }
@@ -144,19 +147,19 @@ export const removeFolder = (path: string): Io<void> =>
 /** Not durable: for a socket, which no power cut outlives, and for what whoever reads it can do without. */
 export const rename = (from: string, to: string): Io<void> =>
   io(() => {
-    fse.renameSync(from, to);
+    fs.renameSync(from, to);
   });
 
 /** Gives a file another name in the same file system, never over one that exists (EEXIST). Not durable. */
 export const renameToFree = (from: string, to: string): Io<void> =>
   io(() => {
-    fse.linkSync(from, to);
-    fse.unlinkSync(from);
+    fs.linkSync(from, to);
+    fs.unlinkSync(from);
   });
 
 /** Whether two paths lead to one file; false when one of them leads nowhere. */
 export const isSameFile = (a: string, b: string): boolean => {
-  const [first, second] = [io(() => fse.statSync(a)), io(() => fse.statSync(b))];
+  const [first, second] = [io(() => fs.statSync(a)), io(() => fs.statSync(b))];
   return (
     first.ok && second.ok && first.value.ino === second.value.ino && first.value.dev === second.value.dev
   );
@@ -165,28 +168,28 @@ export const isSameFile = (a: string, b: string): boolean => {
 /** At most the last `most` bytes of what a file holds from `offset` on; empty when it is shorter. */
 export const readTail = (path: string, offset: number, most: number): Io<Buffer> =>
   io(() => {
-    const fd = fse.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const fd = fs.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const size = fse.fstatSync(fd).size;
+      const size = fs.fstatSync(fd).size;
       const from = Math.max(offset, size - most, 0);
       const bytes = Buffer.alloc(Math.max(0, size - from));
-      const got = bytes.length === 0 ? 0 : fse.readSync(fd, bytes, 0, bytes.length, from);
+      const got = bytes.length === 0 ? 0 : fs.readSync(fd, bytes, 0, bytes.length, from);
       return bytes.subarray(0, got);
     } finally {
-      fse.closeSync(fd);
+      fs.closeSync(fd);
     }
   });
 
 /** Makes a new link; EEXIST when something stands there. */
 export const makeLink = (path: string, target: string): Io<void> =>
   io(() => {
-    fse.symlinkSync(target, path);
+    fs.symlinkSync(target, path);
   });
 
 /** Writes a new file; EEXIST when something stands there already, a dangling link included. */
 export const createFile = (path: string, content: string | Uint8Array, mode: number): Io<void> =>
   io(() => {
-    const fd = fse.openSync(
+    const fd = fs.openSync(
       path,
       constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
       mode,
@@ -194,14 +197,14 @@ export const createFile = (path: string, content: string | Uint8Array, mode: num
     try {
       writeAll(fd, Buffer.from(content), 0);
     } finally {
-      fse.closeSync(fd);
+      fs.closeSync(fd);
     }
   });
 
 /** Opens for an append-like output of a child; 0600, never through a link, and never waiting for a FIFO's reader. */
 export const openOutput = (path: string): Io<number> =>
   io(() =>
-    fse.openSync(
+    fs.openSync(
       path,
       constants.O_WRONLY |
         constants.O_CREAT |
@@ -212,13 +215,13 @@ export const openOutput = (path: string): Io<number> =>
       0o600,
     ),
   );
-export const openNull = (): number => fse.openSync('/dev/null', constants.O_RDWR);
+export const openNull = (): number => fs.openSync('/dev/null', constants.O_RDWR);
 export const close = (fd: number): void => {
-  fse.closeSync(fd);
+  fs.closeSync(fd);
 };
 
 /** A private folder under the system's temporary one, 0700. */
-export const privateFolder = (base: string, prefix: string): string => fse.mkdtempSync(join(base, prefix));
+export const privateFolder = (base: string, prefix: string): string => fs.mkdtempSync(join(base, prefix));
 
 // ---------------------------------------------------------------- atomic replace
 
@@ -245,16 +248,16 @@ export interface Prepared {
  */
 export function prepareReplace(path: string, content: Uint8Array, most = 0o7777): Io<Prepared> {
   return io(() => {
-    const target = fse.realpathSync(path);
-    const before = fse.statSync(target);
+    const target = fs.realpathSync(path);
+    const before = fs.statSync(target);
     const temporary = writeBeside(target, content, (fd) => {
-      fse.fchownSync(fd, before.uid, before.gid);
-      fse.fchmodSync(fd, before.mode & most);
+      fs.fchownSync(fd, before.uid, before.gid);
+      fs.fchmodSync(fd, before.mode & most);
     });
     return {
       commit: () =>
         io(() => {
-          fse.renameSync(temporary, target);
+          fs.renameSync(temporary, target);
           return settled(target);
         }),
       discard: () => {
@@ -267,7 +270,7 @@ export function prepareReplace(path: string, content: Uint8Array, most = 0o7777)
 /** Writes a temporary file beside a path, durable; `dress` gives it its owner and mode. Nothing is left of one that fails. */
 function writeBeside(path: string, content: Uint8Array, dress: (fd: number) => void): string {
   const temporary = temporaryName(path);
-  const fd = fse.openSync(
+  const fd = fs.openSync(
     temporary,
     constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
     0o600,
@@ -275,12 +278,12 @@ function writeBeside(path: string, content: Uint8Array, dress: (fd: number) => v
   try {
     writeAll(fd, content, 0);
     dress(fd);
-    fse.fsyncSync(fd);
+    fs.fsyncSync(fd);
   } catch (error) {
-    fse.unlinkSync(temporary);
+    fs.unlinkSync(temporary);
     throw error;
   } finally {
-    fse.closeSync(fd);
+    fs.closeSync(fd);
   }
   return temporary;
 }
@@ -289,8 +292,8 @@ function writeBeside(path: string, content: Uint8Array, dress: (fd: number) => v
 export function prepareCreate(path: string, content: Uint8Array, mode: number, group?: number): Io<Prepared> {
   return io(() => {
     const temporary = writeBeside(path, content, (fd) => {
-      if (group !== undefined) fse.fchownSync(fd, -1, group);
-      fse.fchmodSync(fd, mode);
+      if (group !== undefined) fs.fchownSync(fd, -1, group);
+      fs.fchmodSync(fd, mode);
     });
     return {
       commit: () => {
@@ -311,11 +314,11 @@ export function prepareCreate(path: string, content: Uint8Array, mode: number, g
 export const replaceLink = (link: string, target: string): Io<InPlace> =>
   io(() => {
     const temporary = temporaryName(link);
-    fse.symlinkSync(target, temporary);
+    fs.symlinkSync(target, temporary);
     try {
-      fse.renameSync(temporary, link);
+      fs.renameSync(temporary, link);
     } catch (error) {
-      fse.unlinkSync(temporary);
+      fs.unlinkSync(temporary);
       throw error;
     }
     return settled(link);
@@ -358,18 +361,18 @@ export class DurableLog {
   /** Makes a new log with `room` bytes reserved and durable; EEXIST when there is one. */
   static create(path: string, room: number): Io<DurableLog> {
     return io(() => {
-      const fd = fse.openSync(
+      const fd = fs.openSync(
         path,
         constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
         0o600,
       );
       try {
         writeAll(fd, Buffer.alloc(room, '\n'), 0);
-        fse.fsyncSync(fd);
+        fs.fsyncSync(fd);
         syncFolder(dirname(path));
       } catch (error) {
-        fse.closeSync(fd);
-        fse.unlinkSync(path);
+        fs.closeSync(fd);
+        fs.unlinkSync(path);
         throw error;
       }
       return new DurableLog(fd, 0);
@@ -382,8 +385,8 @@ export class DurableLog {
    */
   static open(path: string, end: number): Io<DurableLog> {
     return io(() => {
-      const fd = fse.openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
-      const torn = fse.fstatSync(fd).size - end;
+      const fd = fs.openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+      const torn = fs.fstatSync(fd).size - end;
       if (torn > 0) writeAll(fd, Buffer.alloc(torn, '\n'), end);
       return new DurableLog(fd, end);
     });
@@ -404,7 +407,7 @@ export class DurableLog {
       }
       this.offset += bytes.length;
       const synced = io(() => {
-        fse.fdatasyncSync(this.fd);
+        fs.fdatasyncSync(this.fd);
       });
       return { unsynced: synced.ok ? null : synced.code };
     });
@@ -413,15 +416,15 @@ export class DurableLog {
   /** Cuts off the reserved room that was not needed. */
   close(): Io<void> {
     return io(() => {
-      fse.ftruncateSync(this.fd, this.offset);
-      fse.fsyncSync(this.fd);
-      fse.closeSync(this.fd);
+      fs.ftruncateSync(this.fd, this.offset);
+      fs.fsyncSync(this.fd);
+      fs.closeSync(this.fd);
     });
   }
 
   /** Leaves the file as it is: the deploy goes on elsewhere, or later. */
   abandon(): void {
-    fse.closeSync(this.fd);
+    fs.closeSync(this.fd);
   }
 }
 
@@ -430,24 +433,24 @@ export class DurableLog {
 /** Opens a lock file, never through a link; made when missing, world-readable, never unlinked by anybody. */
 export const openLockFile = (path: string): Io<number> =>
   io(() => {
-    const fd = fse.openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+    const fd = fs.openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
     try {
       return plain(fd, path);
     } catch (error) {
-      fse.closeSync(fd);
+      fs.closeSync(fd);
       throw error;
     }
   });
 
 export const writeWhole = (fd: number, content: string): Io<void> =>
   io(() => {
-    fse.ftruncateSync(fd, 0);
+    fs.ftruncateSync(fd, 0);
     writeAll(fd, Buffer.from(content), 0);
   });
 
 /** The descriptor, if it is of a file. */
 function plain(fd: number, path: string): number {
-  if (fse.fstatSync(fd).isFile()) return fd;
+  if (fs.fstatSync(fd).isFile()) return fd;
   throw systemError('EINVAL', path);
 }
 
@@ -455,19 +458,19 @@ const systemError = (code: string, path: string): Error => Object.assign(new Err
 
 function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
   let done = 0;
-  while (done < bytes.length) done += fse.writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  while (done < bytes.length) done += fs.writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }
 
 function syncFolder(folder: string): void {
-  const fd = fse.openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  const fd = fs.openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    fse.fsyncSync(fd);
+    fs.fsyncSync(fd);
   } finally {
-    fse.closeSync(fd);
+    fs.closeSync(fd);
   }
 }
 
-function toFacts(stat: fse.Stats): FileFacts {
+function toFacts(stat: fs.Stats): FileFacts {
   return {
     kind: stat.isFile()
       ? 'file'

@@ -30,13 +30,14 @@ export interface Locks {
 
 export function createLocks(
   where: Places,
-  { uid, who, command }: { readonly uid: number; readonly who: string; readonly command: string },
+  caller: { readonly uid: number; readonly who: string; readonly command: string },
 ): Locks {
-  const self = { user: who, command };
+  const { uid, command } = caller;
+  const self = () => ({ user: caller.who, command });
 
   const takeName: Locks['takeName'] = async (app, wait, signal) => {
     const run = lockFolder(where.run, uid);
-    return run.ok ? takeLock(appLock(run.value, app), 'app', { wait, signal, ...self }) : run;
+    return run.ok ? takeLock(appLock(run.value, app), 'app', { wait, signal, ...self() }) : run;
   };
 
   const takeSlots: Locks['takeSlots'] = async (addresses) => {
@@ -44,7 +45,7 @@ export function createLocks(
     if (!folder.ok) return folder;
     // two addresses on one TCP port share a lock; one order for all callers
     const paths = [...new Set(addresses.map((address) => slotLock(folder.value, address)))].sort();
-    const taken = await Promise.all(paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self })));
+    const taken = await Promise.all(paths.map((path) => takeLock(path, 'slot', { wait: 0, ...self() })));
     const held = all(taken.flatMap((lock) => (lock.ok ? [lock.value] : [])));
     const refused = taken.find((lock) => !lock.ok);
     if (refused === undefined) return ok(held);
@@ -65,7 +66,7 @@ export function createLocks(
     },
     takeProxy: async (key, wait) => {
       const folder = lockFolder(where.locks, uid);
-      return folder.ok ? takeLock(proxyLock(folder.value, key), 'nginx', { wait, ...self }) : folder;
+      return folder.ok ? takeLock(proxyLock(folder.value, key), 'nginx', { wait, ...self() }) : folder;
     },
     holder: (app) => {
       const holder = lockHolder(appLock(where.run, app));

@@ -68,6 +68,7 @@ export function readStat(fs: Procfs, pid: number): Stat | null {
 /**
  * A walk through the process table: the pids of those that run a program whose name passes. The name is that of its
  * file (one call, 4 us), and where that may not be read commandName() (three calls, 7 us). Thousands are walked through.
+ * Who has no program is a thread of the kernel, or about to be gone.
  */
 export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): number[] {
   let refusals = 0;
@@ -78,8 +79,10 @@ export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): n
       const path = withoutMark(readlinkSync(`${fs.root}/${pid}/exe`));
       return path.slice(path.lastIndexOf('/') + 1);
     } catch (error) {
-      // a thread of the kernel has no such file
-      if (['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) refusals += 1;
+      const { code } = error as NodeJS.ErrnoException;
+      // a thread of the kernel, of which there are a hundred, and whoever ends
+      if (code === 'ENOENT' || code === 'ESRCH') return null;
+      refusals += 1;
       return commandName(fs, pid);
     }
   };

@@ -3,13 +3,14 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
-  copyFileSync,
+  cpSync,
   existsSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import { children, identify, procfs } from '../../src/system/proc.js';
@@ -713,8 +714,8 @@ describe('what is broken is a finding, and not the end', () => {
   it.runIf(isRoot)('a state folder of somebody else’s, and processes that may not be looked at', () =>
     withRig({}, async (rig) => {
       await rig.deployed();
-      const copy = rig.sandbox.path('work', 'swap-pool.cjs');
-      copyFileSync(PROGRAM, copy);
+      const copy = rig.sandbox.path('work', 'program', basename(PROGRAM));
+      cpSync(dirname(PROGRAM), dirname(copy), { recursive: true });
       const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
       const run = await rig.run(['doctor'], { program: [...nobody, process.execPath, copy] });
       expect(run.exit).toBe(1);

@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
-  copyFileSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -364,8 +363,7 @@ describe('init shows each file to its own judge, and writes nothing where one sa
     '%s',
     async (template, from, to, manager, failure) => {
       // a package whose own template is broken
-      mkdirSync(at('package/dist'), { recursive: true });
-      copyFileSync(PROGRAM, at('package/dist/swap-pool.cjs'));
+      cpSync(dirname(PROGRAM), at('package/dist'), { recursive: true });
       cpSync('templates', at('package/templates'), { recursive: true });
       const path = at('package/templates', template);
       const text = readFileSync(path, 'utf8');

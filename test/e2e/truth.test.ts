@@ -1,6 +1,7 @@
 /** `status`, `start` and `history` claim nothing that is not so: nobody is served by a pool that nobody can come to. */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { children, procfs } from '../../src/system/proc.js';
@@ -292,8 +293,8 @@ describe.runIf(isRoot)('to somebody who may not look', () => {
 
 function asNobody(rig: Rig, verb: string): SpawnSyncReturns<string> {
   // the bundle itself may stand where nobody else may walk
-  const program = rig.sandbox.path('work', 'swap-pool.cjs');
-  copyFileSync(PROGRAM, program);
+  const program = rig.sandbox.path('work', 'program', basename(PROGRAM));
+  cpSync(dirname(PROGRAM), dirname(program), { recursive: true });
   return spawnSync(process.execPath, [program, verb], {
     env: { PATH: '/usr/bin:/bin', ...rig.sandbox.env },
     encoding: 'utf8',

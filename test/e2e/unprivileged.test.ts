@@ -27,7 +27,7 @@ describe.runIf(isRoot)('as root, somebody else’s', () => {
     chmodSync(folder, 0o755);
     mkdirSync(join(folder, 'dist'));
     cpSync('templates', join(folder, 'templates'), { recursive: true });
-    cpSync('dist/swap-pool.cjs', join(folder, 'dist/swap-pool.cjs'));
+    cpSync('dist', join(folder, 'dist'), { recursive: true });
     await build({
       stdin: {
         contents: `import { deployBothWays } from './test/support/unprivileged.js';

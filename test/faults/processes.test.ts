@@ -78,7 +78,7 @@ describe.skipIf(!separable)('in a namespace of its own', () => {
     for (const name of ['dist', 'test']) mkdirSync(join(folder, name));
     cpSync('templates', join(folder, 'templates'), { recursive: true });
     cpSync('test/support', join(folder, 'test/support'), { recursive: true });
-    cpSync('dist/swap-pool.cjs', join(folder, 'dist/swap-pool.cjs'));
+    cpSync('dist', join(folder, 'dist'), { recursive: true });
     await build({
       entryPoints: [resolve('test/support/separate.ts')],
       outfile: join(folder, 'run.cjs'),

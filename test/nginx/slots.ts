@@ -32,7 +32,7 @@ export const links: Resolver = {
     })[path] ?? null,
   lookup: (host) =>
     ({ localhost: ['127.0.0.1', '::1'], me: ['192.0.2.7'], both: ['127.0.0.1', '127.0.0.2'] })[host] ?? [],
-  localAddresses: ['192.0.2.7', 'fe80::1'],
+  localAddresses: () => ['192.0.2.7', 'fe80::1'],
 };
 
 export const unix: SlotAddresses = {

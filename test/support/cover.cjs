@@ -17,13 +17,11 @@ vm.Script = class extends vm.Script {
   constructor(text, options) {
     // what was compiled before, without us, knows functions alone and not what of them ran
     super(text, { ...options, cachedData: undefined });
+    // packages apart are not ours to count
+    if (!options.filename.endsWith('/program.cjs')) return;
     process.on('exit', () => {
       session.post('Profiler.takePreciseCoverage', (error, taken) => {
-        // the launcher around the program has the same name
-        const whole = ({ functions }) => functions.some(({ ranges: [all] }) => all.endOffset === text.length);
-        const own = error
-          ? null
-          : taken.result.find((one) => one.url.endsWith(options.filename) && whole(one));
+        const own = error ? null : taken.result.find((one) => one.url.endsWith(options.filename));
         if (own) write(text, own.functions);
       });
     });

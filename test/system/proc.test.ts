@@ -262,10 +262,10 @@ describe('a walk by the name of the program', () => {
     },
   );
 
-  it('asks for the name where there is no program, as of a thread of the kernel', () => {
-    expect(
-      pidsByProgram(invented({ '7/comm': 'kthreadd\n', '8/comm': 'cat\n', 'self/comm': 'cat\n' }), isCat),
-    ).toEqual([8]);
+  it('passes over who has no program, as a thread of the kernel and what is not a process', () => {
+    mkdirSync(join(root, '10'));
+    symlinkSync('/usr/bin/cat', join(root, '10/exe'));
+    expect(pidsByProgram(invented({ '7/comm': 'cat\n', 'self/comm': 'cat\n' }), isCat)).toEqual([10]);
   });
 
   it('knows a program that was deleted since by its name', () => {
