@@ -108,6 +108,33 @@ describe('a journal', () => {
     expect(store.ids()).toEqual([]);
   });
 
+  test('of two hundred: who looks reads those that nobody finished, and back to the last finished one', () => {
+    const finish = (): string => {
+      const record = opened();
+      const journal = store.begin(record);
+      if (!journal.ok) throw new Error(journal.failure.reason);
+      journal.value.write(closed);
+      return journal.value.path;
+    };
+    const older = begin();
+    // what is older than the last finished one, and finished itself, is not even read
+    writeFileSync(finish(), 'not a record\n');
+    const { path: damaged } = begin();
+    writeFileSync(damaged, `not a record\n${readFileSync(damaged, 'utf8')}`);
+    finish();
+    const newest = begin();
+    const ids = (states: readonly { readonly opened: Opened }[]): string[] =>
+      states.map(({ opened: { deploy } }) => deploy);
+    expect(ids(store.sinceFinished())).toEqual([newest.id, store.ids().at(-2)]);
+    const { newest: open, damaged: broken } = store.unfinished();
+    expect(open?.opened.deploy).toBe(newest.id);
+    expect(broken.map(({ path }) => path)).toEqual([damaged]);
+    rmSync(newest.path);
+    expect(store.unfinished().newest?.opened.deploy).toBe(older.id);
+    // a deploy goes by all of them, and by none where one cannot be read
+    expect(store.open().ok).toBe(false);
+  });
+
   test('is numbered: a clock that was set back does not reorder history', () => {
     begin();
     begin();
