@@ -5,6 +5,7 @@
 module.exports = [
   'src/duration.ts',
   'src/glob.ts',
+  'src/deploy/drain-pace.ts',
   'src/deploy/state.ts',
   'src/fastcgi/record.ts',
   ...'address backup bystanders edit exchange generations lexer listens lua parser references settings sites spelling title tree uses'

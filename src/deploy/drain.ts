@@ -11,6 +11,7 @@ import type { Drivers, OlderWorker, PoolLife, PoolLoad } from '../drivers.js';
 import { fail, ok } from '../event.js';
 import type { Connections, Emit, Failure, Result, Slot } from '../event.js';
 import { now, waitUntil } from '../system/clock.js';
+import { DrainPace } from './drain-pace.js';
 
 export interface Draining {
   readonly drivers: Drivers;
@@ -36,13 +37,6 @@ export type DrainEnd =
 
 /** A drain that waits for nothing but other sites' workers says so once, after so many ms. */
 const TELL_OTHERS_AFTER = 2000;
-/**
- * Counters for a person are refreshed so often, ms; and of a drain that goes on for seconds so much more rarely as it has
- * lasted: they want a look at everything, which takes many times as long as one at who was at work.
- */
-const PROGRESS_EVERY = 200;
-const PROGRESS_SHARE = 10;
-const PROGRESS_SLOWEST = 2000;
 /** How often a drain that lasts asks whether it has still a right to, ms. */
 const GUARD_EVERY = 1000;
 
@@ -54,16 +48,8 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   let last: PoolLoad = { connections: { accepted: 0, queued: 0 }, working: 0, requests: 0, alive: true };
   let retiring = 0;
   let told = false;
-  let shown = -Infinity;
-  let cost = 0;
-  let whole = 0;
   let guarded = began;
-  /** Since when it is idle, and waited for is only that nobody can come any more. */
-  let idleSince = null as number | null;
-
-  /** How long those who watch can do without new figures. */
-  const showEvery = (): number =>
-    Math.max(PROGRESS_EVERY, Math.min(PROGRESS_SLOWEST, (now() - began) / PROGRESS_SHARE));
+  const pace = new DrainPace(began);
 
   const look = async (): Promise<Result<true> | undefined> => {
     const looked = now();
@@ -72,22 +58,17 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
       const may = await draining.guard();
       if (!may.ok) return may;
     }
-    // nobody is to see figures yet, and a look at everything costs much more
-    const due = looked - shown >= Math.max(showEvery(), SHARE * whole);
-    if (!due) {
-      const works = drivers.pool.works(slot, unanswered);
-      cost = now() - looked;
-      if (works) {
-        idleSince = null;
-        return undefined;
-      }
+    const due = pace.begins(now());
+    if (!due && drivers.pool.works(slot, unanswered)) {
+      pace.ends(now(), 'short', 'work');
+      return undefined;
     }
     const way = await drivers.proxy.wayIn(slot, older);
     if (!way.ok) return way;
     // as long as somebody may come, what the pool holds is for those who watch
     if (way.value.open && first !== null && !due) {
       retiring = way.value.retiring.length;
-      idleSince ??= looked;
+      pace.ends(now(), 'short', 'idle');
       return undefined;
     }
     const load = drivers.pool.load(slot, life);
@@ -95,14 +76,10 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
     last = load.value;
     first ??= last.connections;
     retiring = way.value.open ? way.value.retiring.length : 0;
-    whole = now() - looked;
-    // the next one will be such a one again
-    if (!due) cost = whole;
     const idle = isIdle(last, unanswered);
-    idleSince = idle ? (idleSince ?? looked) : null;
+    pace.ends(now(), 'whole', idle ? 'idle' : 'work');
     if (idle && !way.value.open) return ok(true);
-    if (now() - shown >= showEvery()) {
-      shown = now();
+    if (pace.shows(now())) {
       emit({
         type: 'progress',
         step: 'drain',
@@ -123,7 +100,7 @@ export async function drain(draining: Draining): Promise<DrainEnd> {
   const waited = await waitUntil(look, {
     deadline: drivers.drain.timeout,
     signal: draining.signal,
-    pace: (elapsed) => drainPace(elapsed, cost, last, idleSince),
+    pace: () => pace.next(now(), last.connections.accepted + last.connections.queued),
   });
   if (waited.kind === 'aborted') return { kind: 'interrupted' };
   if (waited.kind === 'deadline') {
@@ -172,20 +149,4 @@ export function stillServing(slot: Slot, ms: number, last: PoolLoad | null, reti
     working: last?.working ?? 0,
     retiring,
   };
-}
-
-/** Looks in part, and at everything, take a hundredth of a core at most, each: they cost more the more sockets a host has. */
-const SHARE = 100;
-
-/**
- * Quick while the end may be near: most requests that are under way when a pool is left are short. What has lasted for
- * seconds is not in a hurry.
- */
-function drainPace(elapsed: number, cost: number, last: PoolLoad, idleSince: number | null): number {
-  // a proxy worker that has had its last answer goes within ms, or stays for another site's sake
-  if (idleSince !== null) return Math.min(500, Math.max(1, (now() - idleSince) / 10));
-  const many = last.connections.accepted + last.connections.queued > 20;
-  const [least, most, share] = many ? [50, 100, 100] : [elapsed < 500 ? 1 : 10, 50, 200];
-  const patient = Math.min(most, Math.max(least, elapsed / share));
-  return Math.min(500, Math.max(patient, elapsed < 100 ? 0 : cost * SHARE));
 }
