@@ -1,7 +1,7 @@
 /**
  * The bench: rows of contenders under the hard mix, and small benches of one question each.
  *
- *     npm run bench                      everything, eight deploys a row: about forty minutes
+ *     npm run bench                      everything, eight deploys a row: three quarters of an hour
  *     npm run bench -- --quick           our two switches alone, within two minutes; fails when a request was cut
  *     npm run bench -- speed crowd       these alone: contenders and small benches by their names
  *     npm run bench -- --deploys 3 …     so many deploys a row

@@ -2,6 +2,7 @@
  * How long an idle deploy takes beside the least a shell can do, and the commands that only look beside
  * `node -e 0`: everything in one run, in turns, as medians and ratios, because machines are noisy.
  */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Sandbox } from '../../src/demo/sandbox.js';
 import { otherSlot } from '../../src/event.js';
@@ -13,6 +14,7 @@ import { APP, must } from '../stage.js';
 import { hundredths, median, tenths, type SmallBench, type Target } from '../table.js';
 
 const LOADED = 'a command that has nothing to do';
+const REFUSED = 'a configuration that is read, and refused';
 const ROUNDS = { quick: 5, full: 21 };
 
 async function timed(
@@ -35,6 +37,15 @@ async function open({ templates, programs, cli }: Bench, by: SwitchKind): Promis
   return sandbox;
 }
 
+/** A configuration folder whose one app is the sandbox's, with a key that there is not. */
+function withUnknownKey(sandbox: Sandbox): string {
+  const folder = sandbox.path('temp', 'refused');
+  mkdirSync(folder);
+  const text = readFileSync(sandbox.path('config', `${APP}.yaml`), 'utf8');
+  writeFileSync(join(folder, `${APP}.yaml`), `${text}colour: red\n`);
+  return folder;
+}
+
 export const speed: SmallBench = {
   name: 'speed',
   run: async (bench, { quick }) => {
@@ -51,6 +62,7 @@ export const speed: SmallBench = {
         sandboxes.push(tool);
         const shell = await open(bench, by);
         sandboxes.push(shell);
+        const refused = withUnknownKey(tool);
         let from: Slot = 'blue';
         for (let round = 0; round < rounds; round += 1) {
           const node = (...words: string[]): readonly string[] => [process.execPath, ...words];
@@ -59,6 +71,8 @@ export const speed: SmallBench = {
           note('status', await timed(node(cli, 'status'), tool.env));
           // it finds no app and ends: what every command but --version pays before it does anything
           note(LOADED, await timed(node(cli, 'status'), { SWAP_POOL_CONFIG_DIR: tool.path('temp') }, true));
+          // what every command pays that is about an app, before it looks at anything
+          note(REFUSED, await timed(node(cli, 'status'), { SWAP_POOL_CONFIG_DIR: refused }, true));
           // findings are no failure here
           if (!quick) note('doctor', await timed(node(cli, 'doctor'), tool.env, true));
           const to = otherSlot(from);
@@ -79,6 +93,7 @@ export const speed: SmallBench = {
     const rows = [
       { what: '--version', base: node, of: 'node -e 0', limit: 1.4 },
       { what: LOADED, base: node, of: 'node -e 0', limit: null },
+      { what: REFUSED, base: node, of: 'node -e 0', limit: null },
       { what: 'status', base: node, of: 'node -e 0', limit: 2 },
       ...(quick ? [] : [{ what: 'doctor', base: node, of: 'node -e 0', limit: null }]),
       ...(['symlink', 'rewrite'] as const).map((by) => ({

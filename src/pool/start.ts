@@ -49,6 +49,12 @@ export function mayStart(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]
   return free.ok ? ok(undefined) : free;
 }
 
+/**
+ * Who looked for nginx a moment ago has walked through all processes, ms. An FPM that was no FPM then came into its
+ * program since, and meets FPM's own refusal: it binds no socket that somebody answers at.
+ */
+const SAME_LOOK = 500;
+
 /** mayStart(); gives back the FPMs that run the same configuration and are none of this slot's business. */
 function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result<readonly FpmProcess[]> {
   const { slot: name } = slot;
@@ -66,7 +72,7 @@ function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result
     const alive = who.kind === 'pool' ? [who.master] : who.kind === 'servers' ? who.processes : who.workers;
     return fail({ reason: 'slot-alive', ...where, pids: alive.map(({ pid }) => pid) });
   }
-  const others = mastersOfSlot(fs, slot, ['master', 'starting']);
+  const others = mastersOfSlot(fs, slot, ['master', 'starting'], SAME_LOOK);
   // without a listening socket it is on its way in or out; with one, another slot's. One that had its own a moment ago
   // needs no second look
   const half = others.filter(

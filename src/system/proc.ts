@@ -9,6 +9,7 @@
 import { closeSync, openSync, readSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import type { ProcessId } from '../event.js';
+import { now } from './clock.js';
 import { readKernelFile } from './kernel-file.js';
 
 export interface Stat {
@@ -39,11 +40,14 @@ export interface Procfs {
   readonly bootId: string;
   /** The kernel's tables of sockets as they were read, by path: see atOneMoment(). */
   readonly tables?: Map<string, Buffer>;
+  /** What every process ran when they were last walked through: see pidsByProgram(). */
+  readonly walk?: { at: number; programs: ReadonlyMap<number, string | null> };
 }
 
 /** Opens a procfs; `root` is its mount point. Throws when it is none: nothing can be done without /proc. */
 export function procfs(root = '/proc'): Procfs {
-  return { root, bootId: readKernelFile(`${root}/sys/kernel/random/boot_id`).trim() };
+  const bootId = readKernelFile(`${root}/sys/kernel/random/boot_id`).trim();
+  return { root, bootId, walk: { at: -Infinity, programs: new Map() } };
 }
 
 /** The stat of a process, null when it does not exist (or may not be seen). Zombies have one. */
@@ -69,8 +73,12 @@ export function readStat(fs: Procfs, pid: number): Stat | null {
  * A walk through the process table: the pids of those that run a program whose name passes. The name is that of its
  * file (one call, 4 us), and where that may not be read commandName() (three calls, 7 us). Thousands are walked through.
  * Who has no program is a thread of the kernel, or about to be gone.
+ *
+ * `recent`: whoever was there at a walk that is no older, ms, is taken to run what it ran then.
  */
-export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): number[] {
+export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean, recent = 0): number[] {
+  const { walk } = fs;
+  const known = walk !== undefined && now() - walk.at < recent ? walk.programs : null;
   let refusals = 0;
   const nameOf = (pid: number): string | null => {
     // to be refused takes longer than all of commandName(), and whoever is not root mostly is
@@ -86,7 +94,9 @@ export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): n
       return commandName(fs, pid);
     }
   };
-  return pids(fs).filter((pid) => isMeant(nameOf(pid) ?? ''));
+  const programs = new Map(pids(fs).map((pid) => [pid, known?.get(pid) ?? nameOf(pid)]));
+  if (walk !== undefined && known === null) Object.assign(walk, { at: now(), programs });
+  return [...programs].flatMap(([pid, name]) => (isMeant(name ?? '') ? [pid] : []));
 }
 
 /** Root is refused a few, too, as by a container's own init. */

@@ -145,9 +145,9 @@ describe('who a process is', () => {
   it('the boot is the one that the kernel names', () => {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     expect(identify(real, process.pid)).toMatchObject({ boot, pid: process.pid });
-    expect(procfs()).toEqual({ root: '/proc', bootId: boot });
+    expect(procfs()).toMatchObject({ root: '/proc', bootId: boot });
     const fs = invented({ 'sys/kernel/random/boot_id': 'another\n' });
-    expect(procfs(fs.root)).toEqual({ root: fs.root, bootId: 'another' });
+    expect(procfs(fs.root)).toMatchObject({ root: fs.root, bootId: 'another' });
     expect(() => procfs(join(root, 'none'))).toThrow();
   });
 
@@ -266,6 +266,27 @@ describe('a walk by the name of the program', () => {
     mkdirSync(join(root, '10'));
     symlinkSync('/usr/bin/cat', join(root, '10/exe'));
     expect(pidsByProgram(invented({ '7/comm': 'cat\n', 'self/comm': 'cat\n' }), isCat)).toEqual([10]);
+  });
+
+  it('takes who was there a moment ago for what it was then, if that is asked for, and looks at who has come', () => {
+    invented({ 'sys/kernel/random/boot_id': 'this-boot' });
+    const fs = procfs(root);
+    const runs = (pid: number, program: string): void => {
+      mkdirSync(join(root, String(pid)), { recursive: true });
+      rmSync(join(root, String(pid), 'exe'), { force: true });
+      symlinkSync(program, join(root, String(pid), 'exe'));
+    };
+    runs(11, '/bin/sh');
+    runs(12, '/usr/bin/cat');
+    // nobody has walked yet
+    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([12]);
+    runs(11, '/usr/bin/cat');
+    runs(13, '/usr/bin/cat');
+    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([12, 13]);
+    // which was no walk through all of them
+    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([12, 13]);
+    expect(pidsByProgram(fs, isCat)).toEqual([11, 12, 13]);
+    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([11, 12, 13]);
   });
 
   it('knows a program that was deleted since by its name', () => {
