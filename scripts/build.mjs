@@ -100,21 +100,21 @@ export async function build() {
   if (early.length > 0) {
     throw new Error(`loaded before any command asked for it, use import(): ${early.join(', ')}`);
   }
-  const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
-  replace(LICENSES, notices(inputs), 0o644);
   const digests = results.map(({ outputFiles: [{ path, text }] }) => {
     const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
     replace(path, wrapped(text, digest), 0o644);
     return digest;
   });
-  // its age tells whether a build is needed
   replace(LAUNCHER, launcher(version), 0o755);
-  await precompile();
-  const made = [LAUNCHER, LICENSES, ...results.map(({ outputFiles: [{ path }] }) => path)];
-  for (const name of readdirSync(DIST)) {
-    const path = join(DIST, name);
-    if (!made.includes(path) && !digests.includes(name.slice(0, 16))) rmSync(path, { force: true });
-  }
+  const why = await precompile();
+  const kept = readdirSync(DIST).filter((name) => name.endsWith('.compiled'));
+  if (!digests.every((digest) => kept.some((name) => name.startsWith(digest))))
+    console.error(`build: nothing is compiled beforehand, every start takes longer: ${why}`);
+  for (const name of kept)
+    if (!digests.includes(name.slice(0, 16))) rmSync(join(DIST, name), { force: true });
+  const inputs = results.flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  // its age tells whether a build is needed: it comes last
+  replace(LICENSES, notices(inputs), 0o644);
 }
 
 /**
@@ -126,10 +126,11 @@ const wrapped = (text, digest) =>
 
 /**
  * What `bin` names. --version is answered without the rest: V8 takes some milliseconds to read over it, even over what
- * is never run.
+ * is never run. All else is read before anything is run: an upgrade may replace the files under a deploy.
  *
  * Beside each file may lie what V8 made of this very text (its digest is in the name: V8 itself would
- * take any text of the same length for it) with this very node. Without it the text is compiled anew.
+ * take any text of the same length for it) with this very build of node. V8 believes every byte of it and dies of a wrong one,
+ * so that it comes with a sum: a power cut can leave pages of zeros. Without it the text is compiled anew.
  */
 const launcher = (version) => `#!/usr/bin/env node
 'use strict';
@@ -137,61 +138,65 @@ const asked = process.argv[2];
 if (process.argv.length === 3 && (asked === '--version' || asked === '-V')) {
   process.stdout.write(${JSON.stringify(`${version}\n`)});
 } else {
-  const { readFileSync } = require('node:fs');
+  const { readFileSync, realpathSync } = require('node:fs');
+  const { dirname } = require('node:path');
   const vm = require('node:vm');
-  const apart = { ${APART.map((name) => `${name}: null`).join(', ')} };
-  const given = (name) => (name in apart ? (apart[name] ??= load(name)) : require(name));
-  const load = (name) => {
-    const filename = \`\${__dirname}/\${name}.cjs\`;
+  const { crc32 } = require('node:zlib');
+  const self = realpathSync(__filename);
+  const home = dirname(self);
+  const node = crc32(JSON.stringify([process.versions, process.config]));
+  const read = (name) => {
+    const filename = \`\${home}/\${name}.cjs\`;
     // esbuild escapes all but ASCII
     const text = readFileSync(filename, 'latin1');
-    let cachedData;
     try {
-      const digest = text.slice(2, 18);
-      cachedData = readFileSync(\`\${__dirname}/\${digest}-\${process.version}-\${process.arch}.compiled\`);
+      const kept = readFileSync(\`\${home}/\${text.slice(2, 18)}-\${process.version}-\${process.arch}.compiled\`);
+      const cachedData = kept.subarray(8);
+      if (crc32(cachedData, node) === kept.readUInt32LE(0)) return { text, filename, cachedData };
     } catch {}
+    return { text, filename };
+  };
+  const run = ({ text, ...options }) => {
     const module = { exports: {} };
-    const script = new vm.Script(text, { filename, cachedData });
-    script.runInThisContext()(given, module, module.exports, __filename, __dirname);
+    const script = new vm.Script(text, options);
+    script.runInThisContext()(given, module, module.exports, self, home);
     return module.exports;
   };
-  load('program');
+  const apart = { ${APART.map((name) => `${name}: read('${name}')`).join(', ')} };
+  const ran = {};
+  const given = (name) => (name in apart ? (ran[name] ??= run(apart[name])) : require(name));
+  run(read('program'));
 }
 `;
 
 /**
- * Keeps V8's compiled forms, after some practice: saves a deploy a third of its time. See practice.mjs. Where it cannot be
- * practised says so; the program does without.
+ * Keeps V8's compiled forms, after some practice: saves a deploy a third of its time. See practice.mjs. Gives back what it
+ * said of why it could not, if it could not.
  */
 async function precompile() {
-  const folder = mkdtempSync(join(tmpdir(), 'swap-pool-build-'));
-  try {
-    const practice = join(folder, 'practice.cjs');
-    await bundle({
-      entryPoints: [join(ROOT, 'scripts/practice.mjs')],
-      outfile: practice,
-      bundle: true,
-      platform: 'node',
-      target: 'node20.19',
-      format: 'cjs',
-      logLevel: 'warning',
-    });
-    const given = [LAUNCHER, join(ROOT, 'templates'), join(ROOT, 'scripts/keep-compiled.cjs')];
-    const { status, stdout, stderr } = spawnSync(process.execPath, [practice, ...given], {
-      encoding: 'utf8',
-    });
-    const why = status === 0 ? stdout : stderr;
-    if (why !== '')
-      console.error(`build: nothing is compiled beforehand, every start takes longer: ${why.trim()}`);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const { outputFiles } = await bundle({
+    entryPoints: [join(ROOT, 'scripts/practice.mjs')],
+    write: false,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'cjs',
+    logLevel: 'warning',
+  });
+  const argv = ['-', LAUNCHER, join(ROOT, 'templates'), join(ROOT, 'scripts/keep-compiled.cjs')];
+  const { stdout, stderr, signal, error } = spawnSync(process.execPath, argv, {
+    input: outputFiles[0].text,
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  return `${stdout}${stderr}`.trim() || String(error ?? signal);
 }
 
 /** Builds when something that goes into the bundle is younger than it. Says whether it did. */
 export async function buildIfStale() {
-  const built = statSync(LAUNCHER, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
-  const sources = ['src', 'package.json', 'package-lock.json', 'scripts/build.mjs'];
+  const built = statSync(LICENSES, { throwIfNoEntry: false })?.mtimeMs ?? -Infinity;
+  const scripts = ['build.mjs', 'practice.mjs', 'keep-compiled.cjs'].map((name) => `scripts/${name}`);
+  const sources = ['src', 'templates', 'package.json', 'package-lock.json', ...scripts];
   if (Math.max(...sources.map((path) => newest(join(ROOT, path)))) < built) return false;
   await build();
   return true;

@@ -1,11 +1,12 @@
 /**
  * node keep-compiled.cjs LAUNCHER COMMANDS: runs command lines (JSON, arrays of words) one after the other in this process, and
  * keeps what V8 has compiled by then of the launcher's files, the functions that were called included, where
- * it looks for it. Ends with the status of the first command that fails.
+ * and as it looks for it. Ends with the status of the first command that fails.
  */
-const { renameSync, writeFileSync } = require('node:fs');
+const { closeSync, fsyncSync, openSync, renameSync, writeSync } = require('node:fs');
 const { dirname } = require('node:path');
 const vm = require('node:vm');
+const { crc32 } = require('node:zlib');
 
 const [, , launcher, given] = process.argv;
 const commands = JSON.parse(given);
@@ -30,9 +31,17 @@ process.on('beforeExit', () => {
 });
 
 function keep() {
+  const node = crc32(JSON.stringify([process.versions, process.config]));
   for (const [text, script] of scripts) {
-    const kept = `${dirname(launcher)}/${text.slice(2, 18)}-${process.version}-${process.arch}.compiled`;
-    writeFileSync(`${kept}.new`, script.createCachedData());
-    renameSync(`${kept}.new`, kept);
+    const compiled = script.createCachedData();
+    const kept = Buffer.concat([Buffer.alloc(8), compiled]);
+    kept.writeUInt32LE(crc32(compiled, node));
+    const path = `${dirname(launcher)}/${text.slice(2, 18)}-${process.version}-${process.arch}.compiled`;
+    const fresh = `${path}.${process.pid}`;
+    const fd = openSync(fresh, 'w');
+    writeSync(fd, kept);
+    fsyncSync(fd);
+    closeSync(fd);
+    renameSync(fresh, path);
   }
 }

@@ -76,7 +76,7 @@ describe('the package', () => {
     );
   });
 
-  it('starts with what was compiled beforehand, and without it', () => {
+  it('starts with what was compiled beforehand, and without it, or with a page of it lost', () => {
     const preload = join(home, 'preload.cjs');
     const rejected = join(home, 'rejected');
     writeFileSync(
@@ -96,8 +96,14 @@ describe('the package', () => {
       });
     const bare = join(home, 'bare');
     cpSync(installed, bare, { recursive: true, filter: (path) => !path.endsWith('.compiled') });
-    expect(help(bare)).toBe(help(installed));
-    expect(readFileSync(rejected, 'utf8')).toBe('undefined false ');
+    const lost = join(home, 'lost');
+    cpSync(installed, lost, { recursive: true });
+    for (const name of readdirSync(lost).filter((each) => each.endsWith('.compiled'))) {
+      const bytes = readFileSync(join(lost, name));
+      writeFileSync(join(lost, name), bytes.fill(0, 64 * 1024, 68 * 1024));
+    }
+    expect([help(bare), help(lost)]).toEqual(Array(2).fill(help(installed)));
+    expect(readFileSync(rejected, 'utf8')).toBe('undefined undefined false ');
   });
 
   it('needs no other package', () => {

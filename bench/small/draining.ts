@@ -12,7 +12,8 @@ import { APP, must } from '../stage.js';
 /** A sandbox by symlink that serves, with room for what is to be in flight. */
 export async function openServing(bench: Bench): Promise<Sandbox> {
   const { templates, programs } = bench;
-  const sites = [{ name: APP, switch: 'symlink', workers: WORKERS }] as const;
+  const locationLines = 'fastcgi_read_timeout 600s;';
+  const sites = [{ name: APP, switch: 'symlink', workers: WORKERS, locationLines }] as const;
   const sandbox = must(await Sandbox.open({ templates, programs, sites }));
   try {
     await metered(bench, sandbox, ['deploy', APP, '--quiet']);

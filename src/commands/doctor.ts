@@ -93,7 +93,7 @@ const WEIGHT: Readonly<Record<Severity, number>> = { error: 2, warning: 1, advic
 async function pastOf(session: Session, file: AppFile): Promise<Past> {
   const { store, safe } = await session.past(file);
   if (!safe.ok) return { owned: safe, open: null, damaged: [], last: null, proof: null };
-  const { newest: open, damaged } = store.unfinished();
+  const { open, damaged } = store.recent();
   return {
     owned: store.inspect(file.file),
     damaged,

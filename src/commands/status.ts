@@ -84,8 +84,7 @@ type Told = Map<string, FailureReason>;
 async function statusOf(app: App, told: Told): Promise<AppStatus> {
   const owned = app.store.inspect(app.config.file);
   if (!owned.ok) return unknown(app.name, owned.failure);
-  const past = app.store.sinceFinished();
-  const { newest: open, damaged } = app.store.unfinished();
+  const { past, open, damaged } = app.store.recent();
   const asked = `${app.name}: its journal`;
   for (const { path, detail } of told.has(asked) ? [] : damaged) {
     app.emit({ type: 'warning', warning: { reason: 'journal-damaged', path, detail, aside: null } });

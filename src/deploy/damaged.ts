@@ -18,7 +18,7 @@ export async function setDamagedAside(host: {
   readonly emit: Emit;
 }): Promise<Result<number>> {
   const { store, drivers, emit } = host;
-  const { damaged } = store.unfinished();
+  const { damaged } = store.recent();
   for (const failure of damaged) {
     if (!(await isClear(drivers))) return { ok: false, failure };
     const { path, detail } = failure;

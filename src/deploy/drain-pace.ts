@@ -44,8 +44,9 @@ export class DrainPace {
   ends(at: number, kind: 'short' | 'whole', seen: 'work' | 'idle'): void {
     const took = at - this.from;
     if (kind === 'whole') this.whole = took;
-    // a whole one that was not due had to be, as nobody was at work: the next one will be such a one again
-    if (!this.due) this.cost = took;
+    // a whole one that was not due had to be, as nobody was at work: the next one will be such a one again. What finds
+    // the pool idle and the way open is paced by its own rule
+    if (!this.due && (kind === 'whole' || seen === 'work')) this.cost = took;
     this.idleSince = seen === 'idle' ? (this.idleSince ?? this.from) : null;
   }
 

@@ -169,7 +169,9 @@ export class JournalStore {
    */
   open({ locked = false } = {}): Result<readonly DeployState[]> {
     const found: DeployState[] = [];
-    for (const { path, entries } of this.maybeOpen()) {
+    for (const path of this.newestPaths()) {
+      if (!mayBeOpen(path)) continue;
+      const entries = readEntries(path);
       if (!entries.ok) return entries;
       const state = replay(entries.value);
       // not even the first record got through: nothing had been touched
@@ -180,30 +182,22 @@ export class JournalStore {
     return ok(found);
   }
 
-  /** The same for who only looks: the newest of them, and those whose journals can be read no more, oldest first. */
-  unfinished(): { readonly newest: DeployState | null; readonly damaged: readonly Damaged[] } {
-    let newest: DeployState | null = null;
+  /** As things stand, for who only looks: of each journal one reading at most, and of two hundred few are read at all. */
+  recent(): Recent {
+    const past: DeployState[] = [];
     const damaged: Damaged[] = [];
-    for (const { entries } of this.maybeOpen()) {
-      if (entries.ok) {
-        const state = replay(entries.value);
-        if (state !== null && state.phase !== 'closed') newest ??= state;
-      } else if (entries.failure.reason === 'journal-unreadable' && entries.failure.damaged === true) {
-        damaged.unshift(entries.failure);
-      }
+    let open: DeployState | null = null;
+    for (const path of this.newestPaths()) {
+      const isPast = past.at(-1)?.phase === 'closed';
+      const unfinished = mayBeOpen(path);
+      if (isPast && !unfinished) continue;
+      const entries = readEntries(path);
+      const state = entries.ok ? replay(entries.value) : null;
+      if (state !== null && !isPast) past.push(state);
+      if (state !== null && state.phase !== 'closed') open ??= state;
+      if (!entries.ok && unfinished && isDamaged(entries.failure)) damaged.unshift(entries.failure);
     }
-    return { newest, damaged };
-  }
-
-  /** Newest first, as far as they can be read, the last finished deploy at the end: what is older says nothing of now. */
-  sinceFinished(): readonly DeployState[] {
-    const found: DeployState[] = [];
-    for (const state of this.newestFirst()) {
-      if (!state.ok) continue;
-      found.push(state.value);
-      if (state.value.phase === 'closed') break;
-    }
-    return found;
+    return { past, open, damaged };
   }
 
   /** Keeps a journal under a name that is no journal's. Gives back that name. */
@@ -262,16 +256,10 @@ export class JournalStore {
     }
   }
 
-  /** Newest first: of two hundred, none or one has to be read, for the room of a journal is only given back when it is closed. */
-  private *maybeOpen(): Generator<{
-    readonly path: string;
-    readonly entries: Result<readonly Entry[]>;
-  }> {
-    for (const id of this.ids().reverse()) {
-      const path = this.pathOf(id);
-      const size = sizeOf(path);
-      if (!size.ok || size.value === 0 || size.value >= ROOM) yield { path, entries: readEntries(path) };
-    }
+  private newestPaths(): string[] {
+    return this.ids()
+      .reverse()
+      .map((id) => this.pathOf(id));
   }
 
   private pathOf(id: string): string {
@@ -287,6 +275,24 @@ export class JournalStore {
 }
 
 export type Damaged = Extract<Failure, { reason: 'journal-unreadable' }>;
+
+const isDamaged = (failure: Failure): failure is Damaged =>
+  failure.reason === 'journal-unreadable' && failure.damaged === true;
+
+export interface Recent {
+  /** Newest first, as far as they can be read, the last finished deploy at the end: what is older says nothing of now. */
+  readonly past: readonly DeployState[];
+  /** The newest deploy that nobody finished, however old. */
+  readonly open: DeployState | null;
+  /** Journals that may be of unfinished deploys, and can be read no more, oldest first. */
+  readonly damaged: readonly Damaged[];
+}
+
+/** The room of a journal is only given back when it is closed. */
+function mayBeOpen(path: string): boolean {
+  const size = sizeOf(path);
+  return !size.ok || size.value === 0 || size.value >= ROOM;
+}
 
 function readEntries(path: string): Result<readonly Entry[]> {
   const records = readRecords(path);

@@ -64,6 +64,7 @@ export async function resolverFor(
 ): Promise<Resolver> {
   const watched = SLOTS.flatMap((slot) => [addresses[slot], ...others[slot]]);
   const known = new Map<string, readonly string[]>();
+  let local: readonly string[] | undefined;
   for (const host of hostsNamed(tree, watched)) {
     const found = await lookup(host, { all: true }).catch(() => []);
     known.set(
@@ -82,10 +83,12 @@ export async function resolverFor(
       return target?.ok === true ? resolve(dirname(path), target.value) : null;
     }),
     lookup: (host) => known.get(host) ?? [],
-    localAddresses: () =>
-      Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)),
+    localAddresses: () => (local ??= ofThisHost()),
   };
 }
+
+const ofThisHost = (): readonly string[] =>
+  Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
 
 /** Asks the kernel once for each path: thousands of sites have few folders, and each socket is compared often. */
 function once(ask: (path: string) => string | null): (path: string) => string | null {

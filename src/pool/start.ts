@@ -50,8 +50,8 @@ export function mayStart(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]
 }
 
 /**
- * Who looked for nginx a moment ago has walked through all processes, ms. An FPM that was no FPM then came into its
- * program since, and meets FPM's own refusal: it binds no socket that somebody answers at.
+ * Who looked for nginx a moment ago has walked through all processes, ms. Whoever has become an FPM since without becoming
+ * another process meets FPM's own refusal: it binds no socket that somebody answers at.
  */
 const SAME_LOOK = 500;
 

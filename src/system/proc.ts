@@ -74,11 +74,12 @@ export function readStat(fs: Procfs, pid: number): Stat | null {
  * file (one call, 4 us), and where that may not be read commandName() (three calls, 7 us). Thousands are walked through.
  * Who has no program is a thread of the kernel, or about to be gone.
  *
- * `recent`: whoever was there at a walk that is no older, ms, is taken to run what it ran then.
+ * `recent`: a pid that was there at a walk that is no older, ms, is taken to run what it ran then.
  */
 export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean, recent = 0): number[] {
   const { walk } = fs;
-  const known = walk !== undefined && now() - walk.at < recent ? walk.programs : null;
+  const began = now();
+  const known = walk !== undefined && began - walk.at < recent ? walk.programs : null;
   let refusals = 0;
   const nameOf = (pid: number): string | null => {
     // to be refused takes longer than all of commandName(), and whoever is not root mostly is
@@ -95,7 +96,7 @@ export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean, re
     }
   };
   const programs = new Map(pids(fs).map((pid) => [pid, known?.get(pid) ?? nameOf(pid)]));
-  if (walk !== undefined && known === null) Object.assign(walk, { at: now(), programs });
+  if (walk !== undefined && known === null) Object.assign(walk, { at: began, programs });
   return [...programs].flatMap(([pid, name]) => (isMeant(name ?? '') ? [pid] : []));
 }
 

@@ -73,15 +73,33 @@ describe('the pace of a drain', () => {
         const pace = new DrainPace(0);
         pace.begins(60_000);
         pace.ends(60_001, 'whole', 'idle');
-        const rest = pace.next(60_000 + since, 0);
-        expect(rest).toBeGreaterThanOrEqual(1);
-        expect(rest).toBeLessThanOrEqual(Math.max(1, Math.min(500, since / 10)));
+        expect(pace.next(60_000 + since, 0)).toBeCloseTo(Math.max(1, Math.min(500, since / 10)), 6);
         // somebody came: it is a drain like any other again
         pace.begins(60_000 + since);
         pace.ends(60_001 + since, 'short', 'work');
         expect(pace.next(60_001 + since, 0)).toBeGreaterThanOrEqual(10);
       }),
     );
+  });
+
+  it('is in less of a hurry while there are many connections', () => {
+    const pace = new DrainPace(0);
+    expect([20, 21].map((held) => pace.next(1000, held))).toEqual([10, 50]);
+    expect([20, 21].map((held) => pace.next(8000, held))).toEqual([40, 80]);
+    expect([20, 21].map((held) => pace.next(60_000, held))).toEqual([50, 100]);
+  });
+
+  it('does not go by what a look cost that was due, or that found nobody at work', () => {
+    const pace = new DrainPace(0);
+    expect(pace.begins(1000)).toBe(true);
+    pace.ends(1050, 'whole', 'work');
+    pace.shows(1050);
+    expect(pace.next(1050, 0)).toBe(10);
+    expect(pace.begins(1060)).toBe(false);
+    pace.ends(1064, 'short', 'idle');
+    expect(pace.begins(20_000)).toBe(true);
+    pace.ends(20_050, 'whole', 'work');
+    expect(pace.next(20_050, 0)).toBe(50);
   });
 
   it('goes by what a look cost that had to be a whole one', () => {

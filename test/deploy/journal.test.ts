@@ -125,12 +125,12 @@ describe('a journal', () => {
     const newest = begin();
     const ids = (states: readonly { readonly opened: Opened }[]): string[] =>
       states.map(({ opened: { deploy } }) => deploy);
-    expect(ids(store.sinceFinished())).toEqual([newest.id, store.ids().at(-2)]);
-    const { newest: open, damaged: broken } = store.unfinished();
+    const { past, open, damaged: broken } = store.recent();
+    expect(ids(past)).toEqual([newest.id, store.ids().at(-2)]);
     expect(open?.opened.deploy).toBe(newest.id);
     expect(broken.map(({ path }) => path)).toEqual([damaged]);
     rmSync(newest.path);
-    expect(store.unfinished().newest?.opened.deploy).toBe(older.id);
+    expect(store.recent().open?.opened.deploy).toBe(older.id);
     // a deploy goes by all of them, and by none where one cannot be read
     expect(store.open().ok).toBe(false);
   });

@@ -160,6 +160,35 @@ describe('reload', () => {
     });
   });
 
+  it('of a pool that is on its way out and comes to no end is refused, and it is left to itself', async () => {
+    const site = { ...SITE, fpmGlobal: 'process_control_timeout = 1s', yaml: 'stop: { timeout: 1s }' };
+    await withRig({ site }, async (rig) => {
+      await rig.deployed();
+      await rig.load(TRAFFIC);
+      expect(await rig.run(['pool', 'start', 'green'])).toMatchObject({ exit: 0 });
+      const master = rig.sandbox.poolMaster('green') ?? 0;
+      // its workers were told to end, and it does not see that they have
+      process.kill(master, 'SIGSTOP');
+      try {
+        for (const pid of workersOf(rig, 'green')) process.kill(pid, 'SIGQUIT');
+        await rig.until(() => workersOf(rig, 'green').length === 0);
+        const run = await rig.run(['pool', 'reload', 'green']);
+        expect(run).toMatchObject({
+          exit: 1,
+          result: {
+            outcome: 'refused',
+            failure: { reason: 'pool-in-transition', slot: 'green', doing: 'leaving' },
+          },
+        });
+      } finally {
+        process.kill(master, 'SIGCONT');
+      }
+      await rig.until(() => workersOf(rig, 'green').length === SITE.workers);
+      expect(rig.sandbox.poolMaster('green')).toBe(master);
+      expect(await rig.run(['pool', 'reload', 'green'])).toMatchObject({ exit: 0 });
+    });
+  });
+
   it('twice at once: one is locked out, or waits for its turn', async () => {
     await withRig({ site: SITE }, async (rig) => {
       await rig.deployed();
