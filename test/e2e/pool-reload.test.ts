@@ -160,8 +160,12 @@ describe('reload', () => {
     });
   });
 
-  it('of a pool that is on its way out and comes to no end is refused, and it is left to itself', async () => {
-    const site = { ...SITE, fpmGlobal: 'process_control_timeout = 1s', yaml: 'stop: { timeout: 1s }' };
+  it('joins one that comes to no end, and says that nothing was proven; reopen-logs is refused', async () => {
+    const site = {
+      ...SITE,
+      fpmGlobal: 'process_control_timeout = 1s',
+      yaml: 'stop: { timeout: 1s }',
+    };
     await withRig({ site }, async (rig) => {
       await rig.deployed();
       await rig.load(TRAFFIC);
@@ -172,20 +176,24 @@ describe('reload', () => {
       try {
         for (const pid of workersOf(rig, 'green')) process.kill(pid, 'SIGQUIT');
         await rig.until(() => workersOf(rig, 'green').length === 0);
-        const run = await rig.run(['pool', 'reload', 'green']);
-        expect(run).toMatchObject({
+        const reopened = await rig.run(['pool', 'reopen-logs', 'green']);
+        expect(reopened).toMatchObject({
           exit: 1,
-          result: {
-            outcome: 'refused',
-            failure: { reason: 'pool-in-transition', slot: 'green', doing: 'leaving' },
-          },
+          result: { outcome: 'refused', failure: { reason: 'pool-in-transition' } },
+        });
+        expect(reopened.stderr).toContain('was told to stop or to reload, and comes to no end');
+        expect(await rig.run(['pool', 'reload', 'green'])).toMatchObject({
+          exit: 4,
+          result: { outcome: 'stranded', failure: { reason: 'pool-reload-unproven' } },
         });
       } finally {
         process.kill(master, 'SIGCONT');
       }
+      // nobody had told it anything
       await rig.until(() => workersOf(rig, 'green').length === SITE.workers);
-      expect(rig.sandbox.poolMaster('green')).toBe(master);
+      expect([rig.sandbox.poolMaster('green'), comings(rig, 'green')]).toEqual([master, 1]);
       expect(await rig.run(['pool', 'reload', 'green'])).toMatchObject({ exit: 0 });
+      expect(await rig.run(['pool', 'stop', 'green'])).toMatchObject({ exit: 0 });
     });
   });
 
