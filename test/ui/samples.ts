@@ -377,6 +377,7 @@ export const ALL_FAILURES: readonly Failure[] = [
   { ...FAILURES['slot-alive'], elsewhere: true },
   { ...FAILURES['start-failed'], status: null, log: '' },
   { ...FAILURES['pool-in-transition'], doing: 'starting' },
+  { ...FAILURES['nginx-unstoppable'], detail: 'EPERM' },
   { ...FAILURES['deploy-open'], step: null },
   { reason: 'answer-needed', question: { ...question, certain: false, verb: 'restart' } },
   { reason: 'answer-needed', question: { kind: 'init-write', files: 3 } },

@@ -504,6 +504,12 @@ export function failureMessage(failure: Failure, app: string | null = null): Mes
         ...holding(failure.holders),
       };
     case 'nginx-unstoppable':
+      if (failure.detail === 'EPERM') {
+        return {
+          message: say`nginx may not be signalled: ${pidsText(failure.pids)}.`,
+          hint: 'Run swap-pool as root, or as the user who started nginx.',
+        };
+      }
       return {
         message: say`nginx could not be ended (${failure.detail}): ${pidsText(failure.pids)}.`,
         hint: say`Look at what holds it: \`ps -o pid,stat,wchan:20,args -p ${failure.pids.join(',') || '1'}\`.`,
