@@ -85,8 +85,10 @@ export interface PoolLoad {
  * while the pool lives.
  */
 export interface PoolActivity {
-  /** Connections accepted since its start without our own question; null when the pool keeps no count. */
+  /** Connections accepted since its start without our own question; null when the pool keeps no count, or is `full`. */
   readonly accepted: number | null;
+  /** It keeps a count, and no worker was free to be asked for it. */
+  readonly full?: true;
   /**
    * How often the pool's workers were given the CPU (context switches), summed:
    * an idle worker is blocked in accept() and is not woken, so growth means a
@@ -133,8 +135,11 @@ export interface PoolDriver {
    */
   reach(slot: Slot, user: User | null): WrongAnswer | null;
 
-  /** What the pool's sockets show by themselves. Who holds no connection may work on. */
-  connections(slot: Slot): Result<Connections>;
+  /**
+   * What the pool's sockets show by themselves. Who holds no connection may work on. `held`: the accepted ones, each by a
+   * number of its own.
+   */
+  connections(slot: Slot): Result<{ readonly held: readonly number[]; readonly queued: number }>;
 
   /**
    * Whether more than so many of those who were at work when load() looked last still are: enough to know that the

@@ -30,6 +30,11 @@ const UNSEEN_ANSWERS = 5;
 const WATCHED = 40;
 /** How long the old pool must stay without a new request, ms. */
 const QUIET = 5;
+/** The same of one without a free worker that could say so, ms: what comes and goes between two looks is not seen there. */
+const QUIET_WHEN_FULL = 100;
+const LOOKS_WHEN_FULL = 10;
+/** How often in a row one that has said its count may fail to, as on a busy machine, before it is taken for one that keeps none. */
+const UNANSWERED = 3;
 
 /** How the new pool was seen to serve; a failure when it was not, or when the old one goes on being used. */
 export async function verify(verifying: Verifying): Promise<Result<{ readonly by: SeenBy }>> {
@@ -121,23 +126,51 @@ function watchOld({ drivers, from, leaving, older }: Verifying): {
 } {
   let first = null as number | null;
   let last = { arrived: null as number | null, at: -Infinity };
+  /** What a full one's sockets showed. */
+  const seen = new Set<number>();
+  let full = { arrived: null as number | null, first: 0, at: -Infinity };
+  let isFull = false;
+  let unanswered = 0;
 
   const look = async (): Promise<Result<'growing' | 'quiet'>> => {
     if (leaving === null) return ok('quiet');
     const alive = drivers.pool.isAlive(from, leaving);
     if (!alive.ok) return alive;
     if (!alive.value) return ok('quiet');
-    const { accepted, idle } = await drivers.pool.activity(from, leaving);
-    // a pool that keeps no count is judged by the drain proof alone
-    if (accepted === null) return ok('quiet');
-    const held = idle > 0 ? ok({ accepted: 0, queued: 0 }) : drivers.pool.connections(from);
+    const activity = await drivers.pool.activity(from, leaving);
+    const { accepted, idle } = activity;
+    isFull = activity.full === true;
+    if (accepted === null && !isFull) {
+      unanswered += 1;
+      // a pool that keeps no count is judged by the drain proof alone
+      return ok(last.arrived === null || unanswered > UNANSWERED ? 'quiet' : 'growing');
+    }
+    unanswered = 0;
+    const held = idle > 0 ? ok({ held: [], queued: 0 }) : drivers.pool.connections(from);
     if (!held.ok) return held;
+    if (accepted === null) return ok(lookWhenFull(held.value));
     // what waits has arrived already: a long backlog is for the drain to wait for
     const arrived = held.value.queued + accepted;
     first ??= arrived;
     if (last.arrived === arrived) return ok(now() - last.at >= QUIET ? 'quiet' : 'growing');
     last = { arrived, at: now() };
+    full = { ...full, at: now() };
     return ok('growing');
+  };
+
+  /** One that waited and is accepted has arrived once. */
+  const lookWhenFull = ({
+    held,
+    queued,
+  }: {
+    held: readonly number[];
+    queued: number;
+  }): 'growing' | 'quiet' => {
+    for (const inode of held) seen.add(inode);
+    const arrived = seen.size + queued;
+    if (full.arrived === arrived) return now() - full.at >= QUIET_WHEN_FULL ? 'quiet' : 'growing';
+    full = { arrived, first: full.arrived === null ? arrived : full.first, at: now() };
+    return 'growing';
   };
 
   const isLeft = async (): Promise<Result<void>> => {
@@ -150,13 +183,16 @@ function watchOld({ drivers, from, leaving, older }: Verifying): {
         if (!looked.ok) return looked;
         return looked.value === 'quiet' ? ok(undefined) : undefined;
       },
-      { deadline: drivers.verifyTimeout, pace: () => Math.max(1, last.at + QUIET - now()) },
+      {
+        deadline: drivers.verifyTimeout,
+        pace: () => (isFull ? LOOKS_WHEN_FULL : Math.max(1, last.at + QUIET - now())),
+      },
     );
     if (waited.kind === 'seen') return waited.value;
     return fail({
       reason: 'old-pool-still-used',
       slot: from,
-      requests: (last.arrived ?? 0) - (first ?? 0),
+      requests: Math.max((last.arrived ?? 0) - (first ?? 0), (full.arrived ?? 0) - full.first),
     });
   };
   return { look, isLeft };

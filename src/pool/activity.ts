@@ -43,12 +43,13 @@ export class ActivityMeter {
     this.begin(life);
     const switches = staff === null ? null : this.countSwitches(staff.workers);
     const status = await this.ask(staff);
+    const rest = { switches, idle: staff?.idle ?? 0 };
+    if (status === 'full') return { accepted: null, full: true, uris: [], ...rest };
     const accepted = status?.accepted ?? null;
     return {
       accepted: accepted === null ? null : accepted - this.asked,
-      switches,
-      idle: staff?.idle ?? 0,
       uris: status?.uris ?? [],
+      ...rest,
     };
   }
 
@@ -66,14 +67,14 @@ export class ActivityMeter {
    * question takes a worker, is counted, and waits behind all others when none is free; giving up
    * then leaves a connection in the backlog. So there it is only asked when one is free.
    */
-  private async ask(staff: Staff | null): Promise<FullStatus | null> {
+  private async ask(staff: Staff | null): Promise<FullStatus | 'full' | null> {
     if (this.slot.kind !== 'php-fpm' || this.slot.statusPath === null) return null;
     const { statusAddress, statusPath, address, pm, maxChildren } = this.slot;
     const own = statusAddress === null;
     if (own) {
-      const free =
-        staff !== null && (staff.idle > 0 || (pm === 'ondemand' && staff.workers.length < maxChildren));
-      if (!free) return null;
+      if (staff === null) return null;
+      const free = staff.idle > 0 || (pm === 'ondemand' && staff.workers.length < maxChildren);
+      if (!free) return 'full';
       this.asked += 1;
     }
     const reply = await request({

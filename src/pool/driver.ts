@@ -3,7 +3,7 @@
  * to what a deploy asks of a pool.
  */
 import { fail, ok, otherSlot, SLOTS } from '../event.js';
-import type { Connections, Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
+import type { Failed, Failure, ProcessId, Result, Slot, SlotState, Warning } from '../event.js';
 import type { PoolDriver, PoolLife, SlotView, Transition } from '../drivers.js';
 import { wallClock } from '../system/clock.js';
 import { fileIdentity } from '../system/files.js';
@@ -263,10 +263,12 @@ function drive(
     return replaced(slot, life.sockets) ? ok(withoutName(slots[slot], view.value)) : view;
   };
 
-  const connectionsNow = (slot: Slot): Result<Connections> => {
+  const connectionsNow = (slot: Slot): Result<{ held: readonly number[]; queued: number }> => {
     // one table, for one address, need not be kept
     const seen = connectionsOf(slots[slot].others.length === 0 ? fs : atOneMoment(fs), slots[slot]);
-    return seen.ok ? ok(seen.value.connections) : seen;
+    if (!seen.ok) return seen;
+    const { held, connections } = seen.value;
+    return ok({ held, queued: connections.queued });
   };
 
   const fpm = (slot: Slot): FpmSlot | null => {
@@ -321,7 +323,7 @@ function drive(
     works: (slot, more) => {
       if (slots[slot].kind === 'fastcgi') {
         const seen = connectionsNow(slot);
-        return seen.ok && seen.value.accepted + seen.value.queued > more;
+        return seen.ok && seen.value.held.length + seen.value.queued > more;
       }
       const seen = atWork.get(slot);
       if (seen === undefined) return false;

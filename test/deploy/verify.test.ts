@@ -4,7 +4,7 @@ import { verify } from '../../src/deploy/verify.js';
 import type { Verifying } from '../../src/deploy/verify.js';
 import type { Drivers, PoolActivity, PoolDriver, ProxySwitch } from '../../src/drivers.js';
 import { fail, ok } from '../../src/event.js';
-import type { Connections, ProcessId, Result, Slot, WrongAnswer } from '../../src/event.js';
+import type { ProcessId, Slot, WrongAnswer } from '../../src/event.js';
 
 const id = (pid: number): ProcessId => ({ boot: 'b', pid, start: 1 });
 const life = (pid: number): { master: ProcessId; workers: [] } => ({ master: id(pid), workers: [] });
@@ -27,7 +27,9 @@ interface World {
   /** What waits for the old pool, by the number of the look. */
   readonly queued?: (look: number) => number;
   readonly oldAlive?: boolean;
-  readonly held?: Result<Connections>;
+  /** The connections that the old pool holds, by the number of the look. */
+  readonly accepted?: (look: number) => readonly number[];
+  readonly held?: ReturnType<PoolDriver['connections']>;
   readonly retiring?: readonly ProcessId[];
   readonly wayIn?: Awaited<ReturnType<ProxySwitch['wayIn']>>;
   /** For the old pool to become quiet, ms. */
@@ -47,12 +49,13 @@ interface Looked {
 /** Blue leaves and green arrives; where nothing is said nobody comes to either. */
 async function verified(world: World): Promise<Looked> {
   const { arriving = () => ({}), leaving = () => ({}), queued = () => 0, retiring = [], answers } = world;
+  const { accepted: held = () => [] } = world;
   const looks = { blue: 0, green: 0 };
   let requests = 0;
   let asked: Asked = { running: null, answered: null };
   const pool: Partial<PoolDriver> = {
     isAlive: () => ok(world.oldAlive ?? true),
-    connections: () => world.held ?? ok({ accepted: 0, queued: queued(looks.blue - 1) }),
+    connections: () => world.held ?? ok({ held: held(looks.blue - 1), queued: queued(looks.blue - 1) }),
     activity: (slot) => {
       const look = looks[slot];
       looks[slot] += 1;
@@ -265,6 +268,49 @@ describe('the old pool', () => {
   it('that-still-gets-those-of-the-proxys-last-generation-is-for-the-drain-to-wait-for', async () => {
     const leaving: Looks = (look) => ({ accepted: look });
     expect(await by({ leaving, retiring: [id(40)], patience: 60 })).toBe('no-traffic');
+  });
+
+  const full: Looks = () => ({ accepted: null, full: true });
+
+  it('none-of-whose-workers-is-free-to-say-is-judged-by-its-connections', async () => {
+    // four workers, each of which takes the next one at once
+    const accepted = (look: number): number[] => [0, 1, 2, 3].map((one) => 4 * look + one);
+    expect(await by({ leaving: full, accepted, queued: () => 2, patience: 300 })).toMatchObject({
+      reason: 'old-pool-still-used',
+      requests: expect.toSatisfy((requests: number) => requests > 4) as number,
+    });
+    expect(
+      await by({ leaving: full, accepted: () => [1, 2], queued: (look) => look, patience: 300 }),
+    ).toMatchObject({
+      reason: 'old-pool-still-used',
+    });
+  });
+
+  it('all-of-whose-workers-are-at-what-had-arrived-before-is-left', async () => {
+    expect(await by({ leaving: full, accepted: () => [1, 2] })).toBe('no-traffic');
+    // those that waited are taken up, and others end
+    const accepted = (look: number): number[] => [look, look + 1, look + 2].filter((one) => one < 12);
+    const queued = (look: number): number => Math.max(0, 12 - look - 3);
+    expect(await by({ leaving: full, accepted, queued, patience: 1000 })).toBe('no-traffic');
+  });
+
+  it('that-is-full-for-a-moment-has-not-become-quiet', async () => {
+    const leaving: Looks = (look) => (look % 2 === 0 ? { accepted: look } : { accepted: null, full: true });
+    expect(await by({ leaving, accepted: () => [1], patience: 400 })).toMatchObject({
+      reason: 'old-pool-still-used',
+    });
+  });
+
+  it('that-fails-to-say-its-count-once-has-not-become-quiet', async () => {
+    const leaving: Looks = (look) => ({ accepted: look % 4 === 3 ? null : look });
+    expect(await by({ leaving, patience: 100 })).toMatchObject({ reason: 'old-pool-still-used' });
+  });
+
+  it('that-says-it-no-more-is-for-the-drain-to-judge', async () => {
+    const leaving: Looks = (look) => ({ accepted: look < 3 ? look : null });
+    const { result, looks } = await verified({ leaving });
+    expect(result).toEqual(ok({ by: 'no-traffic' }));
+    expect(looks.blue).toBe(7);
   });
 
   it('that-keeps-no-count-is-for-the-drain-to-judge', async () => {

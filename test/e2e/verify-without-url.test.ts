@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import type { Slot, SwitchKind } from '../../src/event.js';
+import { procfs } from '../../src/system/proc.js';
+import { socketsAt } from '../../src/system/sockets.js';
 import type { CommandOptions, Run } from '../support/command.js';
 import { HUNG, PATIENCE } from '../support/limits.js';
 import { preloaded } from '../support/preload.js';
@@ -134,11 +136,45 @@ describe('an old pool that somebody goes on asking past the proxy', () => {
       expect(await rig.answering()).toBe('blue');
     });
   });
+
+  it('is not left either while none of its workers is free to say how much it is asked', async () => {
+    const prepare = (sandbox: Sandbox): void => {
+      withoutUrl(sandbox);
+      const { config, fpmConfig } = sandbox.site();
+      // then a worker has to answer that, too
+      without(fpmConfig.blue, /^pm\.status_listen = .*\n/m);
+      writeFileSync(config, readFileSync(config, 'utf8').replace(/^probe:$/m, 'probe:\n  timeout: 3s'));
+    };
+    await withRig(on('symlink', prepare), async (rig) => {
+      await rig.deployed();
+      const master = rig.sandbox.poolMaster('blue');
+      const others = Array.from({ length: 24 }, () => ask(rig, 'blue', 'slow.php', 'ms=40&id=x'));
+      await rig.until(() => connectionsTo(rig, 'blue').queued > 8);
+      const run = await rig.deploy();
+      expect(run.result, run.stdout).toMatchObject({
+        outcome: 'reverted',
+        exit: 1,
+        failure: { reason: 'old-pool-still-used' },
+        drain: { cut: 0 },
+      });
+      for (const other of others) expect(await other.stop()).toEqual(new Set(['200 x']));
+      expect(rig.sandbox.poolMaster('blue')).toBe(master);
+      expect(await rig.answering()).toBe('blue');
+    });
+  });
 });
 
+const connectionsTo = (rig: Rig, slot: Slot): { readonly queued: number } =>
+  socketsAt(procfs(), { kind: 'unix', path: rig.site().address[slot].slice('unix:'.length) }).connections;
+
 /** A client of the pool's own socket, one request after the other; gives back what it was answered. */
-function ask(rig: Rig, slot: Slot): { readonly stop: () => Promise<ReadonlySet<string>> } {
-  const params = scriptParams({ file: rig.sandbox.path('www', 'whoami.php') });
+function ask(
+  rig: Rig,
+  slot: Slot,
+  script = 'whoami.php',
+  query = '',
+): { readonly stop: () => Promise<ReadonlySet<string>> } {
+  const params = { ...scriptParams({ file: rig.sandbox.path('www', script) }), QUERY_STRING: query };
   const seen = new Set<string>();
   let stopped = false;
   const asking = (async () => {
