@@ -29,7 +29,7 @@ const DIST = join(ROOT, 'dist');
 const LAUNCHER = join(DIST, 'swap-pool.cjs');
 const LICENSES = join(DIST, 'licenses.txt');
 const ENTRY = 'src/cli.ts';
-/** Large packages, without a default export, that many a command does without: a file each, which is read when it is asked for. */
+/** Large packages, without a default export, that many a command does without: a file each, which is compiled when it is asked for. */
 const APART = ['execa'];
 const require = createRequire(import.meta.url);
 

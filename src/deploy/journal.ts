@@ -152,8 +152,8 @@ export class JournalStore {
 
   /** The states of all deploys, newest first, read one by one as they are asked for. */
   *newestFirst(): Generator<Result<DeployState>> {
-    for (const id of this.ids().reverse()) {
-      const entries = this.read(id);
+    for (const path of this.newestPaths()) {
+      const entries = readEntries(path);
       if (!entries.ok) {
         yield entries;
         continue;
@@ -217,8 +217,8 @@ export class JournalStore {
 
   /** The fingerprint of the deploy that started this very pool; null when none of them is known to have. */
   startedWith({ boot, pid, start }: ProcessId): string | null {
-    for (const id of this.ids().reverse()) {
-      const entries = this.read(id);
+    for (const path of this.newestPaths()) {
+      const entries = readEntries(path);
       if (!entries.ok) continue;
       const started = entries.value.some((entry) => {
         const master = entry.type === 'evidence' && entry.step === 'start' ? entry.life?.master : null;
@@ -231,8 +231,8 @@ export class JournalStore {
 
   /** Who lived in a slot when a deploy last wrote that down: its master, or all of a pool that has none. */
   lastOf(slot: Slot): readonly ProcessId[] {
-    for (const id of this.ids().reverse()) {
-      const entries = this.read(id);
+    for (const path of this.newestPaths()) {
+      const entries = readEntries(path);
       const lives = entries.ok ? livesOf(slot, entries.value) : [];
       if (lives.length > 0) return lives.flatMap(({ master, workers }) => master ?? workers);
     }

@@ -116,61 +116,77 @@ function growth(before: PoolActivity, after: PoolActivity): 'count' | 'activity'
   return after.switches > before.switches ? 'activity' : null;
 }
 
+/** Follows how much has arrived: whether it has stood still for `quiet` ms. */
+class Arrivals {
+  first: number | null = null;
+  last: number | null = null;
+  private at = -Infinity;
+
+  constructor(private readonly quiet: number) {}
+
+  saw(arrived: number): 'grew' | 'still' | 'quiet' {
+    this.first ??= arrived;
+    if (arrived === this.last) return now() - this.at >= this.quiet ? 'quiet' : 'still';
+    this.last = arrived;
+    this.at = now();
+    return 'grew';
+  }
+
+  /** It grew, as somebody else has seen. */
+  touch(): void {
+    this.at = now();
+  }
+
+  /** Ms until it may be quiet. */
+  get rest(): number {
+    return Math.max(1, this.at + this.quiet - now());
+  }
+
+  get sum(): number {
+    return (this.last ?? 0) - (this.first ?? 0);
+  }
+}
+
 /**
  * The old pool gets no new requests. What waits in its backlog has arrived before; requests of
  * proxy workers of the generation before still come, and those the drain waits for.
  */
 function watchOld({ drivers, from, leaving, older }: Verifying): {
-  look(): Promise<Result<'growing' | 'quiet'>>;
+  look(): Promise<Result<'grew' | 'still' | 'quiet'>>;
   isLeft(): Promise<Result<void>>;
 } {
-  let first = null as number | null;
-  let last = { arrived: null as number | null, at: -Infinity };
+  const counted = new Arrivals(QUIET);
   /** What a full one's sockets showed. */
-  const seen = new Set<number>();
-  let full = { arrived: null as number | null, first: 0, at: -Infinity };
+  const held = new Arrivals(QUIET_WHEN_FULL);
+  const connections = new Set<number>();
   let isFull = false;
   let unanswered = 0;
 
-  const look = async (): Promise<Result<'growing' | 'quiet'>> => {
+  const look = async (): Promise<Result<'grew' | 'still' | 'quiet'>> => {
     if (leaving === null) return ok('quiet');
     const alive = drivers.pool.isAlive(from, leaving);
     if (!alive.ok) return alive;
     if (!alive.value) return ok('quiet');
-    const activity = await drivers.pool.activity(from, leaving);
-    const { accepted, idle } = activity;
-    isFull = activity.full === true;
+    const { accepted, idle, full } = await drivers.pool.activity(from, leaving);
+    isFull = full === true;
     if (accepted === null && !isFull) {
       unanswered += 1;
       // a pool that keeps no count is judged by the drain proof alone
-      return ok(last.arrived === null || unanswered > UNANSWERED ? 'quiet' : 'growing');
+      return ok(counted.last === null || unanswered > UNANSWERED ? 'quiet' : 'still');
     }
     unanswered = 0;
-    const held = idle > 0 ? ok({ held: [], queued: 0 }) : drivers.pool.connections(from);
-    if (!held.ok) return held;
-    if (accepted === null) return ok(lookWhenFull(held.value));
+    const sockets = idle > 0 ? ok({ held: [], queued: 0 }) : drivers.pool.connections(from);
+    if (!sockets.ok) return sockets;
     // what waits has arrived already: a long backlog is for the drain to wait for
-    const arrived = held.value.queued + accepted;
-    first ??= arrived;
-    if (last.arrived === arrived) return ok(now() - last.at >= QUIET ? 'quiet' : 'growing');
-    last = { arrived, at: now() };
-    full = { ...full, at: now() };
-    return ok('growing');
-  };
-
-  /** One that waited and is accepted has arrived once. */
-  const lookWhenFull = ({
-    held,
-    queued,
-  }: {
-    held: readonly number[];
-    queued: number;
-  }): 'growing' | 'quiet' => {
-    for (const inode of held) seen.add(inode);
-    const arrived = seen.size + queued;
-    if (full.arrived === arrived) return now() - full.at >= QUIET_WHEN_FULL ? 'quiet' : 'growing';
-    full = { arrived, first: full.arrived === null ? arrived : full.first, at: now() };
-    return 'growing';
+    const { queued } = sockets.value;
+    if (accepted === null) {
+      // one that waited and is accepted has arrived once
+      for (const inode of sockets.value.held) connections.add(inode);
+      return ok(held.saw(connections.size + queued));
+    }
+    const seen = counted.saw(accepted + queued);
+    if (seen === 'grew') held.touch();
+    return ok(seen);
   };
 
   const isLeft = async (): Promise<Result<void>> => {
@@ -185,14 +201,14 @@ function watchOld({ drivers, from, leaving, older }: Verifying): {
       },
       {
         deadline: drivers.verifyTimeout,
-        pace: () => (isFull ? LOOKS_WHEN_FULL : Math.max(1, last.at + QUIET - now())),
+        pace: () => (isFull ? LOOKS_WHEN_FULL : counted.rest),
       },
     );
     if (waited.kind === 'seen') return waited.value;
     return fail({
       reason: 'old-pool-still-used',
       slot: from,
-      requests: Math.max((last.arrived ?? 0) - (first ?? 0), (full.arrived ?? 0) - full.first),
+      requests: Math.max(counted.sum, held.sum),
     });
   };
   return { look, isLeft };

@@ -79,15 +79,14 @@ export function runsConfig(fs: Procfs, process: FpmProcess, config: string): boo
 
 /**
  * The masters that run the config, each once; `starting` ones too when asked for. A scan of
- * the process table: one call for each process that is no FPM, or was none at a walk that is recent.
+ * the process table: one call for each process that is no FPM.
  */
 function mastersRunning(
   fs: Procfs,
   { config, binary }: { readonly config: string; readonly binary: string },
   roles: readonly Leading[] = ['master'],
-  recent = 0,
 ): FpmProcess[] {
-  const found = fpmPids(fs, binary, recent).flatMap((pid) => {
+  const found = fpmPids(fs, binary).flatMap((pid) => {
     // a host has many more workers than masters
     if (WORKER_TITLE.test(title(fs, pid))) return [];
     const process = fpmProcess(fs, pid, binary);
@@ -101,12 +100,8 @@ type Leading = Exclude<FpmProcess['role'], 'worker'>;
 const isOneOf = (roles: readonly string[], role: string): boolean => roles.includes(role);
 
 /** mastersRunning() of a slot; of a server that is no FPM none are known. */
-export const mastersOfSlot = (
-  fs: Procfs,
-  slot: PoolSlot,
-  roles?: readonly Leading[],
-  recent?: number,
-): FpmProcess[] => (slot.kind === 'php-fpm' ? mastersRunning(fs, slot, roles, recent) : []);
+export const mastersOfSlot = (fs: Procfs, slot: PoolSlot, roles?: readonly Leading[]): FpmProcess[] =>
+  slot.kind === 'php-fpm' ? mastersRunning(fs, slot, roles) : [];
 
 /** The processes among `candidates` that have one of the sockets open. What may not be read does not count. */
 export const holders = (
@@ -126,13 +121,10 @@ export function isAmong(sockets: ReadonlyMap<number, number>, inodes: ReadonlySe
   return false;
 }
 
-/**
- * Who is an FPM by its program's name: a cheap look at every process there is. FPM titles its command line alone.
- * `recent`: as pidsByProgram's.
- */
-export function fpmPids(fs: Procfs, binary = 'php-fpm', recent = 0): number[] {
+/** Who is an FPM by its program's name: a cheap look at every process there is. FPM titles its command line alone. */
+export function fpmPids(fs: Procfs, binary = 'php-fpm'): number[] {
   const named = basename(binary).slice(0, COMM_LENGTH);
-  return pidsByProgram(fs, (name) => FPM_NAME.test(name) || name.slice(0, COMM_LENGTH) === named, recent);
+  return pidsByProgram(fs, (name) => FPM_NAME.test(name) || name.slice(0, COMM_LENGTH) === named);
 }
 
 /** A process as a message names it. */

@@ -8,7 +8,16 @@ import type { Failure, ProcessId, Result } from '../event.js';
 import type { PoolLife } from '../drivers.js';
 import { now, waitUntil } from '../system/clock.js';
 import type { Ended } from '../system/exec.js';
-import { argv, children, identify, isAlive, pids, sameProcess, socketsOf } from '../system/proc.js';
+import {
+  argv,
+  children,
+  identify,
+  isAlive,
+  pids,
+  sameProcess,
+  sinceWalk,
+  socketsOf,
+} from '../system/proc.js';
 import type { Procfs } from '../system/proc.js';
 import { atOneMoment, listeningAmong } from '../system/sockets.js';
 import type { SocketView } from '../system/sockets.js';
@@ -72,7 +81,7 @@ function isFree(fs: Procfs, slot: PoolSlot, lives: readonly ProcessId[]): Result
     const alive = who.kind === 'pool' ? [who.master] : who.kind === 'servers' ? who.processes : who.workers;
     return fail({ reason: 'slot-alive', ...where, pids: alive.map(({ pid }) => pid) });
   }
-  const others = mastersOfSlot(fs, slot, ['master', 'starting'], SAME_LOOK);
+  const others = mastersOfSlot(sinceWalk(fs, SAME_LOOK), slot, ['master', 'starting']);
   // without a listening socket it is on its way in or out; with one, another slot's. One that had its own a moment ago
   // needs no second look
   const half = others.filter(

@@ -40,8 +40,10 @@ export interface Procfs {
   readonly bootId: string;
   /** The kernel's tables of sockets as they were read, by path: see atOneMoment(). */
   readonly tables?: Map<string, Buffer>;
-  /** What every process ran when they were last walked through: see pidsByProgram(). */
+  /** What every process ran when they were last walked through: see sinceWalk(). */
   readonly walk?: { at: number; programs: ReadonlyMap<number, string | null> };
+  /** How old that may be, ms, to be believed. */
+  readonly recent?: number;
 }
 
 /** Opens a procfs; `root` is its mount point. Throws when it is none: nothing can be done without /proc. */
@@ -73,11 +75,9 @@ export function readStat(fs: Procfs, pid: number): Stat | null {
  * A walk through the process table: the pids of those that run a program whose name passes. The name is that of its
  * file (one call, 4 us), and where that may not be read commandName() (three calls, 7 us). Thousands are walked through.
  * Who has no program is a thread of the kernel, or about to be gone.
- *
- * `recent`: a pid that was there at a walk that is no older, ms, is taken to run what it ran then.
  */
-export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean, recent = 0): number[] {
-  const { walk } = fs;
+export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean): number[] {
+  const { walk, recent = 0 } = fs;
   const began = now();
   const known = walk !== undefined && began - walk.at < recent ? walk.programs : null;
   let refusals = 0;
@@ -99,6 +99,9 @@ export function pidsByProgram(fs: Procfs, isMeant: (name: string) => boolean, re
   if (walk !== undefined && known === null) Object.assign(walk, { at: began, programs });
   return [...programs].flatMap(([pid, name]) => (isMeant(name ?? '') ? [pid] : []));
 }
+
+/** As `fs`, but a pid that was there at a walk that is no older, ms, is taken to run what it ran then. */
+export const sinceWalk = (fs: Procfs, recent: number): Procfs => ({ ...fs, recent });
 
 /** Root is refused a few, too, as by a container's own init. */
 const MOST_REFUSALS = 10;

@@ -15,6 +15,7 @@ import {
   readStat,
   sameProcess,
   signalProcess,
+  sinceWalk,
   startedAt,
 } from '../../src/system/proc.js';
 import { waitUntil } from '../../src/system/clock.js';
@@ -279,14 +280,14 @@ describe('a walk by the name of the program', () => {
     runs(11, '/bin/sh');
     runs(12, '/usr/bin/cat');
     // nobody has walked yet
-    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([12]);
+    expect(pidsByProgram(sinceWalk(fs, 10_000), isCat)).toEqual([12]);
     runs(11, '/usr/bin/cat');
     runs(13, '/usr/bin/cat');
-    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([12, 13]);
+    expect(pidsByProgram(sinceWalk(fs, 10_000), isCat)).toEqual([12, 13]);
     // which was no walk through all of them
-    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([12, 13]);
+    expect(pidsByProgram(sinceWalk(fs, 10_000), isCat)).toEqual([12, 13]);
     expect(pidsByProgram(fs, isCat)).toEqual([11, 12, 13]);
-    expect(pidsByProgram(fs, isCat, 10_000)).toEqual([11, 12, 13]);
+    expect(pidsByProgram(sinceWalk(fs, 10_000), isCat)).toEqual([11, 12, 13]);
   });
 
   it('knows a program that was deleted since by its name', () => {
