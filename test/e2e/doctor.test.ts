@@ -3,20 +3,18 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
-  cpSync,
   existsSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { request, scriptParams } from '../../src/fastcgi/client.js';
 import { children, identify, procfs } from '../../src/system/proc.js';
 import { socketsAt } from '../../src/system/sockets.js';
 import { editByHand, reloadByHand } from '../support/by-hand.js';
-import { PROGRAM, type Run } from '../support/command.js';
+import { programOfNobody, type Run } from '../support/command.js';
 import { findings, only, wrong, type Seen } from '../support/findings.js';
 import { withRig, type Rig } from '../support/rig.js';
 import { deadPid, listener, otherFpm } from '../support/strangers.js';
@@ -714,10 +712,8 @@ describe('what is broken is a finding, and not the end', () => {
   it.runIf(isRoot)('a state folder of somebody else’s, and processes that may not be looked at', () =>
     withRig({}, async (rig) => {
       await rig.deployed();
-      const copy = rig.sandbox.path('work', 'program', basename(PROGRAM));
-      cpSync(dirname(PROGRAM), dirname(copy), { recursive: true });
-      const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-      const run = await rig.run(['doctor'], { program: [...nobody, process.execPath, copy] });
+      const program = programOfNobody(rig.sandbox.path('work', 'program'));
+      const run = await rig.run(['doctor'], { program });
       expect(run.exit).toBe(1);
       expect(wrong(run)).toEqual(expect.arrayContaining(['error state-unwritable', 'error unobservable']));
       expect(findings(run).map(({ evidence }) => evidence['path'])).toContain(

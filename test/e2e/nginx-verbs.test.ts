@@ -1,23 +1,13 @@
 /** `nginx <verb>`: the proxy's control script, against a real nginx under load. */
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { basename, dirname } from 'node:path';
 import { expect, it } from 'vitest';
 import type { LoadPlan } from '../../src/demo/load.js';
 import type { Sandbox } from '../../src/demo/sandbox.js';
 import type { ProcessId } from '../../src/event.js';
 import { readWorkers } from '../../src/nginx/workers.js';
 import { appendedBy, identify, isAlive, procfs, signalProcess } from '../../src/system/proc.js';
-import { PROGRAM } from '../support/command.js';
+import { programOfNobody } from '../support/command.js';
 import { wrong } from '../support/findings.js';
 import { withRig, type Rig } from '../support/rig.js';
 
@@ -173,11 +163,8 @@ it.runIf(process.geteuid?.() === 0)('force-stop by who may not signal it says so
     await rig.deployed();
     await rig.load(BRIEF);
     const all = [master(rig), ...workers(master(rig))];
-    // the bundle itself may stand where nobody else may walk
-    const copy = rig.sandbox.path('work', 'program', basename(PROGRAM));
-    cpSync(dirname(PROGRAM), dirname(copy), { recursive: true });
-    const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-    const run = await rig.run(['nginx', 'force-stop'], { program: [...nobody, process.execPath, copy] });
+    const program = programOfNobody(rig.sandbox.path('work', 'program'));
+    const run = await rig.run(['nginx', 'force-stop'], { program });
     expect(run).toMatchObject({ exit: 1, result: { failure: { reason: 'nginx-unstoppable' } } });
     expect(run.stderr).toContain(`nginx may not be signalled: pid ${String(all[0]?.pid)}`);
     expect(run.stderr).toContain('as root');

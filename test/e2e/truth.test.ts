@@ -1,11 +1,10 @@
 /** `status`, `start` and `history` claim nothing that is not so: nobody is served by a pool that nobody can come to. */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { chmodSync, chownSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { chmodSync, chownSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { SwitchKind } from '../../src/event.js';
 import { children, procfs } from '../../src/system/proc.js';
-import { PROGRAM, type Run } from '../support/command.js';
+import { programOfNobody, type Run } from '../support/command.js';
 import { reloadByHand } from '../support/by-hand.js';
 import { reasonOf } from '../support/deaths.js';
 import { withRig, type Rig, type RigOptions } from '../support/rig.js';
@@ -292,15 +291,11 @@ describe.runIf(isRoot)('to somebody who may not look', () => {
 });
 
 function asNobody(rig: Rig, verb: string): SpawnSyncReturns<string> {
-  // the bundle itself may stand where nobody else may walk
-  const program = rig.sandbox.path('work', 'program', basename(PROGRAM));
-  cpSync(dirname(PROGRAM), dirname(program), { recursive: true });
-  return spawnSync(process.execPath, [program, verb], {
+  const [file = '', ...words] = programOfNobody(rig.sandbox.path('work', 'program'));
+  return spawnSync(file, [...words, verb], {
     env: { PATH: '/usr/bin:/bin', ...rig.sandbox.env },
     encoding: 'utf8',
     cwd: '/',
-    uid: 65534,
-    gid: 65534,
   });
 }
 

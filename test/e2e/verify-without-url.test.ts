@@ -24,6 +24,12 @@ function without(path: string, ...lines: readonly RegExp[]): void {
 const withoutUrl = (sandbox: Sandbox): void => {
   without(sandbox.site().config, /^verify: .*\n/m);
 };
+/** Without a URL, and with little time for the old pool to become quiet. */
+const impatient = (sandbox: Sandbox): void => {
+  withoutUrl(sandbox);
+  const { config } = sandbox.site();
+  writeFileSync(config, readFileSync(config, 'utf8').replace(/^probe:$/m, 'probe:\n  timeout: 3s'));
+};
 /** FPM then keeps no count that anybody could read. */
 const withoutStatus = (sandbox: Sandbox): void => {
   withoutUrl(sandbox);
@@ -108,13 +114,7 @@ async function hold(rig: Rig, slot: Slot): Promise<{ readonly release: () => Pro
 
 describe('an old pool that somebody goes on asking past the proxy', () => {
   it('is not left: the deploy is reverted, and neither side’s requests are cut', async () => {
-    const prepare = (sandbox: Sandbox): void => {
-      withoutUrl(sandbox);
-      const { config } = sandbox.site();
-      // how long the old pool is given to become quiet
-      writeFileSync(config, readFileSync(config, 'utf8').replace(/^probe:$/m, 'probe:\n  timeout: 3s'));
-    };
-    await withRig(on('symlink', prepare), async (rig) => {
+    await withRig(on('symlink', impatient), async (rig) => {
       await rig.deployed();
       const master = rig.sandbox.poolMaster('blue');
       await rig.load(SHORT);
@@ -139,11 +139,9 @@ describe('an old pool that somebody goes on asking past the proxy', () => {
 
   it('is not left either while none of its workers is free to say how much it is asked', async () => {
     const prepare = (sandbox: Sandbox): void => {
-      withoutUrl(sandbox);
-      const { config, fpmConfig } = sandbox.site();
+      impatient(sandbox);
       // then a worker has to answer that, too
-      without(fpmConfig.blue, /^pm\.status_listen = .*\n/m);
-      writeFileSync(config, readFileSync(config, 'utf8').replace(/^probe:$/m, 'probe:\n  timeout: 3s'));
+      without(sandbox.site().fpmConfig.blue, /^pm\.status_listen = .*\n/m);
     };
     await withRig(on('symlink', prepare), async (rig) => {
       await rig.deployed();

@@ -1,6 +1,7 @@
 /** Runs of the program as its users run it: the bundle, in a process and a session of its own. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { resolve } from 'node:path';
+import { cpSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { waitUntil } from '../../src/system/clock.js';
 import { PATIENCE } from './limits.js';
 
@@ -9,6 +10,13 @@ export const PROGRAM = resolve(process.env['RIG_PROGRAM'] ?? 'dist/swap-pool.cjs
 const DIE_AT = resolve('test/support/die-at.cjs');
 /** COVERAGE, a folder: every run of the program writes there which of its lines ran. See scripts/coverage.mjs. */
 const COVER = process.env['COVERAGE'] === undefined ? [] : ['--require', resolve('test/support/cover.cjs')];
+
+/** The bundle as nobody runs it, as argv: a copy of it in `folder`, for the bundle itself may stand where nobody else may walk. */
+export function programOfNobody(folder: string): readonly string[] {
+  cpSync(dirname(PROGRAM), folder, { recursive: true });
+  const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+  return [...nobody, process.execPath, join(folder, basename(PROGRAM))];
+}
 
 /** One line of `--json`; its keys are what a test looks for. */
 export interface Line {
